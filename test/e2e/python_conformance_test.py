@@ -1,0 +1,235 @@
+"""Runs the Python action proxy with the host's Python and holds it to the action contract.
+
+    python_conformance_test.py PATH/TO/action_proxy.py [unittest options]
+
+Covers what conformance.py checks from outside (code sent with /init, as text and as a zip; baked-in
+code) and what needs control over the process: image environment, imports, signals, slow clients.
+"""
+
+import base64
+import contextlib
+import io
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import zipfile
+
+import conformance
+
+PROXY = pathlib.Path(sys.argv.pop(1) if len(sys.argv) > 1 else "action_proxy.py").resolve()
+
+
+def free_port():
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class ActionProcess:
+    """A proxy process with its logs in files; ended when the block is left."""
+
+    def __init__(self, directory, **environment):
+        self.directory = pathlib.Path(directory)
+        self.port = free_port()
+        self.environment = {"PATH": os.environ["PATH"], "FNIMAGE_PORT": str(self.port)}
+        self.environment.update(environment)
+
+    def __enter__(self):
+        logs = [self.directory / name for name in ("stdout", "stderr")]
+        with open(logs[0], "wb") as out, open(logs[1], "wb") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, PROXY], env=self.environment, stdout=out, stderr=err
+            )
+        self.client = conformance.Client("127.0.0.1", self.port, *logs)
+        self.client.wait_until_listening(lambda: self.process.poll() is None)
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+class ActionProxyTest(unittest.TestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.root = pathlib.Path(scratch.name)
+        self.code = self.root / "action"
+        self.code.mkdir()
+
+    def action(self, **environment):
+        return ActionProcess(self.root, TMPDIR=str(self.root), **environment)
+
+    def baked(self, source, name="handler.py", **environment):
+        path = self.code / name
+        path.write_text(source, "utf-8")
+        return self.action(FNIMAGE_ACTION_MAIN=str(path), **environment)
+
+    def check(self, checks):
+        self.assertEqual(conformance.run_checks(checks, self._testMethodName), 0)
+
+    def test_code_sent_as_text(self):
+        with self.action() as action:
+            self.check(conformance.Suite(action.client).probe())
+
+    def test_code_sent_as_text_in_the_c_locale(self):
+        with self.action(LC_ALL="C", PYTHONCOERCECLOCALE="0") as action:
+            self.check(conformance.Suite(action.client).probe())
+
+    def test_baked_code(self):
+        with self.baked("def main(args):\n    return {'got': args}\n") as action:
+            self.check(conformance.Suite(action.client).baked({"a": 1}, {"got": {"a": 1}}))
+
+    def test_contract_holds_for_an_image_with_baked_code(self):
+        with self.baked("raise RuntimeError('code sent with /init goes first')") as action:
+            self.check(conformance.Suite(action.client).probe())
+
+    def test_code_sent_as_zip(self):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("__main__.py", "import helper\ndef go(args):\n    return helper.F\n")
+            archive.writestr("helper.py", "F = {'from': 'zip'}\n")
+        with self.action() as action:
+            for bad in ("!", base64.b64encode(b"no zip").decode(), "☃"):
+                action.client.init(code=bad, binary=True).expect_error(502)
+            code = base64.b64encode(buffer.getvalue()).decode()
+            action.client.init(code=code, binary=True, main="go").expect(200)
+            self.assertEqual(action.client.run({}).expect(200), {"from": "zip"})
+
+    def test_zip_bomb_is_refused(self):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            with archive.open("__main__.py", "w") as file:
+                for _ in range(600):
+                    file.write(bytes(1 << 20))
+        with self.action() as action:
+            code = base64.b64encode(buffer.getvalue()).decode()
+            action.client.init(code=code, binary=True).expect_error(413)
+
+    def test_init_without_any_code_fails(self):
+        with self.action() as action:
+            action.client.init().expect_error(502)
+
+    def test_failing_baked_code_is_reported(self):
+        with self.baked("import no_such_module\n") as action:
+            suite = conformance.Suite(action.client)
+            answer = suite.with_markers(1, action.client.init)
+            self.assertIn("no_such_module", answer.expect_error(502))
+
+    def test_function_name_and_environment_of_the_image(self):
+        (self.code / "sibling.py").write_text("VALUE = 'sibling'\n")
+        library = self.root / "library"
+        library.mkdir()
+        (library / "elsewhere.py").write_text("VALUE = 'elsewhere'\n")
+        source = (
+            "import os, sibling, elsewhere, pickle\n"
+            "class Thing: pass\n"
+            "def predict(args):\n"
+            "    return {'s': sibling.VALUE, 'e': elsewhere.VALUE, 'm': Thing.__module__,\n"
+            "            'threads': os.environ['OMP_NUM_THREADS'],\n"
+            "            'pickled': bool(pickle.dumps(Thing()))}\n"
+            "def other(args):\n"
+            "    return {}\n"
+        )
+        environment = {
+            "FNIMAGE_ACTION_FUNCTION": "predict",
+            "OMP_NUM_THREADS": "2",
+            "PYTHONPATH": str(library),
+        }
+        expected = {"s": "sibling", "e": "elsewhere", "m": "handler", "threads": "2"}
+        with self.baked(source, **environment) as action:
+            self.check(conformance.Suite(action.client).baked({}, {**expected, "pickled": True}))
+        with self.baked(source, **environment) as action:
+            action.client.init(main="other").expect(200)
+            self.assertEqual(action.client.run({}).expect(200), {})
+
+    def test_file_named_like_a_library_module_loads(self):
+        with self.baked("import json\ndef main(a):\n    return json.loads('{}')\n", "csv.py") as action:
+            action.client.init().expect(200)
+            self.assertEqual(action.client.run({}).expect(200), {})
+
+    def test_environment_values_that_are_no_strings(self):
+        source = "import os\ndef main(args):\n    return dict(os.environ)\n"
+        with self.baked(source) as action:
+            action.client.init(env={"A=B": "x"}).expect_error(400)
+            action.client.init(env={"A": "\0"}).expect_error(400)
+            env = {"N": None, "T": True, "I": 3, "O": {"a": [1]}}
+            action.client.init(env=env).expect(200)
+            seen = action.client.run({}).expect(200)
+            self.assertEqual([seen[k] for k in env], ["", "true", "3", '{"a":[1]}'])
+
+    def test_user_code_that_closes_its_output_still_gets_markers(self):
+        source = "import sys\ndef main(a):\n    sys.stdout.close()\n    sys.stderr = None\n    1 / 0\n"
+        with self.baked(source) as action:
+            suite = conformance.Suite(action.client)
+            action.client.init().expect(200)
+            for _ in range(2):
+                suite.with_markers(1, lambda: action.client.run({}).expect_error(502))
+
+    def test_function_runs_on_the_main_thread(self):
+        source = (
+            "import signal\ndef main(a):\n"
+            "    signal.signal(signal.SIGALRM, signal.SIG_DFL)\n    return {}\n"
+        )
+        with self.baked(source) as action:
+            action.client.init().expect(200)
+            action.client.run({}).expect(200)
+
+    def test_idle_clients_do_not_hold_up_an_activation(self):
+        with self.baked("def main(args):\n    return {}\n") as action:
+            idle = [socket.create_connection(("127.0.0.1", action.port)) for _ in range(5)]
+            for connection in idle:
+                self.addCleanup(connection.close)
+                connection.sendall(b"POST /run HTTP/1.1\r\nContent-Length: 10\r\n\r\n{")
+            action.client.init().expect(200)
+            action.client.run({}).expect(200)
+
+    def test_listens_on_ipv6_where_the_host_has_it(self):
+        if not socket.has_dualstack_ipv6() or not pathlib.Path("/proc/net/if_inet6").exists():
+            self.skipTest("no IPv6 on this host")
+        with self.baked("def main(args):\n    return {}\n") as action:
+            conformance.Client("::1", action.port).init().expect(200)
+
+    def test_stop_signal_while_idle_ends_with_zero(self):
+        with self.action() as action:
+            action.process.send_signal(signal.SIGTERM)
+            self.assertEqual(action.process.wait(), 0)
+
+    def test_stop_signal_lets_the_activation_finish_and_turns_others_away(self):
+        started, go_on = self.root / "started", self.root / "go-on"
+        source = (
+            "import os, pathlib, time\n"
+            "def main(args):\n"
+            "    pathlib.Path(args['started']).touch()\n"
+            "    while not os.path.exists(args['go_on']):\n"
+            "        time.sleep(0.01)\n"
+            "    return {'finished': True}\n"
+        )
+        with self.baked(source) as action:
+            action.client.init().expect(200)
+            answers = []
+            value = {"started": str(started), "go_on": str(go_on)}
+            call = threading.Thread(target=lambda: answers.append(action.client.run(value)))
+            call.start()
+            while not started.exists():
+                time.sleep(0.01)
+            action.process.send_signal(signal.SIGTERM)
+            while action.client.run({}).status != 503:  # the signal may take a moment to arrive
+                time.sleep(0.01)
+            go_on.touch()
+            call.join()
+            self.assertEqual(answers[0].expect(200), {"finished": True})
+            self.assertEqual(action.process.wait(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
