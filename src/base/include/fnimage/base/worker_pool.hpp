@@ -1,0 +1,55 @@
+// A fixed set of threads that run tasks; the first error wins and later tasks of the same group are
+// skipped. Thread-safety: WorkerPool may be used from any thread; a TaskGroup belongs to the thread
+// that made it.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+
+#include <fnimage/base/result.hpp>
+
+namespace fnimage {
+
+class WorkerPool {
+ public:
+  /// @param threads 0 = one per processor.
+  explicit WorkerPool(std::size_t threads = 0);
+  WorkerPool(const WorkerPool&) = delete;
+  WorkerPool& operator=(const WorkerPool&) = delete;
+  /// Waits for running tasks; queued ones are dropped.
+  ~WorkerPool();
+
+  [[nodiscard]] std::size_t threads() const noexcept;
+  /// Queues a task. It must not throw.
+  void submit(std::function<void()> task);
+  /// Runs one queued task on the calling thread, if there is one. Lets a waiting task help instead
+  /// of blocking a thread, so that tasks may wait for tasks of the same pool without deadlock.
+  bool run_one();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Tasks that are waited for together.
+class TaskGroup {
+ public:
+  explicit TaskGroup(WorkerPool& pool);
+  TaskGroup(const TaskGroup&) = delete;
+  TaskGroup& operator=(const TaskGroup&) = delete;
+  /// Waits, so that tasks may refer to the caller's locals.
+  ~TaskGroup();
+
+  /// Runs a task on the pool. After a failure in this group, tasks that have not begun are skipped.
+  void run(std::function<Result<void>()> task);
+  /// Waits for all tasks (helping with queued ones) and returns the first error that happened.
+  Result<void> wait();
+
+ private:
+  struct State;
+  WorkerPool& pool_;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace fnimage
