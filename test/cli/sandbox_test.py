@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""`fnimage build` runs no foreign code and needs no root: traced while an unprivileged user builds a Debian image for two
+architectures, it starts no program but gpgv (which verifies signatures) and apt-config (which tells the mirror's settings)."""
+import os
+import re
+import shutil
+import subprocess
+import unittest
+
+import command
+
+ALLOWED = {"fnimage", "gpgv", "apt-config", "dpkg"}  # apt-config asks dpkg for the host's architecture
+SPEC = """name: probe
+platforms: [linux/amd64, linux/ppc64le]
+base: {debian: bookworm}
+packages: [python3-minimal]
+runtime: none
+source: {main: handler.py}
+"""
+UNPRIVILEGED = 65534
+
+
+class Sandbox(command.CommandTest):
+    def setUp(self):
+        super().setUp()
+        if not shutil.which("strace"):
+            self.skipTest("strace is not installed")
+        self.write_spec(SPEC)
+
+    def demoted(self):
+        """Arguments that let a command run as nobody when the test itself runs as root."""
+        if os.geteuid() != 0:
+            return []
+        for path in (self.scratch, *self.scratch.rglob("*")):
+            os.chown(path, UNPRIVILEGED, UNPRIVILEGED)
+        return ["setpriv", f"--reuid={UNPRIVILEGED}", f"--regid={UNPRIVILEGED}", "--clear-groups"]
+
+    def test_no_foreign_code_and_no_root(self):
+        log = self.scratch / "trace"
+        tool = self.scratch / "fnimage"  # the build tree may be closed to others
+        shutil.copy(command.FNIMAGE, tool)
+        prefix = [*self.demoted(), "strace", "-f", "-qq", "-e", "trace=execve,execveat,setuid,setgid,mount,chroot,unshare,setns",
+                  "-e", "signal=none", "-o", str(log)]
+        done = subprocess.run([*prefix, tool, "build"], cwd=self.project, env=self.environment(), text=True,
+                              capture_output=True, check=False)
+        if done.returncode == 8:
+            self.skipTest(f"the package mirror cannot be reached: {done.stderr}")
+        self.assertEqual(0, done.returncode, done.stderr)
+        trace = log.read_text()
+        started = {os.path.basename(path) for path in re.findall(r'execve\w*\("([^"]+)".*= 0$', trace, re.M)}
+        self.assertIn("fnimage", started)
+        self.assertEqual(set(), started - ALLOWED)
+        self.assertNotRegex(trace, r"(setuid|setgid|mount|chroot|unshare|setns)\(")
+
+
+if __name__ == "__main__":
+    command.main()
