@@ -1,0 +1,72 @@
+// build(): build file -> plan -> layers (in parallel, shared ones once, cached ones not at all) ->
+// config and manifest per platform -> list -> store. Executes nothing of the image, needs no root,
+// writes nothing outside the cache and the destination store. Thread-safety: may run several times
+// at once on one Environment.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fnimage/base/diagnostics.hpp>
+#include <fnimage/base/result.hpp>
+#include <fnimage/base/worker_pool.hpp>
+#include <fnimage/build/spec.hpp>
+#include <fnimage/layer/compression.hpp>
+#include <fnimage/manifest/media_types.hpp>
+#include <fnimage/registry/client.hpp>
+#include <fnimage/registry/store.hpp>
+
+namespace fnimage::build {
+
+/// What a build may use. Nothing global: a controller may hold several.
+struct Environment {
+  std::shared_ptr<registry::Transport> transport;
+  registry::Client& client;
+  WorkerPool& pool;
+  Diagnostics& diagnostics;
+  std::filesystem::path cache_directory;
+  std::filesystem::path local_store;  ///< where bare base names are looked up
+};
+
+struct BuildOptions {
+  std::vector<manifest::Platform> platforms{};  ///< empty = those of the spec
+  layer::Compression compression = layer::Compression::gzip;
+  manifest::Format format = manifest::Format::oci;
+  std::optional<std::int64_t>
+      source_date_epoch{};  ///< seconds; the image's time, 1970 when not given
+  bool offline = false;
+};
+
+struct BuiltLayer {
+  std::string
+      name;  ///< "packages-all", "packages", "runtime", "source", "files" or the named layer's
+  manifest::Descriptor descriptor;
+  bool cached = false;
+};
+struct BuiltPlatform {
+  manifest::Platform platform;
+  manifest::Descriptor manifest;
+  std::vector<BuiltLayer> layers;  ///< lowest first, without the base image's
+};
+struct BuildResult {
+  manifest::Descriptor list;
+  std::vector<BuiltPlatform> platforms;
+};
+
+/// Builds every platform and puts the list into `store` under `tags`. On failure no tag has moved.
+Result<BuildResult> build(const BuildSpec& spec, const BuildOptions& options,
+                          registry::ImageStore& store, const std::vector<std::string>& tags,
+                          const Environment& environment);
+
+/// $SOURCE_DATE_EPOCH. Error: invalid_argument when it is set and not a number of seconds.
+Result<std::optional<std::int64_t>> source_date_epoch_from_environment();
+
+/// $XDG_CACHE_HOME/fnimage, or ~/.cache/fnimage. Error: invalid_argument when neither variable is
+/// set.
+Result<std::filesystem::path> default_cache_directory();
+
+}  // namespace fnimage::build

@@ -1,0 +1,38 @@
+// An image or list described for people and programs: what `inspect` shows. Thread-safety: a value
+// type.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fnimage/base/result.hpp>
+#include <fnimage/manifest/document.hpp>
+#include <fnimage/manifest/image_config.hpp>
+#include <fnimage/registry/store.hpp>
+
+namespace fnimage::build {
+
+struct DescribedImage {
+  manifest::Descriptor descriptor;
+  std::optional<manifest::Platform> platform{};
+  std::optional<manifest::ImageManifest>
+      manifest{};  ///< absent when the child is missing or no image
+  std::optional<manifest::ImageConfig> config{};
+  std::string problem{};  ///< why it could not be read; empty = fine
+};
+
+struct Description {
+  manifest::Document root;
+  bool is_list = false;
+  manifest::Annotations annotations{};
+  std::vector<DescribedImage> images{};
+  std::uint64_t total_size = 0;   ///< bytes of all distinct blobs
+  std::uint64_t shared_size = 0;  ///< bytes of blobs that more than one image uses, counted once
+};
+
+/// Reads a list or image, its children and their configs. A child that cannot be read is described
+/// by its problem, not an error.
+Result<Description> describe(registry::ImageStore& store, const registry::Selector& selector);
+
+}  // namespace fnimage::build

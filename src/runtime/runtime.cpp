@@ -1,0 +1,82 @@
+// The table of runtimes. A new one is a file like python.cpp and a line here.
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <fnimage/runtime/runtime.hpp>
+
+#include "python.hpp"
+
+namespace fnimage::runtime {
+
+namespace {
+
+/// An image that is no action: the user's files and whatever entry point the build file says.
+Result<Runtime> make_none(const Request& /*request*/) {
+  return Runtime{};
+}
+
+struct Kind {
+  std::string_view name;
+  Result<Runtime> (*make)(const Request&);
+  Starter (*starter)();  ///< null: there is nothing to start from
+  bool needs_main;
+};
+
+constexpr std::array kinds{
+    Kind{.name = "python", .make = make_python, .starter = python_starter, .needs_main = true},
+    Kind{.name = "none", .make = make_none, .starter = nullptr, .needs_main = false},
+};
+
+/// Runtimes of the build file's grammar that this version does not have.
+constexpr std::array<std::string_view, 3> later{"notebook", "nodejs", "exec"};
+
+Result<const Kind*> find_kind(std::string_view name) {
+  const auto* const found = std::ranges::find(kinds, name, &Kind::name);
+  if (found != kinds.end()) {
+    return found;
+  }
+  const bool known = std::ranges::find(later, name) != later.end();
+  return fail(ErrorCode::invalid_argument,
+              known ? fmt::format("runtime '{}' is not available in this version", name)
+                    : fmt::format("there is no runtime '{}'", name),
+              fmt::format("choose one of: {}", fmt::join(runtime_names(), ", ")));
+}
+
+}  // namespace
+
+Result<Runtime> make_runtime(const Request& request) {
+  FNIMAGE_TRY(const Kind* kind, find_kind(request.name));
+  if (!kind->needs_main) {
+    return kind->make(request);
+  }
+  FNIMAGE_TRY(std::string main, layer::clean_path(request.main));
+  if (main.empty()) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("runtime '{}' needs the function's main file", request.name),
+                "set source.main in the build file");
+  }
+  return kind->make({.name = request.name, .main = std::move(main), .mtime = request.mtime});
+}
+
+std::vector<std::string_view> runtime_names() {
+  std::vector<std::string_view> names;
+  for (const Kind& kind : kinds) {
+    names.push_back(kind.name);
+  }
+  return names;
+}
+
+Result<Starter> starter_handler(std::string_view runtime) {
+  FNIMAGE_TRY(const Kind* kind, find_kind(runtime));
+  if (kind->starter == nullptr) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("runtime '{}' has no starter handler", runtime),
+                "choose runtime python");
+  }
+  return kind->starter();
+}
+
+}  // namespace fnimage::runtime
