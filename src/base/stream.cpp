@@ -19,7 +19,7 @@ namespace fnimage {
 
 namespace {
 
-constexpr std::size_t chunk_size = 128 * 1024;
+constexpr std::size_t chunk_size = std::size_t{128} * 1024;
 
 class FileReader final : public Reader {
  public:

@@ -15,8 +15,8 @@
 namespace fnimage {
 
 struct JsonLimits {
-  std::size_t max_bytes = 4 * 1024 * 1024;  ///< larger texts are refused unread
-  std::size_t max_depth = 64;               ///< nesting of objects and arrays
+  std::size_t max_bytes = std::size_t{4} * 1024 * 1024;  ///< larger texts are refused unread
+  std::size_t max_depth = 64;                            ///< nesting of objects and arrays
 };
 
 /// Parses UTF-8 JSON. Error: invalid_input with the byte offset; names a duplicate key.

@@ -31,6 +31,9 @@ inline tl::unexpected<Error> fail(Error error) {
 #define FNIMAGE_CONCAT_IMPL(a, b) a##b
 #define FNIMAGE_CONCAT(a, b) FNIMAGE_CONCAT_IMPL(a, b)
 
+// A declaration cannot stand in parentheses, so the macro check is off for it.
+// NOLINTBEGIN(bugprone-macro-parentheses)
+
 /// FNIMAGE_TRY(auto value, expression); binds the value or returns the error from the enclosing
 /// function.
 #define FNIMAGE_TRY(declaration, expression)                                           \
@@ -39,6 +42,8 @@ inline tl::unexpected<Error> fail(Error error) {
     return ::fnimage::fail(std::move(FNIMAGE_CONCAT(fnimage_try_, __LINE__)).error()); \
   }                                                                                    \
   declaration = std::move(*FNIMAGE_CONCAT(fnimage_try_, __LINE__))
+
+// NOLINTEND(bugprone-macro-parentheses)
 
 /// FNIMAGE_CHECK(expression); returns the error of a Result, dropping its value.
 #define FNIMAGE_CHECK(expression)                               \
