@@ -2,9 +2,9 @@
 
     conformance.py HOST:PORT [--stdout FILE --stderr FILE]
         sends a probe function with /init and holds the action to the whole contract
-    conformance.py HOST:PORT --baked [--args JSON] [--expect JSON] [--stdout FILE --stderr FILE]
-        initialises the function that the image brings along and calls it with --args;
-        every key of --expect must be in the result with that value
+    conformance.py HOST:PORT --baked [--call ARGS EXPECTED]... [--stdout FILE --stderr FILE]
+        initialises the function that the image brings along and calls it with each JSON object
+        ARGS; every key of the JSON object EXPECTED must be in the result with that value
 
 The action must be fresh: an action is initialised once. With its log files given, the end markers
 are checked too. Prints one line a check; exit code 0 when all hold, 1 otherwise.
@@ -291,16 +291,24 @@ class Suite:
             self.check_exceptions,
         ]
 
-    def baked(self, arguments, expected):
+    def baked(self, calls):
+        """`calls`: pairs of arguments and what the result must hold."""
+
         def check_init_without_code():
             self.with_markers(0, lambda: self.client.init(binary=False).expect(200))
 
-        def check_call():
-            result = self.run(arguments).expect(200)
-            for key, value in expected.items():
-                assert result.get(key) == value, f"{key}: {result.get(key)!r}, not {value!r}"
+        def check_calls():
+            for arguments, expected in calls:
+                result = self.run(arguments).expect(200)
+                for key, value in expected.items():
+                    assert result.get(key) == value, f"{arguments}: {result}, not {expected}"
 
-        return [self.check_run_before_init, check_init_without_code, self.check_second_init, check_call]
+        return [
+            self.check_run_before_init,
+            check_init_without_code,
+            self.check_second_init,
+            check_calls,
+        ]
 
 
 def run_checks(checks, title):
@@ -319,12 +327,23 @@ def run_checks(checks, title):
     return failures
 
 
+def add_call_option(parser):
+    parser.add_argument(
+        "--call",
+        dest="calls",
+        nargs=2,
+        type=json.loads,
+        action="append",
+        default=[],
+        metavar=("ARGS", "EXPECTED"),
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description="OpenWhisk action contract checks")
     parser.add_argument("address", metavar="HOST:PORT")
     parser.add_argument("--baked", action="store_true", help="call the image's own function")
-    parser.add_argument("--args", type=json.loads, default={}, metavar="JSON")
-    parser.add_argument("--expect", type=json.loads, default={}, metavar="JSON")
+    add_call_option(parser)
     parser.add_argument("--stdout", metavar="FILE", help="the action's standard output")
     parser.add_argument("--stderr", metavar="FILE", help="the action's standard error")
     options = parser.parse_args()
@@ -332,7 +351,7 @@ def main():
     client = Client(host.strip("[]"), int(port), options.stdout, options.stderr)
     client.wait_until_listening()
     suite = Suite(client)
-    checks = suite.baked(options.args, options.expect) if options.baked else suite.probe()
+    checks = suite.baked(options.calls) if options.baked else suite.probe()
     return 1 if run_checks(checks, options.address) else 0
 
 

@@ -87,7 +87,7 @@ class ActionProxyTest(unittest.TestCase):
 
     def test_baked_code(self):
         with self.baked("def main(args):\n    return {'got': args}\n") as action:
-            self.check(conformance.Suite(action.client).baked({"a": 1}, {"got": {"a": 1}}))
+            self.check(conformance.Suite(action.client).baked([({"a": 1}, {"got": {"a": 1}})]))
 
     def test_contract_holds_for_an_image_with_baked_code(self):
         with self.baked("raise RuntimeError('code sent with /init goes first')") as action:
@@ -147,7 +147,8 @@ class ActionProxyTest(unittest.TestCase):
         }
         expected = {"s": "sibling", "e": "elsewhere", "m": "handler", "threads": "2"}
         with self.baked(source, **environment) as action:
-            self.check(conformance.Suite(action.client).baked({}, {**expected, "pickled": True}))
+            calls = [({}, {**expected, "pickled": True})]
+            self.check(conformance.Suite(action.client).baked(calls))
         with self.baked(source, **environment) as action:
             action.client.init(main="other").expect(200)
             self.assertEqual(action.client.run({}).expect(200), {})

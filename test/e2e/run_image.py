@@ -1,12 +1,12 @@
 """Runs a published function on several architectures and holds it to the action contract.
 
     run_image.py REGISTRY/REPO:TAG [--arch amd64,ppc64le] [--engine podman|chroot]
-                 [--args JSON --expect JSON] [--import MODULE]...
+                 [--call ARGS EXPECTED]... [--import MODULE]...
 
 For every architecture: pulls as a node of that architecture would, checks the image's config, runs
 the contract checks of conformance.py twice (code sent with /init; the image's own function), imports
 the modules with the image's Python, and ends the container with SIGTERM, which must give exit
-code 0. In --expect, {machine} stands for what `uname -m` says there. Exit code 77 with a reason when
+code 0. In EXPECTED, {machine} stands for what `uname -m` says there. Exit code 77 with a reason when
 this machine cannot run it.
 """
 
@@ -33,15 +33,15 @@ def conform(engine, image, arch, checks, title):
         return failures
 
 
-def run_image(engine, reference, arch, arguments, expected, modules=()):
+def run_image(engine, reference, arch, calls=(), modules=()):
     """All checks of one image on one architecture; returns the number of failures."""
     machine = containers.MACHINES[arch]
-    expected = json.loads(json.dumps(expected).replace("{machine}", machine))
+    calls = json.loads(json.dumps(calls).replace("{machine}", machine))
     title = f"{engine.name} {arch}"
     with containers.emulation(arch):
         image = engine.pull(reference, arch)
         assert engine.architecture(image) == arch, engine.architecture(image)
-        failures = conform(engine, image, arch, lambda s: s.baked(arguments, expected), title)
+        failures = conform(engine, image, arch, lambda s: s.baked(calls), title)
         failures += conform(engine, image, arch, lambda s: s.probe(), title)
         for module in modules:
             program = f"import os, {module}; print({module}.__version__, os.uname().machine)"
@@ -56,16 +56,13 @@ def main():
     parser.add_argument("reference")
     parser.add_argument("--arch", default="amd64,ppc64le")
     parser.add_argument("--engine", default="podman,chroot")
-    parser.add_argument("--args", type=json.loads, default={}, metavar="JSON")
-    parser.add_argument("--expect", type=json.loads, default={}, metavar="JSON")
+    conformance.add_call_option(parser)
     parser.add_argument("--import", action="append", default=[], dest="modules", metavar="MODULE")
     options = parser.parse_args()
     failures = 0
     with containers.engine(options.engine.split(",")) as engine:
         for arch in options.arch.split(","):
-            failures += run_image(
-                engine, options.reference, arch, options.args, options.expect, options.modules
-            )
+            failures += run_image(engine, options.reference, arch, options.calls, options.modules)
     return 1 if failures else 0
 
 

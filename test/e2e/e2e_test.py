@@ -1,0 +1,358 @@
+"""From a build file to running functions: fnimage builds and publishes, other tools judge.
+
+    e2e_test.py quickstart|numpy|digits --fnimage PROGRAM --examples DIRECTORY --cache DIRECTORY
+
+quickstart: examples/hello-python is built and pushed; skopeo, docker, podman, umoci and buildah read
+it; it is built again elsewhere, without root, under strace; it runs on both architectures.
+numpy, digits: functions on Debian's numpy and scikit-learn, built, pushed and run on both.
+
+Needs the Debian mirror; --cache keeps packages from one run to the next. What a check cannot do on
+this machine is reported as skipped. Exit code 1 after a failure, else 77 when anything was skipped.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import sys
+
+import containers
+import run_image
+from containers import Skip, require_tool, run
+
+ARCHITECTURES = ("amd64", "ppc64le")
+INDEX = "application/vnd.oci.image.index.v1+json"
+NOBODY = 65534
+HOST_PROGRAMS = ("gpgv", "apt-config")  # the builder's own machine's, not the image's
+
+NUMPY_BUILD_FILE = """
+name: numbers
+platforms: [linux/amd64, linux/ppc64le]
+base: {debian: bookworm}
+packages: [python3-numpy]
+runtime: python
+source: {main: numbers.py}
+config: {user: "1000:1000"}
+"""
+NUMPY_FUNCTION = """
+import platform
+
+import numpy
+
+
+def main(args):
+    solution = numpy.linalg.solve(numpy.array(args["a"]), numpy.array(args["b"]))
+    return {"x": solution.round(6).tolist(), "machine": platform.machine()}
+"""
+
+
+class Workplace:
+    """A registry, and fnimage with a local store of its own in a temporary directory."""
+
+    def __init__(self, options, address, directory):
+        self.program = options.fnimage
+        self.examples = options.examples
+        self.address = address
+        self.directory = directory
+        self.environment = {
+            **os.environ,
+            "HOME": str(directory),
+            "XDG_CACHE_HOME": str(options.cache),
+            "XDG_DATA_HOME": str(directory / "data"),
+            "XDG_CONFIG_HOME": str(directory / "config"),
+            "DOCKER_CONFIG": str(directory / "docker"),
+        }
+        self.environment.pop("SOURCE_DATE_EPOCH", None)
+
+    def reference(self, name, tag="latest"):
+        return f"{self.address}/{name}:{tag}"
+
+    def fnimage(self, *arguments, wrapper=(), **environment):
+        return run(*wrapper, self.program, *arguments, env={**self.environment, **environment})
+
+    def publish(self, name, source, **options):
+        reference = self.reference(name)
+        self.fnimage("build", "--push", "--plain-http", "-t", reference, source, **options)
+        return reference
+
+    def raw(self, reference):
+        """The manifest's bytes as the registry gives them."""
+        command = (require_tool("skopeo"), "inspect", "--raw", "--tls-verify=false")
+        return run(*command, f"docker://{reference}", env=self.environment).encode()
+
+    def copy(self, source, destination):
+        run(
+            *(require_tool("skopeo"), "copy", "--quiet", "--insecure-policy", "--all"),
+            *("--preserve-digests", "--src-tls-verify=false", "--dest-tls-verify=false"),
+            *(source, destination),
+            env=self.environment,
+        )
+
+
+def digest(text):
+    return "sha256:" + hashlib.sha256(text).hexdigest()
+
+
+def check_platforms(index):
+    """Rule of publishing: one entry a platform, Go's names, no variant, baseline first."""
+    platforms = [entry["platform"] for entry in index["manifests"]]
+    expected = [{"architecture": arch, "os": "linux"} for arch in ARCHITECTURES]
+    assert platforms == expected, f"platforms {platforms}"
+
+
+class Quickstart:
+    """The checks of hello-python, in order; the later ones use what the first one published."""
+
+    def __init__(self, workplace):
+        self.work = workplace
+        self.source = workplace.examples / "hello-python"
+        self.reference = workplace.reference("hello")
+
+    def check_build_and_push(self):
+        self.work.publish("hello", self.source)
+
+    def check_skopeo_reads_the_list(self):
+        index = json.loads(self.work.raw(self.reference))
+        assert index["mediaType"] == INDEX, index["mediaType"]
+        check_platforms(index)
+        for arch in ARCHITECTURES:
+            config = json.loads(
+                run(
+                    *("skopeo", "inspect", "--config", "--tls-verify=false"),
+                    *(f"--override-arch={arch}", f"docker://{self.reference}"),
+                )
+            )
+            assert (config["architecture"], config["os"]) == (arch, "linux"), config
+
+    def check_docker_reads_the_list(self):
+        docker = require_tool("docker", "docker-cli")
+        command = (docker, "manifest", "inspect", "--insecure", self.reference)
+        check_platforms(json.loads(run(*command, env=self.work.environment)))
+
+    def check_each_platform_has_a_tag(self):
+        for entry in json.loads(self.work.raw(self.reference))["manifests"]:
+            tag = "latest-" + entry["platform"]["architecture"]
+            assert digest(self.work.raw(self.work.reference("hello", tag))) == entry["digest"], tag
+
+    def check_skopeo_copies_to_a_layout_and_back(self):
+        layout = f"oci:{self.work.directory}/copied:latest"
+        back = self.work.reference("back")
+        self.work.copy(f"docker://{self.reference}", layout)
+        self.work.copy(layout, f"docker://{back}")
+        assert self.work.raw(back) == self.work.raw(self.reference), "the list has changed"
+
+    def check_layout_is_the_same_list(self):
+        layout = self.work.directory / "layout"
+        self.work.fnimage("build", "-o", f"oci:{layout}:latest", self.source)
+        copied = self.work.reference("from-layout")
+        self.work.copy(f"oci:{layout}:latest", f"docker://{copied}")
+        assert self.work.raw(copied) == self.work.raw(self.reference), "not the same list"
+
+    def check_umoci_accepts_the_layout(self):
+        umoci, layout = require_tool("umoci"), self.work.directory / "layout"
+        tags = run(umoci, "ls", "--layout", layout).split()
+        assert "latest" in tags, tags
+        rootless = () if os.geteuid() == 0 else ("--rootless",)
+        for arch in ARCHITECTURES:  # umoci does not choose from a list: the platform's own tag
+            bundle = self.work.directory / f"bundle-{arch}"
+            run(umoci, "unpack", *rootless, "--image", f"{layout}:latest-{arch}", bundle)
+            assert (bundle / "rootfs/usr/bin/python3").is_symlink(), f"no python3 in {bundle}"
+
+    def check_buildah_accepts_the_layout(self):
+        place = self.work.directory / "buildah"
+        command = (require_tool("buildah"), f"--root={place}/root", f"--runroot={place}/run")
+        policy = self.work.directory / "policy.json"
+        policy.write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+        try:
+            run(*command, "images")
+        except AssertionError as error:
+            raise Skip(f"buildah does not work here: {error}") from None
+        try:
+            for arch in ARCHITECTURES:
+                layout = f"oci:{self.work.directory}/layout:latest"
+                options = (f"--arch={arch}", f"--signature-policy={policy}")
+                name = run(*command, "from", *options, layout).strip().splitlines()[-1]
+                seen = json.loads(run(*command, "inspect", name))["OCIv1"]["architecture"]
+                assert seen == arch, seen
+        finally:
+            run(*command, "rm", "--all")
+            run(*command, "rmi", "--all", "--force")
+
+    def check_two_commands_make_a_list_of_single_images(self):
+        target = self.work.reference("hello", "joined")
+        children = [self.work.reference("hello", f"latest-{arch}") for arch in ARCHITECTURES]
+        self.work.fnimage("manifest", "create", "--insecure", target, *children)
+        self.work.fnimage("manifest", "push", "--insecure", target)
+        joined = json.loads(self.work.raw(target))["manifests"]
+        built = json.loads(self.work.raw(self.reference))["manifests"]
+        assert {e["digest"] for e in joined} == {e["digest"] for e in built}, joined
+
+    def elsewhere(self, name):
+        """The example in another directory, with other times and modes of its own."""
+        copy = self.work.directory / name
+        shutil.copytree(self.source, copy)
+        for file in copy.iterdir():
+            os.utime(file, (1_234_567_890, 1_234_567_890))
+        return copy
+
+    def check_another_directory_and_time_give_the_same_list(self):
+        other = self.elsewhere("elsewhere")
+        fresh = {"XDG_DATA_HOME": str(self.work.directory / "data-of-another")}
+        for name in ("again", "again-on-one-cpu"):
+            pin = (require_tool("taskset", "util-linux"), "-c", "0") if "one" in name else ()
+            reference = self.work.publish(name, other, wrapper=pin, **fresh)
+            assert self.work.raw(reference) == self.work.raw(self.reference), f"{name} differs"
+
+    def check_without_any_cache_the_list_is_the_same(self):
+        fresh = {"XDG_DATA_HOME": str(self.work.directory / "data-of-a-third")}
+        cache = self.work.directory / "empty-cache"
+        reference = self.work.publish("uncached", self.source, XDG_CACHE_HOME=str(cache), **fresh)
+        assert self.work.raw(reference) == self.work.raw(self.reference), "the list differs"
+
+    def check_source_date_epoch_is_the_images_time(self):
+        reference = self.work.publish("dated", self.source, SOURCE_DATE_EPOCH="1500000000")
+        command = ("skopeo", "inspect", "--config", "--tls-verify=false")
+        config = json.loads(run(*command, f"docker://{reference}"))
+        assert config["created"] == "2017-07-14T02:40:00Z", config["created"]
+
+    def check_build_needs_no_root_and_runs_nothing_foreign(self):
+        """The build under strace, as nobody when this is root: which programs does it start?"""
+        strace = require_tool("strace")
+        home = self.work.directory / "unprivileged"
+        home.mkdir(mode=0o777)
+        home.chmod(0o777)
+        self.work.directory.chmod(0o755)
+        wrapper = [strace, "-f", "-qq", "-e", "trace=execve,execveat", "-o", home / "trace"]
+        source = self.elsewhere("unprivileged-source")
+        source.chmod(0o755)
+        if os.geteuid() == 0:
+            ids = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+            wrapper = [require_tool("setpriv", "util-linux"), *ids, *wrapper]
+            try:
+                run(*wrapper, self.work.program, "--help")
+            except AssertionError as error:
+                raise Skip(f"an unprivileged user cannot reach the program: {error}") from None
+        directories = {f"XDG_{kind}_HOME": str(home / kind) for kind in ("CACHE", "DATA")}
+        self.work.publish("unprivileged", source, wrapper=wrapper, HOME=str(home), **directories)
+        trace = (home / "trace").read_text("utf-8", "replace").splitlines()
+        attempts = [line for line in trace if "execve" in line and " = -1 E" not in line]
+        started = {path for line in attempts for path in re.findall(r'"(.*?)"', line)[:1]}
+        assert str(self.work.program) in started, f"strace saw {started}"
+        allowed = {str(self.work.program)} | {shutil.which(name) for name in HOST_PROGRAMS}
+        assert started <= allowed, f"the build ran {started - allowed}"
+        reference = self.work.reference("unprivileged")
+        assert self.work.raw(reference) == self.work.raw(self.reference), "another list without root"
+
+    def checks(self):
+        return [
+            self.check_build_and_push,
+            self.check_skopeo_reads_the_list,
+            self.check_docker_reads_the_list,
+            self.check_each_platform_has_a_tag,
+            self.check_skopeo_copies_to_a_layout_and_back,
+            self.check_layout_is_the_same_list,
+            self.check_umoci_accepts_the_layout,
+            self.check_buildah_accepts_the_layout,
+            self.check_two_commands_make_a_list_of_single_images,
+            self.check_another_directory_and_time_give_the_same_list,
+            self.check_without_any_cache_the_list_is_the_same,
+            self.check_source_date_epoch_is_the_images_time,
+            self.check_build_needs_no_root_and_runs_nothing_foreign,
+            *running(
+                self.reference,
+                [({"name": "Ada"}, {"greeting": "Hello, Ada!", "machine": "{machine}"})],
+            ),
+        ]
+
+
+def running(reference, calls, modules=()):
+    """One check an architecture: the image runs and keeps the action contract."""
+
+    def make(arch):
+        def check():
+            with containers.engine() as engine:
+                failures = run_image.run_image(engine, reference, arch, calls, modules)
+            assert failures == 0, f"{failures} checks of the action failed"
+
+        check.__name__ = f"check_runs_on_{arch}"
+        return check
+
+    return [make(arch) for arch in ARCHITECTURES]
+
+
+def numpy_checks(work):
+    def check_build_and_push():
+        source = work.directory / "numbers"
+        source.mkdir()
+        (source / "fnimage.yaml").write_text(NUMPY_BUILD_FILE)
+        (source / "numbers.py").write_text(NUMPY_FUNCTION)
+        work.publish("numbers", source)
+
+    call = ({"a": [[3, 1], [1, 2]], "b": [9, 8]}, {"x": [2.0, 3.0], "machine": "{machine}"})
+    return [check_build_and_push, *running(work.reference("numbers"), [call], ["numpy"])]
+
+
+def digits_checks(work):
+    def check_build_and_push():
+        work.publish("digits", work.examples / "digits")
+
+    machine = {"machine": "{machine}"}
+    calls = [
+        ({"op": "predict", "index": 1500}, {"digit": 1, "expected": 1, **machine}),
+        ({"op": "train"}, {"accuracy": 0.96, "file": "/tmp/digits.joblib", **machine}),
+        ({"op": "predict", "index": 1700}, {"digit": 5, "expected": 5, **machine}),
+        ({"op": "predict", "image": [0] * 63}, {"error": "an image has 64 numbers, not 63"}),
+    ]
+    reference = work.reference("digits")
+    return [check_build_and_push, *running(reference, calls, ["numpy", "sklearn"])]
+
+
+def perform(checks):
+    """Runs the checks and returns the exit code. Nothing works on what was not built."""
+    failed, skipped = [], []
+    for check in checks:
+        name = check.__name__.replace("check_", "").replace("_", " ")
+        try:
+            check()
+            print(f"ok   {name}", flush=True)
+        except Skip as skip:
+            skipped.append(name)
+            print(f"skip {name}: {skip}", flush=True)
+        except (AssertionError, OSError, ValueError, KeyError) as error:
+            failed.append(name)
+            print(f"FAIL {name}: {type(error).__name__}: {error}", flush=True)
+            if check is checks[0]:
+                break
+    print(f"{len(checks)} checks, failed: {failed or 'none'}, skipped: {skipped or 'none'}")
+    return 1 if failed else containers.SKIP_EXIT_CODE if skipped else 0
+
+
+def main():
+    suites = {
+        "quickstart": lambda work: Quickstart(work).checks(),
+        "numpy": numpy_checks,
+        "digits": digits_checks,
+    }
+    parser = argparse.ArgumentParser(description="fnimage end to end")
+    parser.add_argument("suite", choices=suites)
+    parser.add_argument("--fnimage", type=pathlib.Path, required=True)
+    parser.add_argument("--examples", type=pathlib.Path, required=True)
+    parser.add_argument("--cache", type=pathlib.Path, required=True)
+    options = parser.parse_args()
+    options.cache.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        address = stack.enter_context(containers.registry())
+        directory = stack.enter_context(containers.scratch_directory())
+        return perform(suites[options.suite](Workplace(options, address, directory)))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Skip as reason:
+        print(f"skipped: {reason}")
+        sys.exit(containers.SKIP_EXIT_CODE)
