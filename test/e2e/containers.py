@@ -273,8 +273,9 @@ class Chroot:
         return place
 
     def architecture(self, image):
-        (manifest,) = json.loads(pathlib.Path(f"{image}-layout/index.json").read_bytes())["manifests"]
-        blobs = pathlib.Path(f"{image}-layout/blobs/sha256")
+        layout = pathlib.Path(f"{image}-layout")
+        (manifest,) = json.loads((layout / "index.json").read_bytes())["manifests"]
+        blobs = layout / "blobs/sha256"
         config = json.loads((blobs / manifest["digest"][7:]).read_bytes())["config"]
         return json.loads((blobs / config["digest"][7:]).read_bytes())["architecture"]
 

@@ -9,7 +9,6 @@ code) and what needs control over the process: image environment, imports, signa
 import base64
 import contextlib
 import io
-import json
 import os
 import pathlib
 import signal
@@ -154,7 +153,8 @@ class ActionProxyTest(unittest.TestCase):
             self.assertEqual(action.client.run({}).expect(200), {})
 
     def test_file_named_like_a_library_module_loads(self):
-        with self.baked("import json\ndef main(a):\n    return json.loads('{}')\n", "csv.py") as action:
+        source = "import json\ndef main(a):\n    return json.loads('{}')\n"
+        with self.baked(source, "csv.py") as action:
             action.client.init().expect(200)
             self.assertEqual(action.client.run({}).expect(200), {})
 
@@ -169,7 +169,10 @@ class ActionProxyTest(unittest.TestCase):
             self.assertEqual([seen[k] for k in env], ["", "true", "3", '{"a":[1]}'])
 
     def test_user_code_that_closes_its_output_still_gets_markers(self):
-        source = "import sys\ndef main(a):\n    sys.stdout.close()\n    sys.stderr = None\n    1 / 0\n"
+        source = (
+            "import sys\ndef main(a):\n"
+            "    sys.stdout.close()\n    sys.stderr = None\n    1 / 0\n"
+        )
         with self.baked(source) as action:
             suite = conformance.Suite(action.client)
             action.client.init().expect(200)

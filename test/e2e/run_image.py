@@ -4,10 +4,10 @@
                  [--call ARGS EXPECTED]... [--import MODULE]...
 
 For every architecture: pulls as a node of that architecture would, checks the image's config, runs
-the contract checks of conformance.py twice (code sent with /init; the image's own function), imports
-the modules with the image's Python, and ends the container with SIGTERM, which must give exit
-code 0. In EXPECTED, {machine} stands for what `uname -m` says there. Exit code 77 with a reason when
-this machine cannot run it.
+the contract checks of conformance.py twice (code sent with /init; the image's own function),
+imports the modules with the image's Python, and ends the container with SIGTERM, which must give
+exit code 0. In EXPECTED, {machine} stands for what `uname -m` says there. Exit code 77 with a
+reason when this machine cannot run it.
 """
 
 import argparse

@@ -68,7 +68,7 @@ class LogStream:
 
 
 def env_text(value):
-    """The text OpenWhisk gives a parameter in the environment; the platform sends strings already."""
+    """The text OpenWhisk gives a parameter in the environment; mostly a string already."""
     if isinstance(value, str):
         return value
     return "" if value is None else json.dumps(value, separators=(",", ":"))
