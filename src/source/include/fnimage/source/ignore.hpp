@@ -5,6 +5,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,20 +14,27 @@
 
 namespace fnimage::source {
 
-/// One path pattern, matched against a whole relative path.
+/// One path pattern, matched against a whole relative path. Matching costs path length times
+/// pattern length at most, whatever the pattern (nothing is tried again).
 class PathPattern {
  public:
-  /// Error: invalid_input for an unclosed '[' or a trailing backslash.
+  /// Error: invalid_input for an unclosed '[', an unfinished range or a trailing backslash.
   static Result<PathPattern> parse(std::string_view pattern);
   [[nodiscard]] bool matches(std::string_view path) const;
+  /// True when the pattern matches the path or a directory above it.
+  [[nodiscard]] bool covers(std::string_view path) const;
   /// True when something below the directory `path` could match: lets a walk skip whole
   /// directories.
   [[nodiscard]] bool may_match_below(std::string_view path) const;
+  /// The pattern in normal form, without "./", "//" and a leading or trailing '/'.
   [[nodiscard]] const std::string& text() const noexcept { return text_; }
 
  private:
+  struct Step;     // one character, set or wildcard of the pattern, see ignore.cpp
+  class Compiler;  // pattern text -> steps
+  class Run;       // the set of steps that a path has reached so far
   std::string text_;
-  std::vector<std::string> parts_;
+  std::shared_ptr<const std::vector<Step>> steps_;
 };
 
 class IgnoreRules {
