@@ -1,0 +1,297 @@
+// Parsers of sources.list(5) and the choice of a release's suites. Thread-safety: pure but for
+// reading files.
+#include "debian/apt_sources.hpp"
+
+#include <algorithm>
+#include <array>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include <fnimage/base/stream.hpp>
+#include <fnimage/base/text.hpp>
+
+#include "debian/deb822.hpp"
+#include "debian/process.hpp"
+
+namespace fnimage::source::debian {
+namespace {
+
+constexpr std::uint64_t max_sources_file = std::uint64_t{1} << 20;
+
+std::vector<std::string> to_strings(const std::vector<std::string_view>& views) {
+  return {views.begin(), views.end()};
+}
+
+std::optional<bool> parse_bool(std::string_view text) {
+  for (const std::string_view word : {"yes", "true", "with", "on", "enable", "1"}) {
+    if (equals_ignoring_case(text, word)) {
+      return true;
+    }
+  }
+  if (text.empty()) {
+    return std::nullopt;
+  }
+  return false;
+}
+
+std::string without_trailing_slash(std::string_view uri) {
+  while (uri.ends_with('/')) {
+    uri.remove_suffix(1);
+  }
+  return std::string(uri);
+}
+
+// Only what a Downloader can fetch; "cdrom:" and the like are for interactive use.
+bool is_usable_uri(std::string_view uri) {
+  return uri.starts_with("http://") || uri.starts_with("https://") || uri.starts_with("file:");
+}
+
+void apply_option(std::string_view option, AptSource& source) {
+  const std::size_t equals = option.find('=');
+  if (equals == std::string_view::npos) {
+    return;
+  }
+  const std::string name = to_lower(option.substr(0, equals));
+  const std::string_view value = option.substr(equals + 1);
+  if (name == "signed-by") {
+    source.signed_by.clear();
+    for (const std::string_view part : split(value, ',')) {
+      source.signed_by.emplace_back(part);
+    }
+  } else if (name == "arch") {
+    for (const std::string_view part : split(value, ',')) {
+      source.architectures.emplace_back(part);
+    }
+  } else if (name == "trusted") {
+    source.trusted = parse_bool(value).value_or(false);
+  } else if (name == "check-valid-until") {
+    source.check_valid_until = parse_bool(value);
+  }
+}
+
+// nullopt: a line that is not for us (comment, deb-src, flat repository).
+Result<std::optional<AptSource>> parse_line(std::string_view line, std::string_view where) {
+  line = trim(line.substr(0, line.find('#')));
+  if (!line.starts_with("deb ") && !line.starts_with("deb\t")) {
+    return std::nullopt;
+  }
+  line = trim(line.substr(3));
+  AptSource source;
+  if (line.starts_with('[')) {
+    const std::size_t end = line.find(']');
+    if (end == std::string_view::npos) {
+      return fail(ErrorCode::invalid_input, fmt::format("{}: '[' is not closed", where));
+    }
+    for (const std::string_view option : words(line.substr(1, end - 1))) {
+      apply_option(option, source);
+    }
+    line = trim(line.substr(end + 1));
+  }
+  const std::vector<std::string_view> parts = words(line);
+  if (parts.size() < 2) {
+    return fail(ErrorCode::invalid_input, fmt::format("{}: no suite behind the address", where));
+  }
+  if (!is_usable_uri(parts[0]) || parts[1].ends_with('/')) {
+    return std::nullopt;
+  }
+  source.uri = without_trailing_slash(parts[0]);
+  source.suite = parts[1];
+  source.components.assign(parts.begin() + 2, parts.end());
+  return source;
+}
+
+// A Signed-By value is key files or fingerprints, or an armoured key whose empty lines are written
+// as " .".
+std::vector<std::string> parse_signed_by(std::string_view value) {
+  if (value.find("-----BEGIN PGP PUBLIC KEY BLOCK-----") == std::string_view::npos) {
+    std::string spaced(value);
+    std::replace(spaced.begin(), spaced.end(), ',', ' ');
+    return to_strings(words(spaced));
+  }
+  std::string armour;
+  for (const std::string_view line : split(value, '\n')) {
+    const std::string_view text = trim(line);
+    armour += text == "." ? std::string_view() : text;
+    armour += '\n';
+  }
+  return {armour};
+}
+
+AptSource source_of_paragraph(const Paragraph& paragraph) {
+  AptSource source;
+  source.components = to_strings(words(paragraph.get("Components")));
+  source.architectures = to_strings(words(paragraph.get("Architectures")));
+  source.signed_by = parse_signed_by(paragraph.get("Signed-By"));
+  source.trusted = parse_bool(paragraph.get("Trusted")).value_or(false);
+  source.check_valid_until = parse_bool(paragraph.get("Check-Valid-Until"));
+  return source;
+}
+
+Result<void> append_file(const std::filesystem::path& path, std::vector<AptSource>& sources) {
+  FNIMAGE_TRY(const std::string text, read_file(path, max_sources_file));
+  FNIMAGE_TRY(auto parsed, path.extension() == ".sources"
+                               ? parse_deb822_sources(text, path.string())
+                               : parse_one_line_sources(text, path.string()));
+  std::move(parsed.begin(), parsed.end(), std::back_inserter(sources));
+  return {};
+}
+
+std::vector<AptSource> sources_of_mirror(const DebianSettings& settings) {
+  const std::string uri = without_trailing_slash(settings.mirror);
+  AptSource main{.uri = uri, .suite = settings.release, .components = settings.components};
+  AptSource updates = main;
+  updates.suite += "-updates";
+  updates.optional = true;
+  // By convention the security archive stands beside the main one: …/debian and …/debian-security.
+  AptSource security = updates;
+  security.suite = settings.release + "-security";
+  security.uri = uri + "-security";
+  return {main, updates, security};
+}
+
+std::string known_suites(const std::vector<AptSource>& sources) {
+  std::vector<std::string> suites;
+  for (const AptSource& source : sources) {
+    suites.push_back(source.suite);
+  }
+  std::sort(suites.begin(), suites.end());
+  suites.erase(std::unique(suites.begin(), suites.end()), suites.end());
+  return suites.empty() ? "none" : join(suites, ", ");
+}
+
+void narrow_components(AptSource& source, const std::vector<std::string>& wanted) {
+  std::erase_if(source.components, [&](const std::string& component) {
+    return std::find(wanted.begin(), wanted.end(), component) == wanted.end();
+  });
+}
+
+}  // namespace
+
+Result<std::vector<AptSource>> parse_one_line_sources(std::string_view text,
+                                                      std::string_view file_name) {
+  std::vector<AptSource> sources;
+  std::size_t number = 0;
+  for (const std::string_view line : split(text, '\n')) {
+    FNIMAGE_TRY(auto source, parse_line(line, fmt::format("{}:{}", file_name, ++number)));
+    if (source) {
+      sources.push_back(std::move(*source));
+    }
+  }
+  return sources;
+}
+
+Result<std::vector<AptSource>> parse_deb822_sources(std::string_view text,
+                                                    std::string_view file_name) {
+  FNIMAGE_TRY(const auto paragraphs, parse_paragraphs(text, file_name));
+  std::vector<AptSource> sources;
+  for (const Paragraph& paragraph : paragraphs) {
+    const auto types = words(paragraph.get("Types"));
+    if (!parse_bool(paragraph.get("Enabled")).value_or(true) ||
+        std::find(types.begin(), types.end(), "deb") == types.end()) {
+      continue;
+    }
+    const AptSource common = source_of_paragraph(paragraph);
+    for (const std::string_view uri : words(paragraph.get("URIs"))) {
+      for (const std::string_view suite : words(paragraph.get("Suites"))) {
+        if (is_usable_uri(uri) && !suite.ends_with('/')) {
+          AptSource source = common;
+          source.uri = without_trailing_slash(uri);
+          source.suite = suite;
+          sources.push_back(std::move(source));
+        }
+      }
+    }
+  }
+  return sources;
+}
+
+Result<std::vector<AptSource>> load_apt_sources(const std::filesystem::path& apt_directory) {
+  std::vector<AptSource> sources;
+  std::error_code error;
+  if (const auto list = apt_directory / "sources.list"; std::filesystem::exists(list, error)) {
+    FNIMAGE_CHECK(append_file(list, sources));
+  }
+  std::vector<std::filesystem::path> files;
+  for (std::filesystem::directory_iterator it(apt_directory / "sources.list.d", error), end;
+       !error && it != end; it.increment(error)) {
+    const std::filesystem::path extension = it->path().extension();
+    if (extension == ".list" || extension == ".sources") {
+      files.push_back(it->path());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  for (const std::filesystem::path& file : files) {
+    FNIMAGE_CHECK(append_file(file, sources));
+  }
+  return sources;
+}
+
+Result<std::vector<AptSource>> choose_sources(const DebianSettings& settings) {
+  if (!settings.mirror.empty()) {
+    if (!is_usable_uri(settings.mirror)) {
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("Debian mirror {}: not a http, https or file address",
+                              printable(settings.mirror)));
+    }
+    return sources_of_mirror(settings);
+  }
+  FNIMAGE_TRY(const auto all, load_apt_sources(settings.apt_directory));
+  std::vector<AptSource> chosen;
+  bool has_release = false;
+  for (AptSource source : all) {
+    const bool is_release = source.suite == settings.release;
+    if (!is_release && source.suite != settings.release + "-updates" &&
+        source.suite != settings.release + "-security") {
+      continue;
+    }
+    narrow_components(source, settings.components);
+    const bool seen = std::any_of(chosen.begin(), chosen.end(), [&](const AptSource& other) {
+      return other.uri == source.uri && other.suite == source.suite &&
+             other.components == source.components;
+    });
+    if (!source.components.empty() && !seen) {
+      has_release = has_release || is_release;
+      chosen.push_back(std::move(source));
+    }
+  }
+  if (!has_release) {
+    return fail(ErrorCode::not_found,
+                fmt::format("{}: no package source for Debian {} ({}); suites there: {}",
+                            settings.apt_directory.string(), settings.release,
+                            join(settings.components, ", "), known_suites(all)),
+                "name a mirror in the build file (base: {debian: …, mirror: URL}), or add the "
+                "release to the host's apt sources");
+  }
+  return chosen;
+}
+
+AptSettings parse_apt_config(std::string_view text) {
+  AptSettings settings;
+  for (const std::string_view line : split(text, '\n')) {
+    const std::size_t open = line.find('"');
+    const std::size_t close = line.rfind('"');
+    if (open == std::string_view::npos || close <= open) {
+      continue;
+    }
+    const std::string_view key = trim(line.substr(0, open));
+    const std::string_view value = line.substr(open + 1, close - open - 1);
+    if (equals_ignoring_case(key, "Acquire::Check-Valid-Until")) {
+      settings.check_valid_until = parse_bool(value).value_or(true);
+    } else if (equals_ignoring_case(key, "Acquire::Check-Date")) {
+      settings.check_date = parse_bool(value).value_or(true);
+    } else if (equals_ignoring_case(key, "Acquire::http::Proxy")) {
+      settings.http_proxy = value;
+    }
+  }
+  return settings;
+}
+
+AptSettings load_apt_settings() {
+  const std::array<std::string, 2> command{"apt-config", "dump"};
+  const auto output = run_program(command);
+  return output && output->exit_code == 0 ? parse_apt_config(output->standard_output)
+                                          : AptSettings{};
+}
+
+}  // namespace fnimage::source::debian

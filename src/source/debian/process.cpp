@@ -1,0 +1,90 @@
+// posix_spawn of host programs, see process.hpp. Thread-safety: no shared state; the environment is
+// read, never changed.
+#include "debian/process.hpp"
+
+#include <cerrno>
+#include <string_view>
+#include <vector>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fnimage/base/atomic_file.hpp>
+#include <fnimage/base/stream.hpp>
+
+namespace fnimage::source::debian {
+namespace {
+
+struct FileActions {
+  posix_spawn_file_actions_t value{};
+  FileActions() { ::posix_spawn_file_actions_init(&value); }
+  FileActions(const FileActions&) = delete;
+  FileActions& operator=(const FileActions&) = delete;
+  ~FileActions() { ::posix_spawn_file_actions_destroy(&value); }
+};
+
+std::vector<std::string> child_environment() {
+  std::vector<std::string> variables;
+  for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
+    const std::string_view text(*variable);
+    if (!text.starts_with("LC_") && !text.starts_with("LANG")) {
+      variables.emplace_back(text);
+    }
+  }
+  variables.emplace_back("LC_ALL=C");
+  return variables;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> result;
+  result.reserve(texts.size() + 1);
+  for (std::string& text : texts) {
+    result.push_back(text.data());
+  }
+  result.push_back(nullptr);
+  return result;
+}
+
+Result<int> wait_for(pid_t child, std::string_view name) {
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) {
+      return fail(error_from_errno(errno, fmt::format("wait for {}", name)));
+    }
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+}  // namespace
+
+Result<ProgramOutput> run_program(std::span<const std::string> command, std::uint64_t max_output) {
+  FNIMAGE_TRY(const auto directory, TemporaryDirectory::create("fnimage-run"));
+  const std::string out = (directory.path() / "out").string();
+  const std::string err = (directory.path() / "err").string();
+  std::vector<std::string> arguments(command.begin(), command.end());
+  std::vector<std::string> environment = child_environment();
+  const std::vector<char*> argv = pointers(arguments);
+  const std::vector<char*> envp = pointers(environment);
+
+  FileActions actions;
+  constexpr int write_new = O_WRONLY | O_CREAT | O_EXCL;
+  ::posix_spawn_file_actions_addopen(&actions.value, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  ::posix_spawn_file_actions_addopen(&actions.value, STDOUT_FILENO, out.c_str(), write_new, 0600);
+  ::posix_spawn_file_actions_addopen(&actions.value, STDERR_FILENO, err.c_str(), write_new, 0600);
+  pid_t child = 0;
+  if (const int error =
+          ::posix_spawnp(&child, argv[0], &actions.value, nullptr, argv.data(), envp.data());
+      error != 0) {
+    return fail(error_from_errno(error, fmt::format("run {}", command.front())));
+  }
+  ProgramOutput output;
+  FNIMAGE_TRY(output.exit_code, wait_for(child, command.front()));
+  FNIMAGE_TRY(output.standard_output, read_file(out, max_output));
+  FNIMAGE_TRY(output.standard_error, read_file(err, max_output));
+  return output;
+}
+
+}  // namespace fnimage::source::debian
