@@ -1,0 +1,86 @@
+// The build file fnimage.yaml as a value. Keys: see the JSON Schema in
+// src/build/fnimage.schema.json. Unknown keys, wrong types and bad values are errors with file,
+// line, column and the nearest key. Thread-safety: value types, pure functions.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include <fnimage/base/result.hpp>
+#include <fnimage/manifest/descriptor.hpp>
+#include <fnimage/manifest/platform.hpp>
+
+namespace fnimage::build {
+
+/// base: {debian: bookworm}
+struct DebianBase {
+  std::string release;
+  std::string mirror{};
+  bool essential = false;
+};
+/// base: {image: registry/repo:tag | oci:DIR[:tag] | name in the local store}
+struct ImageBase {
+  std::string location;
+};
+/// base: {scratch: true}
+struct ScratchBase {};
+using Base = std::variant<DebianBase, ImageBase, ScratchBase>;
+
+/// layers: a named layer of the user's own.
+struct NamedLayer {
+  std::string name;
+  std::string from;  ///< file or directory, relative to the build file
+  std::string to;    ///< absolute path in the image
+};
+
+/// files: content that may differ by platform. {os}, {arch}, {variant}, {deb_arch}, {triplet} in
+/// from and to are filled in.
+struct PlatformFile {
+  std::string from;
+  std::string to;
+  std::optional<std::uint32_t> mode{};
+};
+
+struct ConfigSpec {
+  std::map<std::string, std::string> env{};
+  std::string user{};
+  std::string workdir{};
+  std::vector<std::string> entrypoint{};
+  std::vector<std::string> cmd{};
+  std::map<std::string, std::string> labels{};
+};
+
+struct BuildSpec {
+  std::string name;
+  std::vector<manifest::Platform> platforms;
+  Base base;
+  std::vector<std::string> packages{};
+  std::map<std::string, std::string> exclude{};
+  std::string runtime = "none";
+  std::string main{};                ///< source.main, relative to the build file
+  std::vector<std::string> files{};  ///< source.files patterns
+  std::vector<NamedLayer> layers{};
+  std::vector<PlatformFile> platform_files{};
+  ConfigSpec config{};
+  manifest::Annotations annotations{};
+  std::filesystem::path directory{};  ///< where the build file is; all paths are relative to it
+};
+
+/// Reads a build file. Errors: not_found (with the hint `fnimage init`), invalid_input with
+/// "file:line:column: …".
+Result<BuildSpec> load_spec(const std::filesystem::path& file);
+
+/// The same from text. @param file_name for messages. @param directory what paths are relative to.
+Result<BuildSpec> parse_spec(std::string_view text, std::string_view file_name,
+                             const std::filesystem::path& directory);
+
+/// The JSON Schema of the build file.
+std::string_view spec_schema() noexcept;
+
+}  // namespace fnimage::build

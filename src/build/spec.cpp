@@ -1,0 +1,433 @@
+// The build file: YAML tree -> BuildSpec, one function per section. The lists of keys here and the
+// JSON Schema say the same; a test holds them to it.
+#include <algorithm>
+#include <array>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <fnimage/base/stream.hpp>
+#include <fnimage/base/text.hpp>
+#include <fnimage/build/spec.hpp>
+#include <fnimage/manifest/platform_match.hpp>
+#include <fnimage/runtime/runtime.hpp>
+
+#include "embedded.hpp"
+#include "spec_reader.hpp"
+#include "spec_values.hpp"
+#include "yaml_tree.hpp"
+
+namespace fnimage::build {
+
+namespace {
+
+using Keys = std::string_view;
+constexpr std::array<Keys, 11> root_keys{"name",    "platforms", "base",       "packages",
+                                         "exclude", "runtime",   "source",     "layers",
+                                         "files",   "config",    "annotations"};
+constexpr std::array<Keys, 5> base_keys{"debian", "image", "scratch", "mirror", "essential"};
+constexpr std::array<Keys, 2> source_keys{"main", "files"};
+constexpr std::array<Keys, 3> layer_keys{"name", "from", "to"};
+constexpr std::array<Keys, 3> file_keys{"from", "to", "mode"};
+constexpr std::array<Keys, 6> config_keys{"env", "user", "workdir", "entrypoint", "cmd", "labels"};
+
+/// Names that the layers made by a build have.
+constexpr std::array<std::string_view, 5> reserved_layers{"packages-all", "packages", "runtime",
+                                                          "source", "files"};
+/// Of the design, not of this version: told apart from typing mistakes.
+constexpr std::array<std::string_view, 3> later_runtimes{"notebook", "nodejs", "exec"};
+
+constexpr std::size_t shown_bytes = 80;
+constexpr std::size_t max_platforms = 64;
+
+/// "fnimage.yaml:3:12: " goes in front of an error that a lower module reports for a value.
+tl::unexpected<Error> refuse_with(const SpecReader& reader, const YamlNode& node,
+                                  const Error& cause) {
+  return fail(
+      reader.error(node.at, ErrorCode::invalid_input, cause.message()).with_hint(cause.hint()));
+}
+
+Result<void> read_name(const SpecReader& reader, const YamlNode& root, BuildSpec& spec) {
+  FNIMAGE_TRY(const YamlNode* node, reader.require(root, "name"));
+  FNIMAGE_TRY(spec.name, reader.text_not_empty(*node));
+  if (!is_function_name(spec.name)) {
+    return reader.refuse(
+        *node,
+        fmt::format("'{}' cannot be the name of a function", printable(spec.name, shown_bytes)),
+        "use lower-case letters and digits, with '.', '_' or '-' between them");
+  }
+  return {};
+}
+
+Result<void> read_platforms(const SpecReader& reader, const YamlNode& root, BuildSpec& spec) {
+  FNIMAGE_TRY(const YamlNode* node, reader.require(root, "platforms"));
+  FNIMAGE_CHECK(reader.expect_list(*node));
+  if (node->children.empty() || node->children.size() > max_platforms) {
+    return reader.refuse(*node, fmt::format("'platforms' must name 1 to {}", max_platforms),
+                         "for example [linux/amd64, linux/ppc64le]");
+  }
+  for (const YamlNode& item : node->children) {
+    FNIMAGE_TRY(const std::string text, reader.text_not_empty(item));
+    auto platform = manifest::Platform::parse(text);
+    if (!platform) {
+      return refuse_with(reader, item, platform.error());
+    }
+    for (const manifest::Platform& earlier : spec.platforms) {
+      if (manifest::same_platform(earlier, *platform)) {
+        return reader.refuse(item, fmt::format("platform '{}' is named twice", platform->str()),
+                             "a list has one entry per platform; remove one");
+      }
+    }
+    spec.platforms.push_back(std::move(*platform));
+  }
+  return {};
+}
+
+Result<Base> read_debian_base(const SpecReader& reader, const YamlNode& base) {
+  DebianBase debian;
+  const YamlNode& release = *base.find("debian");
+  FNIMAGE_TRY(debian.release, reader.text_not_empty(release));
+  if (!is_release_name(debian.release)) {
+    return reader.refuse(release,
+                         fmt::format("'{}' cannot be the name of a Debian release",
+                                     printable(debian.release, shown_bytes)),
+                         "write its code name, for example bookworm");
+  }
+  if (const YamlNode* mirror = base.find("mirror")) {
+    FNIMAGE_TRY(debian.mirror, reader.text_not_empty(*mirror));
+    if (!debian.mirror.starts_with("http://") && !debian.mirror.starts_with("https://") &&
+        !debian.mirror.starts_with("file:///")) {
+      return reader.refuse(
+          *mirror,
+          fmt::format("'mirror' must be a URL, not '{}'", printable(debian.mirror, shown_bytes)),
+          "for example https://mirror.example/debian, or file:///srv/debian");
+    }
+  }
+  if (const YamlNode* essential = base.find("essential")) {
+    FNIMAGE_TRY(debian.essential, reader.boolean(*essential));
+  }
+  return debian;
+}
+
+Result<void> read_base(const SpecReader& reader, const YamlNode& root, BuildSpec& spec) {
+  FNIMAGE_TRY(const YamlNode* base, reader.require(root, "base"));
+  FNIMAGE_CHECK(reader.expect_mapping(*base, base_keys));
+  const YamlNode* debian = base->find("debian");
+  const YamlNode* image = base->find("image");
+  const YamlNode* scratch = base->find("scratch");
+  const int kinds = (debian != nullptr) + (image != nullptr) + (scratch != nullptr);
+  if (kinds != 1) {
+    return reader.refuse_key(
+        *base, "'base' needs exactly one of 'debian', 'image' and 'scratch'",
+        "for example base: {debian: bookworm}, {image: oci:DIR} or {scratch: true}");
+  }
+  if (debian != nullptr) {
+    FNIMAGE_TRY(spec.base, read_debian_base(reader, *base));
+    return {};
+  }
+  for (const std::string_view key : {"mirror", "essential"}) {
+    if (const YamlNode* node = base->find(key)) {
+      return reader.refuse_key(*node, fmt::format("'{}' belongs to a 'debian' base", key));
+    }
+  }
+  if (image != nullptr) {
+    FNIMAGE_TRY(std::string location, reader.text_not_empty(*image));
+    spec.base = ImageBase{std::move(location)};
+    return {};
+  }
+  FNIMAGE_TRY(const bool yes, reader.boolean(*scratch));
+  if (!yes) {
+    return reader.refuse(*scratch, "'scratch' can only be true",
+                         "name another base instead: 'debian' or 'image'");
+  }
+  spec.base = ScratchBase{};
+  return {};
+}
+
+Result<void> read_packages(const SpecReader& reader, const YamlNode& root, BuildSpec& spec) {
+  const bool is_debian = std::holds_alternative<DebianBase>(spec.base);
+  for (const std::string_view key : {"packages", "exclude"}) {
+    const YamlNode* node = root.find(key);
+    if (node != nullptr && !is_debian) {
+      return reader.refuse_key(*node, fmt::format("'{}' needs a 'debian' base", key),
+                               "write base: {debian: bookworm}, or leave packages to the image");
+    }
+  }
+  if (const YamlNode* node = root.find("packages")) {
+    FNIMAGE_TRY(spec.packages, reader.text_list(*node));
+    std::set<std::string_view> seen;
+    for (std::size_t i = 0; i < spec.packages.size(); ++i) {
+      const std::string& package = spec.packages[i];
+      if (!is_package_request(package)) {
+        return reader.refuse(node->children[i],
+                             fmt::format("'{}' cannot be the name of a Debian package",
+                                         printable(package, shown_bytes)),
+                             "write a name, or name=version");
+      }
+      if (!seen.insert(package).second) {
+        return reader.refuse(node->children[i],
+                             fmt::format("package '{}' is named twice", package));
+      }
+    }
+  }
+  if (const YamlNode* node = root.find("exclude")) {
+    FNIMAGE_TRY(spec.exclude, reader.text_map(*node));
+    for (const YamlNode& member : node->children) {
+      if (!is_package_name(member.key)) {
+        return reader.refuse_key(member, fmt::format("'{}' cannot be the name of a Debian package",
+                                                     printable(member.key, shown_bytes)));
+      }
+      if (member.text.empty()) {
+        return reader.refuse(member, fmt::format("say why '{}' is left out", member.key));
+      }
+    }
+  }
+  return {};
+}
+
+Result<void> read_runtime(const SpecReader& reader, const YamlNode& root, BuildSpec& spec) {
+  const YamlNode* node = root.find("runtime");
+  if (node == nullptr) {
+    return {};
+  }
+  FNIMAGE_TRY(spec.runtime, reader.text_not_empty(*node));
+  const std::vector<std::string_view> known = runtime::runtime_names();
+  if (std::find(known.begin(), known.end(), spec.runtime) != known.end()) {
+    return {};
+  }
+  const bool later =
+      std::find(later_runtimes.begin(), later_runtimes.end(), spec.runtime) != later_runtimes.end();
+  if (later) {
+    return fail(
+        reader
+            .error(node->at, ErrorCode::unsupported,
+                   fmt::format("runtime '{}' is not supported by this version", spec.runtime))
+            .with_hint(fmt::format("choose {}", choices(known))));
+  }
+  return reader.refuse(*node,
+                       fmt::format("unknown runtime '{}'{}", printable(spec.runtime, shown_bytes),
+                                   did_you_mean(spec.runtime, known)),
+                       fmt::format("choose {}", choices(known)));
+}
+
+Result<void> read_source(const SpecReader& reader, const YamlNode& root, BuildSpec& spec) {
+  const YamlNode* source = root.find("source");
+  if (source != nullptr) {
+    FNIMAGE_CHECK(reader.expect_mapping(*source, source_keys));
+    if (const YamlNode* main = source->find("main")) {
+      FNIMAGE_TRY(spec.main, reader.relative_path(*main, true));
+      FNIMAGE_CHECK(reader.expect_exists(*main, spec.main));
+    }
+    if (const YamlNode* files = source->find("files")) {
+      FNIMAGE_CHECK(reader.expect_list(*files));
+      for (const YamlNode& item : files->children) {
+        FNIMAGE_TRY(std::string pattern, reader.relative_path(item, true));
+        spec.files.push_back(std::move(pattern));
+      }
+    }
+  }
+  if (spec.main.empty() && spec.runtime != "none") {
+    constexpr std::string_view hint = "for example source: {main: handler.py}";
+    const std::string message =
+        fmt::format("runtime '{}' needs 'source' with the 'main' file", spec.runtime);
+    return source != nullptr ? reader.refuse_key(*source, message, std::string(hint))
+                             : reader.refuse_key(*root.find("runtime"), message, std::string(hint));
+  }
+  return {};
+}
+
+Result<NamedLayer> read_layer(const SpecReader& reader, const YamlNode& item) {
+  FNIMAGE_CHECK(reader.expect_mapping(item, layer_keys));
+  FNIMAGE_TRY(const YamlNode* name, reader.require(item, "name"));
+  FNIMAGE_TRY(const YamlNode* from, reader.require(item, "from"));
+  FNIMAGE_TRY(const YamlNode* to, reader.require(item, "to"));
+  NamedLayer layer;
+  FNIMAGE_TRY(layer.name, reader.text_not_empty(*name));
+  if (!is_layer_name(layer.name)) {
+    return reader.refuse(
+        *name,
+        fmt::format("'{}' cannot be the name of a layer", printable(layer.name, shown_bytes)),
+        "use lower-case letters, digits, '.', '_' and '-'");
+  }
+  if (std::find(reserved_layers.begin(), reserved_layers.end(), layer.name) !=
+      reserved_layers.end()) {
+    return reader.refuse(*name, fmt::format("'{}' is the name of a layer of fnimage's", layer.name),
+                         "choose another name");
+  }
+  FNIMAGE_TRY(layer.from, reader.relative_path(*from, false));
+  FNIMAGE_CHECK(reader.expect_exists(*from, layer.from));
+  FNIMAGE_TRY(layer.to, reader.image_path(*to));
+  return layer;
+}
+
+Result<void> read_layers(const SpecReader& reader, const YamlNode& root, BuildSpec& spec) {
+  const YamlNode* layers = root.find("layers");
+  if (layers == nullptr) {
+    return {};
+  }
+  FNIMAGE_CHECK(reader.expect_list(*layers));
+  std::set<std::string> seen;
+  for (const YamlNode& item : layers->children) {
+    FNIMAGE_TRY(NamedLayer layer, read_layer(reader, item));
+    if (!seen.insert(layer.name).second) {
+      return reader.refuse(*item.find("name"),
+                           fmt::format("there are two layers named '{}'", layer.name));
+    }
+    spec.layers.push_back(std::move(layer));
+  }
+  return {};
+}
+
+/// Only the known {…} are in the text of `node`.
+Result<void> check_placeholders(const SpecReader& reader, const YamlNode& node) {
+  if (const auto unknown = unknown_placeholder(node.text)) {
+    return reader.refuse(node, fmt::format("unknown placeholder '{}'", printable(*unknown, 40)),
+                         fmt::format("known: {{{}}}", fmt::join(placeholder_names(), "}, {")));
+  }
+  return {};
+}
+
+Result<PlatformFile> read_file_entry(const SpecReader& reader, const YamlNode& item) {
+  FNIMAGE_CHECK(reader.expect_mapping(item, file_keys));
+  FNIMAGE_TRY(const YamlNode* from, reader.require(item, "from"));
+  FNIMAGE_TRY(const YamlNode* to, reader.require(item, "to"));
+  PlatformFile file;
+  FNIMAGE_TRY(file.from, reader.relative_path(*from, false));
+  FNIMAGE_CHECK(check_placeholders(reader, *from));
+  if (!has_placeholder(file.from)) {
+    FNIMAGE_CHECK(reader.expect_exists(*from, file.from));
+  }
+  FNIMAGE_TRY(file.to, reader.image_path(*to));
+  FNIMAGE_CHECK(check_placeholders(reader, *to));
+  if (const YamlNode* mode = item.find("mode")) {
+    FNIMAGE_TRY(const std::string text, reader.text_not_empty(*mode));
+    file.mode = parse_mode(text);
+    if (!file.mode) {
+      return reader.refuse(*mode,
+                           fmt::format("'{}' is not a file mode", printable(text, shown_bytes)),
+                           "write it in octal, for example 0755");
+    }
+  }
+  return file;
+}
+
+Result<void> read_files(const SpecReader& reader, const YamlNode& root, BuildSpec& spec) {
+  const YamlNode* files = root.find("files");
+  if (files == nullptr) {
+    return {};
+  }
+  FNIMAGE_CHECK(reader.expect_list(*files));
+  for (const YamlNode& item : files->children) {
+    FNIMAGE_TRY(PlatformFile file, read_file_entry(reader, item));
+    spec.platform_files.push_back(std::move(file));
+  }
+  return {};
+}
+
+Result<void> read_env(const SpecReader& reader, const YamlNode& env, ConfigSpec& config) {
+  FNIMAGE_TRY(config.env, reader.text_map(env));
+  for (const YamlNode& member : env.children) {
+    if (!is_environment_name(member.key)) {
+      return reader.refuse_key(member,
+                               fmt::format("'{}' cannot be the name of an environment variable",
+                                           printable(member.key, shown_bytes)),
+                               "use letters, digits and '_', not beginning with a digit");
+    }
+  }
+  return {};
+}
+
+Result<void> read_config(const SpecReader& reader, const YamlNode& root, BuildSpec& spec) {
+  const YamlNode* config = root.find("config");
+  if (config == nullptr) {
+    return {};
+  }
+  FNIMAGE_CHECK(reader.expect_mapping(*config, config_keys));
+  if (const YamlNode* env = config->find("env")) {
+    FNIMAGE_CHECK(read_env(reader, *env, spec.config));
+  }
+  if (const YamlNode* user = config->find("user")) {
+    FNIMAGE_TRY(spec.config.user, reader.text_not_empty(*user));
+    if (!is_user(spec.config.user)) {
+      return reader.refuse(
+          *user, fmt::format("'{}' is not a user", printable(spec.config.user, shown_bytes)),
+          "write user or user:group, for example \"1000:1000\"");
+    }
+  }
+  if (const YamlNode* workdir = config->find("workdir")) {
+    FNIMAGE_TRY(spec.config.workdir, reader.image_path(*workdir));
+  }
+  if (const YamlNode* entrypoint = config->find("entrypoint")) {
+    FNIMAGE_TRY(spec.config.entrypoint, reader.text_list(*entrypoint));
+  }
+  if (const YamlNode* cmd = config->find("cmd")) {
+    FNIMAGE_TRY(spec.config.cmd, reader.text_list(*cmd));
+  }
+  if (const YamlNode* labels = config->find("labels")) {
+    FNIMAGE_TRY(spec.config.labels, reader.text_map(*labels));
+  }
+  return {};
+}
+
+/// `requires` is in the design of the file and not in this version: ignoring it would place
+/// functions on nodes that cannot run them.
+Result<void> refuse_requires(const SpecReader& reader, const YamlNode& root) {
+  const YamlNode* node = root.find("requires");
+  if (node == nullptr) {
+    return {};
+  }
+  return fail(reader
+                  .error(node->key_at, ErrorCode::unsupported,
+                         "'requires' is not supported by this version")
+                  .with_hint("remove it, and state hardware needs where the function is deployed"));
+}
+
+}  // namespace
+
+Result<BuildSpec> parse_spec(std::string_view text, std::string_view file_name,
+                             const std::filesystem::path& directory) {
+  FNIMAGE_TRY(const YamlNode root, parse_yaml(text, file_name));
+  const SpecReader reader(file_name, directory);
+  if (root.kind == YamlNode::Kind::mapping) {
+    FNIMAGE_CHECK(refuse_requires(reader, root));
+  }
+  FNIMAGE_CHECK(reader.expect_mapping(root, root_keys));
+  BuildSpec spec;
+  spec.directory = directory;
+  FNIMAGE_CHECK(read_name(reader, root, spec));
+  FNIMAGE_CHECK(read_platforms(reader, root, spec));
+  FNIMAGE_CHECK(read_base(reader, root, spec));
+  FNIMAGE_CHECK(read_packages(reader, root, spec));
+  FNIMAGE_CHECK(read_runtime(reader, root, spec));
+  FNIMAGE_CHECK(read_source(reader, root, spec));
+  FNIMAGE_CHECK(read_layers(reader, root, spec));
+  FNIMAGE_CHECK(read_files(reader, root, spec));
+  FNIMAGE_CHECK(read_config(reader, root, spec));
+  if (const YamlNode* annotations = root.find("annotations")) {
+    FNIMAGE_TRY(spec.annotations, reader.text_map(*annotations));
+  }
+  return spec;
+}
+
+Result<BuildSpec> load_spec(const std::filesystem::path& file) {
+  auto text = read_file(file, max_yaml_bytes);
+  if (!text) {
+    if (text.error().code() == ErrorCode::not_found) {
+      return fail(ErrorCode::not_found,
+                  fmt::format("there is no build file {}", printable(file.string())),
+                  "write one with `fnimage init`, or name it with -f FILE");
+    }
+    return fail(std::move(text).error().while_doing("read the build file"));
+  }
+  const std::filesystem::path parent = file.parent_path();
+  return parse_spec(*text, file.string(), parent.empty() ? std::filesystem::path(".") : parent);
+}
+
+std::string_view spec_schema() noexcept {
+  return build_file_schema;
+}
+
+}  // namespace fnimage::build
