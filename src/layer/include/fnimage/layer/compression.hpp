@@ -1,0 +1,42 @@
+// Layer compression engines. Output depends only on the input and the engine id, never on CPU,
+// thread count or how the input was cut into writes. gzip: libdeflate, independent 1 MiB members
+// compressed in parallel. zstd: nbWorkers >= 1, no pledged size, at least one ZSTD_e_continue
+// before ZSTD_e_end (only so is its output the same for any thread count). Thread-safety: one
+// compressor belongs to one thread; it uses the pool's threads for its blocks.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <fnimage/base/result.hpp>
+#include <fnimage/base/stream.hpp>
+#include <fnimage/base/worker_pool.hpp>
+
+namespace fnimage::layer {
+
+enum class Compression : std::uint8_t { none, gzip, zstd };
+
+/// "none", "gzip", "zstd". Error: invalid_argument naming the choices.
+Result<Compression> parse_compression(std::string_view name);
+
+/// Library, version, level and block size, e.g. "gzip/libdeflate-1.14/6/1048576": part of every
+/// cache key and of the build record.
+std::string engine_id(Compression compression);
+
+/// Compresses a stream into another. finish() must be called once, last.
+class Compressor : public Writer {
+ public:
+  virtual Result<void> finish() = 0;
+};
+
+/// @param out not owned. @param pool where blocks are compressed (not owned). Memory is bounded by
+/// threads, not by input.
+std::unique_ptr<Compressor> make_compressor(Compression compression, Writer& out, WorkerPool& pool);
+
+/// Decompresses gzip (any members), zstd or nothing, told by the first bytes. Used for reading
+/// layers back. Window and output are the caller's to bound.
+Result<std::unique_ptr<Reader>> decompressing_reader(std::unique_ptr<Reader> inner);
+
+}  // namespace fnimage::layer
