@@ -54,8 +54,8 @@ class Workplace:
     """A registry, and fnimage with a local store of its own in a temporary directory."""
 
     def __init__(self, options, address, directory):
-        self.program = options.fnimage
-        self.examples = options.examples
+        self.program = options.fnimage.resolve()
+        self.examples = options.examples.resolve()
         self.address = address
         self.directory = directory
         self.environment = {
