@@ -1,0 +1,102 @@
+// See exchange.hpp. Every member is guarded by mutex_.
+#include "exchange.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace fnimage::registry {
+
+bool Exchange::deliver(std::string_view bytes) {
+  const std::lock_guard lock(mutex_);
+  if (abandoned_) {
+    return true;  // dropped: the caller has already given up and the transfer is being removed
+  }
+  if (received_.size() >= max_received) {
+    receive_paused_ = true;
+    return false;
+  }
+  received_ += bytes;
+  changed_.notify_one();
+  return true;
+}
+
+std::optional<std::size_t> Exchange::collect(char* target, std::size_t capacity) {
+  const std::lock_guard lock(mutex_);
+  std::size_t copied = 0;
+  while (copied < capacity && !chunks_.empty()) {
+    const std::string& front = chunks_.front();
+    const std::size_t count = std::min(capacity - copied, front.size() - front_offset_);
+    std::memcpy(target + copied, front.data() + front_offset_, count);
+    copied += count;
+    front_offset_ += count;
+    if (front_offset_ == front.size()) {
+      chunks_.pop_front();
+      front_offset_ = 0;
+      changed_.notify_one();
+    }
+  }
+  sent_ += copied;
+  if (copied > 0 || body_ended_) {
+    return copied;
+  }
+  send_paused_ = true;
+  return std::nullopt;
+}
+
+void Exchange::restart(std::uint64_t offset) {
+  const std::lock_guard lock(mutex_);
+  chunks_.clear();
+  front_offset_ = 0;
+  sent_ = offset;
+  body_ended_ = false;
+  ++generation_;
+  restart_at_ = offset;
+  changed_.notify_one();
+}
+
+void Exchange::finish() {
+  const std::lock_guard lock(mutex_);
+  finished_ = true;
+  changed_.notify_one();
+}
+
+Exchange::Step Exchange::next() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] {
+    return finished_ ||
+           (!abandoned_ && (!received_.empty() || restart_at_.has_value() || wants_body()));
+  });
+  Step step;
+  step.finished = finished_;
+  step.sent = sent_;
+  step.generation = generation_;
+  if (!abandoned_) {
+    step.received = std::exchange(received_, {});
+    step.resume = std::exchange(receive_paused_, false);
+    step.restart_at = std::exchange(restart_at_, std::nullopt);
+    step.wants_body = step.restart_at.has_value() || wants_body();
+  }
+  return step;
+}
+
+bool Exchange::supply(std::string chunk, std::uint64_t generation) {
+  const std::lock_guard lock(mutex_);
+  has_body_ = true;
+  if (generation != generation_) {
+    return false;
+  }
+  if (chunk.empty()) {
+    body_ended_ = true;
+  } else {
+    chunks_.push_back(std::move(chunk));
+  }
+  return std::exchange(send_paused_, false);
+}
+
+void Exchange::abandon() {
+  const std::lock_guard lock(mutex_);
+  abandoned_ = true;
+}
+
+}  // namespace fnimage::registry

@@ -1,0 +1,73 @@
+// The bounded meeting point of one HTTP transfer: the transfer thread moves bytes between libcurl
+// and this buffer, the thread that called Transport::perform() moves them between this buffer and
+// its Content and Writer. So slow disks and bodies that come from another transfer never hold up
+// the transfer thread. Thread-safety: one thread on each side.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace fnimage::registry {
+
+class Exchange {
+ public:
+  static constexpr std::size_t chunk_bytes = std::size_t{256} * 1024;
+  static constexpr std::size_t max_chunks = 4;                               ///< of request body
+  static constexpr std::size_t max_received = std::size_t{1} * 1024 * 1024;  ///< of answer body
+
+  /// What the calling thread has to do next.
+  struct Step {
+    std::string received{};                     ///< to be written to the sink
+    std::optional<std::uint64_t> restart_at{};  ///< the body is wanted again, from this offset
+    std::uint64_t generation = 0;               ///< of the body; to be given back with supply()
+    std::uint64_t sent = 0;                     ///< bytes of body that libcurl has taken
+    bool wants_body = false;
+    bool resume = false;  ///< the transfer thread waits for what `received` made room for
+    bool finished = false;
+  };
+
+  // --- transfer thread ---
+  /// False: full; the transfer pauses until it is resumed.
+  bool deliver(std::string_view bytes);
+  /// Copies body bytes; 0 = end of body, nullopt = none there yet: the transfer pauses until it is
+  /// resumed.
+  std::optional<std::size_t> collect(char* target, std::size_t capacity);
+  void restart(std::uint64_t offset);
+  void finish();
+
+  // --- calling thread ---
+  /// Waits until there is something to do.
+  Step next();
+  /// Gives body bytes (empty = end of body); a chunk of an outdated generation is dropped. True:
+  /// resume the transfer.
+  bool supply(std::string chunk, std::uint64_t generation);
+  /// From now on next() only waits for the end.
+  void abandon();
+
+ private:
+  [[nodiscard]] bool wants_body() const {
+    return !body_ended_ && chunks_.size() < max_chunks && has_body_;
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::string received_;
+  std::deque<std::string> chunks_;
+  std::size_t front_offset_ = 0;
+  std::uint64_t generation_ = 0;
+  std::uint64_t sent_ = 0;
+  std::optional<std::uint64_t> restart_at_;
+  bool has_body_ = false;
+  bool body_ended_ = false;
+  bool receive_paused_ = false;
+  bool send_paused_ = false;
+  bool abandoned_ = false;
+  bool finished_ = false;
+};
+
+}  // namespace fnimage::registry

@@ -1,0 +1,430 @@
+// The libcurl transport against a scripted server: what is sent, what is kept, and every way a
+// transfer can fail.
+#include <atomic>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <thread>
+
+#include <fnimage/base/text.hpp>
+#include <fnimage/registry/transport.hpp>
+#include <fnimage/test/result_matchers.hpp>
+#include <fnimage/test/scripted_server.hpp>
+#include <fnimage/test/temp_dir.hpp>
+
+#include "url.hpp"
+
+namespace fnimage::registry {
+namespace {
+
+using test::fails_with;
+using test::is_ok;
+using test::Reply;
+using test::ScriptedServer;
+using test::SeenRequest;
+using test::unwrap;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+std::unique_ptr<Transport> transport(TransportOptions options = {}) {
+  return unwrap(make_curl_transport(options));
+}
+
+/// Content that counts how often it is opened and can be made shorter than it says.
+class CountingContent final : public Content {
+ public:
+  explicit CountingContent(std::string bytes, std::size_t missing = 0)
+      : bytes_(std::move(bytes)), missing_(missing) {}
+  [[nodiscard]] std::uint64_t size() const noexcept override { return bytes_.size(); }
+  [[nodiscard]] Result<std::unique_ptr<Reader>> open(std::uint64_t offset) const override {
+    ++opened;
+    return memory_reader(bytes_.substr(offset, bytes_.size() - offset - missing_));
+  }
+  mutable std::atomic<int> opened = 0;
+
+ private:
+  std::string bytes_;
+  std::size_t missing_;
+};
+
+std::string pattern(std::size_t size) {
+  std::string bytes(size, '\0');
+  for (std::size_t i = 0; i < size; ++i) {
+    bytes[i] = static_cast<char>((i * 2654435761U) >> 13U);
+  }
+  return bytes;
+}
+
+TEST(Transport, SendsWhatIsAskedAndReturnsStatusHeadersAndBody) {
+  ScriptedServer server;
+  server.expect("GET /a?b=c",
+                {.status = 404, .headers = {{"X-Test", "one"}}, .body = "nothing here"});
+  HttpRequest request{.url = server.url("/a?b=c"), .headers = {{"Accept", "text/x"}}};
+  const HttpResponse response = unwrap(transport()->perform(request));
+  EXPECT_EQ(response.status, 404);
+  EXPECT_EQ(response.header("x-test"), "one");
+  EXPECT_EQ(response.body, "nothing here");
+  EXPECT_THAT(server.problems(), IsEmpty());
+  const SeenRequest seen = server.requests().at(0);
+  EXPECT_EQ(seen.header("accept"), "text/x");
+  EXPECT_THAT(seen.header("user-agent").value_or(""), ::testing::StartsWith("fnimage/"));
+  EXPECT_EQ(seen.header("accept-encoding"), std::nullopt);
+  EXPECT_EQ(seen.header("authorization"), std::nullopt);
+}
+
+TEST(Transport, UploadsLargeBodiesWithoutExpectAndFromAnOffset) {
+  ScriptedServer server([](const SeenRequest&) { return Reply{.status = 201}; });
+  const std::string bytes = pattern(5'000'001);
+  const CountingContent content(bytes);
+  const auto client = transport();
+  HttpRequest request{.method = "PUT", .url = server.url("/x"), .body = &content};
+  EXPECT_EQ(unwrap(client->perform(request)).status, 201);
+  request.body_offset = 3'000'000;
+  EXPECT_EQ(unwrap(client->perform(request)).status, 201);
+  ASSERT_EQ(server.requests().size(), 2U);
+  EXPECT_TRUE(server.requests()[0].body == bytes);
+  EXPECT_EQ(server.requests()[0].header("expect"), std::nullopt);
+  EXPECT_TRUE(server.requests()[1].body == bytes.substr(3'000'000));
+}
+
+TEST(Transport, PostWithoutBodySaysLengthZero) {
+  ScriptedServer server;
+  server.expect("POST /u/", {.status = 202});
+  HttpRequest request{.method = "POST", .url = server.url("/u/")};
+  EXPECT_EQ(unwrap(transport()->perform(request)).status, 202);
+  EXPECT_EQ(server.requests().at(0).header("content-length"), "0");
+}
+
+TEST(Transport, SinkTakesOnlyGoodBodies) {
+  ScriptedServer server;
+  const std::string bytes = pattern(3'000'000);
+  server.expect("GET /good", {.body = bytes}).expect("GET /bad", {.status = 500, .body = "oops"});
+  const auto client = transport();
+  std::string received;
+  StringWriter sink(received);
+  HttpRequest request{.url = server.url("/good"), .sink = &sink};
+  EXPECT_EQ(unwrap(client->perform(request)).body, "");
+  EXPECT_TRUE(received == bytes);
+  received.clear();
+  request.url = server.url("/bad");
+  EXPECT_EQ(unwrap(client->perform(request)).body, "oops");
+  EXPECT_EQ(received, "");
+}
+
+TEST(Transport, SlowSinkIsNotOverrunAndItsErrorComesBack) {
+  struct FullDisk final : Writer {
+    std::uint64_t taken = 0;
+    Result<void> write(Bytes bytes) override {
+      taken += bytes.size();
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      if (taken > 4'000'000) {
+        return fail(ErrorCode::no_space, "disk full");
+      }
+      return {};
+    }
+  };
+  ScriptedServer server;
+  server.expect("GET /endless", {.body = pattern(65536), .fault = Reply::Fault::endless});
+  FullDisk sink;
+  HttpRequest request{.url = server.url("/endless"), .sink = &sink};
+  EXPECT_THAT(transport()->perform(request), fails_with(ErrorCode::no_space));
+  EXPECT_LT(sink.taken, 8'000'000U);
+}
+
+TEST(Transport, BodiesInMemoryAndHeadersAreBounded) {
+  ScriptedServer server;
+  server.expect("GET /big", {.body = std::string(2000, 'x')})
+      .expect("GET /endless", {.body = pattern(65536), .fault = Reply::Fault::endless})
+      .expect("GET /errors",
+              {.status = 500, .body = pattern(65536), .fault = Reply::Fault::endless})
+      .expect("GET /headers", {.headers = {{"X", std::string(70'000, 'h')}}});
+  const auto client = transport();
+  HttpRequest request{.url = server.url("/big"), .max_body = 1999};
+  EXPECT_THAT(client->perform(request), fails_with(ErrorCode::protocol, HasSubstr("larger")));
+  request.url = server.url("/endless");
+  EXPECT_THAT(client->perform(request), fails_with(ErrorCode::protocol, HasSubstr("larger")));
+  request.url = server.url("/errors");
+  const HttpResponse response = unwrap(client->perform(request));
+  EXPECT_EQ(response.status, 500);
+  EXPECT_EQ(response.body.size(), 65536U);
+  request.url = server.url("/headers");
+  EXPECT_THAT(client->perform(request), fails_with(ErrorCode::protocol, HasSubstr("headers")));
+}
+
+TEST(Transport, TruncatedBodyIsRetryableUnavailable) {
+  ScriptedServer server;
+  server.expect("GET /cut", {.body = pattern(100'000), .fault = Reply::Fault::cut});
+  std::string received;
+  StringWriter sink(received);
+  HttpRequest request{.url = server.url("/cut"), .sink = &sink};
+  const auto result = transport()->perform(request);
+  ASSERT_THAT(result, fails_with(ErrorCode::unavailable, HasSubstr("connection lost")));
+  EXPECT_TRUE(result.error().is_retryable());
+  EXPECT_EQ(received.size(), 50'000U);
+}
+
+TEST(Transport, StalledPeerIsNoticed) {
+  ScriptedServer server;
+  server.expect("GET /stall", {.body = pattern(1000), .fault = Reply::Fault::stall});
+  HttpRequest request{.url = server.url("/stall")};
+  const auto result = transport({.stall_timeout = std::chrono::seconds(1)})->perform(request);
+  ASSERT_THAT(result, fails_with(ErrorCode::unavailable, HasSubstr("stalled")));
+  EXPECT_TRUE(result.error().is_retryable());
+}
+
+TEST(Transport, DeadKeptAliveConnectionIsReplacedOnce) {
+  ScriptedServer server;
+  server.expect("GET /one", {.body = "1"})
+      .expect("PUT /two", {.fault = Reply::Fault::drop})
+      .expect("PUT /two", {.status = 201});
+  const auto client = transport();
+  HttpRequest request{.url = server.url("/one")};
+  EXPECT_THAT(client->perform(request), is_ok());
+  const std::string bytes = pattern(2'000'000);
+  const CountingContent content(bytes);
+  HttpRequest put{.method = "PUT", .url = server.url("/two"), .body = &content};
+  EXPECT_EQ(unwrap(client->perform(put)).status, 201);
+  EXPECT_THAT(server.problems(), IsEmpty());
+  EXPECT_TRUE(server.requests().at(2).body == bytes);
+  EXPECT_EQ(content.opened, 2);
+  EXPECT_NE(server.requests()[1].connection, server.requests()[2].connection);
+}
+
+TEST(Transport, FreshConnectionThatDiesIsAnError) {
+  for (const auto fault : {Reply::Fault::drop, Reply::Fault::reset}) {
+    ScriptedServer server([fault](const SeenRequest&) { return Reply{.fault = fault}; });
+    HttpRequest request{.url = server.url("/x")};
+    const auto result = transport()->perform(request);
+    ASSERT_THAT(result, fails_with(ErrorCode::unavailable));
+    EXPECT_TRUE(result.error().is_retryable());
+    EXPECT_EQ(server.requests().size(), 1U);
+  }
+}
+
+TEST(Transport, EarlyAnswerEndsTheUpload) {
+  ScriptedServer server;
+  server.expect("PUT /x", {.status = 401, .body = "no", .fault = Reply::Fault::early});
+  const CountingContent content(pattern(20'000'000));
+  HttpRequest request{.method = "PUT", .url = server.url("/x"), .body = &content};
+  EXPECT_EQ(unwrap(transport()->perform(request)).status, 401);
+}
+
+TEST(Transport, ShortContentIsAnErrorAndNeverPadded) {
+  ScriptedServer server([](const SeenRequest&) { return Reply{.status = 201}; });
+  const CountingContent content(pattern(1'000'000), 10);
+  HttpRequest request{.method = "PUT", .url = server.url("/x"), .body = &content};
+  EXPECT_THAT(transport()->perform(request),
+              fails_with(ErrorCode::io, HasSubstr("10 bytes early")));
+}
+
+TEST(Transport, NobodyThereNamesHostCauseAndWayOut) {
+  std::string address;
+  {
+    const ScriptedServer server;
+    address = server.address();
+  }
+  HttpRequest request{.url = "http://" + address + "/v2/?secret=1"};
+  const auto result = transport()->perform(request);
+  ASSERT_THAT(result, fails_with(ErrorCode::unavailable,
+                                 AllOf(HasSubstr(address), HasSubstr("connection refused"),
+                                       Not(HasSubstr("secret")))));
+  EXPECT_TRUE(result.error().is_retryable());
+  EXPECT_THAT(result.error().hint(), HasSubstr("server runs"));
+}
+
+TEST(Transport, UnknownHostIsNamed) {
+  HttpRequest request{.url = "http://no-such-host.invalid/"};
+  EXPECT_THAT(transport()->perform(request),
+              fails_with(ErrorCode::unavailable, HasSubstr("no-such-host.invalid")));
+}
+
+TEST(Transport, PlainHttpPeerAskedByHttpsIsSaid) {
+  ScriptedServer server;
+  server.greet("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+  HttpRequest request{.url = "https://" + server.address() + "/v2/"};
+  const auto result = transport()->perform(request);
+  ASSERT_THAT(result, fails_with(ErrorCode::tls, HasSubstr("speaks http, not https")));
+  EXPECT_THAT(result.error().hint(), HasSubstr("--plain-http"));
+}
+
+TEST(Transport, GarbageAnswerIsAProtocolError) {
+  ScriptedServer server;
+  server.expect("GET /", {.raw = "SSH-2.0-OpenSSH_9.2\r\n\r\n"});
+  HttpRequest request{.url = server.url("/")};
+  EXPECT_THAT(transport()->perform(request), fails_with(ErrorCode::protocol));
+}
+
+TEST(Transport, HeadersCannotBeSmuggled) {
+  HttpRequest request{.url = "http://127.0.0.1:1/", .headers = {{"A", "b\r\nC: d"}}};
+  EXPECT_THAT(transport()->perform(request), fails_with(ErrorCode::invalid_argument));
+}
+
+TEST(Transport, OtherSchemesAreRefused) {
+  HttpRequest request{.url = "file:///etc/passwd"};
+  EXPECT_FALSE(transport()->perform(request).has_value());
+}
+
+TEST(Transport, ManyThreadsShareTheBudgetOfAHost) {
+  ScriptedServer server([](const SeenRequest& request) {
+    return Reply{.status = request.method == "PUT" ? 201 : 200, .body = request.target};
+  });
+  const auto client = transport({.connections_per_host = 3});
+  std::atomic<int> good = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 8; ++t) {
+      threads.emplace_back([&, t] {
+        for (int i = 0; i < 20; ++i) {
+          const std::string target = "/" + std::to_string(t) + "/" + std::to_string(i);
+          std::string received;
+          StringWriter sink(received);
+          HttpRequest request{.url = server.url(target)};
+          request.sink = i % 2 == 0 ? &sink : nullptr;
+          const auto response = client->perform(request);
+          good += response && (response->body + received) == target ? 1 : 0;
+        }
+      });
+    }
+  }
+  EXPECT_EQ(good, 160);
+  std::size_t connections = 0;
+  for (const SeenRequest& request : server.requests()) {
+    connections = std::max(connections, request.connection + 1);
+  }
+  EXPECT_LE(connections, 3U);
+}
+
+// A body that is itself being downloaded from the same host must not wait for connections that only
+// bodies hold.
+TEST(Transport, CopiesWithinOneHostDoNotDeadlock) {
+  const std::string bytes = pattern(3'000'000);
+  ScriptedServer server([&bytes](const SeenRequest& request) {
+    return request.method == "PUT" ? Reply{.status = request.body == bytes ? 201 : 400}
+                                   : Reply{.body = bytes};
+  });
+  const auto client = transport({.connections_per_host = 2});
+
+  struct Pipe final : Writer, Reader {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::string held;
+    bool ended = false;
+    Result<void> write(Bytes more) override {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [this] { return held.size() < 100'000; });
+      held += as_text(more);
+      changed.notify_all();
+      return {};
+    }
+    Result<std::size_t> read(MutableBytes target) override {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [this] { return !held.empty() || ended; });
+      const std::size_t count = std::min(target.size(), held.size());
+      std::memcpy(target.data(), held.data(), count);
+      held.erase(0, count);
+      changed.notify_all();
+      return count;
+    }
+    void end() {
+      const std::lock_guard lock(mutex);
+      ended = true;
+      changed.notify_all();
+    }
+  };
+  struct Remote final : Content {
+    Transport* client = nullptr;
+    std::string url;
+    std::uint64_t bytes = 0;
+    mutable Pipe pipe;
+    mutable std::jthread thread;
+    [[nodiscard]] std::uint64_t size() const noexcept override { return bytes; }
+    [[nodiscard]] Result<std::unique_ptr<Reader>> open(std::uint64_t) const override {
+      thread = std::jthread([this] {
+        HttpRequest request{.url = url, .sink = &pipe};
+        EXPECT_THAT(client->perform(request), is_ok());
+        pipe.end();
+      });
+      struct View final : Reader {
+        Pipe* pipe = nullptr;
+        Result<std::size_t> read(MutableBytes target) override { return pipe->read(target); }
+      };
+      auto view = std::make_unique<View>();
+      view->pipe = &pipe;
+      return view;
+    }
+  };
+
+  std::vector<std::jthread> threads;
+  std::atomic<int> good = 0;
+  for (int i = 0; i < 6; ++i) {
+    threads.emplace_back([&, i] {
+      Remote remote;
+      remote.client = client.get();
+      remote.url = server.url("/blob/" + std::to_string(i));
+      remote.bytes = bytes.size();
+      HttpRequest put{.method = "PUT", .url = server.url("/" + std::to_string(i)), .body = &remote};
+      const auto response = client->perform(put);
+      good += response && response->status == 201 ? 1 : 0;
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(good, 6);
+}
+
+TEST(PrintableUrl, HasNoSecrets) {
+  EXPECT_EQ(printable_url("https://user:pw@host:1/a/b?token=s#f"), "https://host:1/a/b");
+  EXPECT_EQ(printable_url("http://host?x=1"), "http://host");
+  EXPECT_EQ(printable_url("http://host/\x1b[31m"), printable("http://host/\x1b[31m"));
+  EXPECT_EQ(printable_url("http://host/a@b"), "http://host/a@b");
+}
+
+struct ResolveCase {
+  std::string_view base;
+  std::string_view reference;
+  std::string_view result;
+};
+
+TEST(Url, ResolvesReferencesAsRfc3986Says) {
+  constexpr ResolveCase cases[] = {
+      {"https://r.example/v2/a/blobs/uploads/", "/v2/a/blobs/uploads/1?_state=x%3D&y=1",
+       "https://r.example/v2/a/blobs/uploads/1?_state=x%3D&y=1"},
+      {"https://r.example:5000/v2/", "https://o.example/up?a=b", "https://o.example/up?a=b"},
+      {"https://r.example:5000/v2/", "//o.example/up", "https://o.example/up"},
+      {"https://r.example/v2/a/b?q=1", "c", "https://r.example/v2/a/c"},
+      {"https://r.example/v2/a/b", "?n=2", "https://r.example/v2/a/b?n=2"},
+      {"http://r.example/v2/a#f", "/x#frag", "http://r.example/x"},
+  };
+  for (const ResolveCase& c : cases) {
+    const Url base = unwrap(Url::parse(c.base));
+    EXPECT_EQ(unwrap(base.resolve(c.reference)).str(), c.result) << c.reference;
+  }
+}
+
+TEST(Url, OriginHasSchemeHostAndPort) {
+  EXPECT_EQ(unwrap(Url::parse("https://R.example/x")).origin(), "https://r.example:443");
+  EXPECT_EQ(unwrap(Url::parse("http://r.example:5000")).origin(), "http://r.example:5000");
+  EXPECT_EQ(unwrap(Url::parse("http://[::1]:5000/")).origin(), "http://[::1]:5000");
+}
+
+TEST(Url, RefusesWhatIsNotPlainHttp) {
+  for (const std::string_view text :
+       {"file:///etc/passwd", "ftp://h/x", "http://u:p@h/", "http://", "/relative", "http://h/a b",
+        "http://h/\r\nX: y", "", "javascript:alert(1)"}) {
+    EXPECT_FALSE(Url::parse(text).has_value()) << text;
+  }
+  EXPECT_FALSE(unwrap(Url::parse("https://h/")).resolve("file:///etc/passwd").has_value());
+}
+
+TEST(Url, AddsQueryWithEscapedValue) {
+  const Url plain = unwrap(Url::parse("https://h/up"));
+  EXPECT_EQ(plain.with_query("digest", "sha256:ab").str(), "https://h/up?digest=sha256%3Aab");
+  const Url queried = unwrap(Url::parse("https://h/up?_state=a%3Db"));
+  EXPECT_EQ(queried.with_query("digest", "sha256:ab").str(),
+            "https://h/up?_state=a%3Db&digest=sha256%3Aab");
+}
+
+}  // namespace
+}  // namespace fnimage::registry
