@@ -68,7 +68,7 @@ std::string_view Digest::hex() const noexcept {
 
 struct Hasher::Impl {
   struct FreeContext {
-    void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
+    void operator()(EVP_MD_CTX* handle) const noexcept { EVP_MD_CTX_free(handle); }
   };
   Algorithm algorithm;
   std::unique_ptr<EVP_MD_CTX, FreeContext> context;
