@@ -1,0 +1,89 @@
+// The build pipeline: plan, layers, configs and manifests, list, and the tags last (publishing
+// rule 6), so that a tag never points to something incomplete. See the header.
+#include <fmt/format.h>
+
+#include <fnimage/build/build.hpp>
+#include <fnimage/manifest/document.hpp>
+#include <fnimage/manifest/validate.hpp>
+
+#include "image.hpp"
+#include "layer_work.hpp"
+#include "plan.hpp"
+
+namespace fnimage::build {
+
+namespace {
+
+/// Stores config and manifest of one platform; returns the list's entry for it.
+Result<manifest::Descriptor> store_image(const BuildSpec& spec, const Plan& plan,
+                                         const PlatformPlan& platform,
+                                         const std::vector<NamedBlob>& layers,
+                                         manifest::Format format, registry::ImageStore& store) {
+  const manifest::ImageConfig config = make_config(spec, plan, platform, layers);
+  const std::string config_bytes = manifest::emit(config);
+  const manifest::ImageManifest image = make_manifest(plan, platform, layers, config_bytes, format);
+  const std::string what = fmt::format("manifest of {}", platform.platform.str());
+  FNIMAGE_CHECK(manifest::require_valid(manifest::validate(image), what));
+  FNIMAGE_CHECK(manifest::require_valid(manifest::validate(image, config), what));
+  FNIMAGE_CHECK(store.put_blob(image.config, *memory_content(config_bytes), {}));
+  const manifest::Document document = manifest::Document::of(image);
+  FNIMAGE_CHECK(store.put_manifest(document, std::nullopt));
+  manifest::Descriptor entry = document.descriptor();
+  entry.platform = platform.platform;
+  return entry;
+}
+
+Result<manifest::Descriptor> store_list(const manifest::Index& list,
+                                        const std::vector<std::string>& tags,
+                                        registry::ImageStore& store) {
+  FNIMAGE_CHECK(manifest::require_valid(manifest::validate(list), "list"));
+  const manifest::Document document = manifest::Document::of(list);
+  FNIMAGE_CHECK(store.put_manifest(document, std::nullopt));
+  for (const std::string& tag : tags) {
+    FNIMAGE_CHECK(store.put_manifest(document, tag));
+  }
+  return document.descriptor();
+}
+
+std::vector<BuiltLayer> summarize(const std::vector<NamedBlob>& layers, manifest::Format format) {
+  std::vector<BuiltLayer> summary;
+  for (const NamedBlob& layer : layers) {
+    summary.push_back({.name = layer.name,
+                       .descriptor = convert(layer.layer.descriptor, format),
+                       .cached = layer.layer.cached});
+  }
+  return summary;
+}
+
+}  // namespace
+
+Result<BuildResult> build(const BuildSpec& spec, const BuildOptions& options,
+                          registry::ImageStore& store, const std::vector<std::string>& tags,
+                          const Environment& environment) {
+  FNIMAGE_TRY(const Plan plan, make_plan(spec, options, environment));
+  manifest::Index list{.format = options.format, .manifests = {}};
+  if (options.format == manifest::Format::oci) {
+    list.annotations = list_annotations(spec, plan);
+  } else if (!spec.annotations.empty()) {
+    environment.diagnostics.report(
+        Severity::warning,
+        "the docker format has no annotations: those of the build file are left out");
+  }
+  FNIMAGE_CHECK(copy_base_layers(plan, store, environment));
+  FNIMAGE_TRY(const auto layers, make_layers(plan, options, store, environment));
+
+  std::vector<BuiltPlatform> built;
+  for (std::size_t i = 0; i < plan.platforms.size(); ++i) {
+    const PlatformPlan& platform = plan.platforms[i];
+    FNIMAGE_TRY(manifest::Descriptor entry,
+                store_image(spec, plan, platform, layers[i], options.format, store));
+    built.push_back({.platform = platform.platform,
+                     .manifest = entry,
+                     .layers = summarize(layers[i], options.format)});
+    list.put(std::move(entry));
+  }
+  FNIMAGE_TRY(manifest::Descriptor root, store_list(list, tags, store));
+  return BuildResult{.list = std::move(root), .platforms = std::move(built)};
+}
+
+}  // namespace fnimage::build

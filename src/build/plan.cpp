@@ -1,0 +1,187 @@
+// Planning a build, see the header. Platforms are resolved in parallel; what is common to them is
+// read once.
+#include "plan.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include <fnimage/base/text.hpp>
+#include <fnimage/manifest/platform_match.hpp>
+#include <fnimage/registry/location.hpp>
+#include <fnimage/source/debian.hpp>
+
+#include "lower_layers.hpp"
+#include "user_layers.hpp"
+
+namespace fnimage::build {
+
+namespace {
+
+/// The platforms to build, each once.
+Result<std::vector<manifest::Platform>> platforms_of(const BuildSpec& spec,
+                                                     const BuildOptions& options) {
+  std::vector<manifest::Platform> platforms;
+  for (const manifest::Platform& asked :
+       options.platforms.empty() ? spec.platforms : options.platforms) {
+    manifest::Platform platform = manifest::normalize(asked);
+    if (std::ranges::any_of(platforms, [&](const manifest::Platform& other) {
+          return manifest::same_platform(other, platform);
+        })) {
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("platform {} is asked for twice", platform.str()));
+    }
+    platforms.push_back(std::move(platform));
+  }
+  if (platforms.empty()) {
+    return fail(ErrorCode::invalid_argument, "there is no platform to build",
+                "list them in the build file: platforms: [linux/amd64, linux/ppc64le]");
+  }
+  return platforms;
+}
+
+/// What only a base of Debian packages can give.
+Result<void> check_base(const BuildSpec& spec) {
+  if (std::holds_alternative<DebianBase>(spec.base)) {
+    return {};
+  }
+  if (!spec.packages.empty() || !spec.exclude.empty()) {
+    return fail(ErrorCode::invalid_input,
+                "packages can only be installed when the base is assembled from packages",
+                "use base: {debian: bookworm}, or a base image that has the packages already");
+  }
+  if (std::holds_alternative<ScratchBase>(spec.base) && spec.runtime != "none") {
+    return fail(ErrorCode::invalid_input,
+                fmt::format("runtime {} cannot run on an empty base", spec.runtime),
+                "use base: {debian: bookworm} or a base image, or runtime: none");
+  }
+  return {};
+}
+
+class Planner {
+ public:
+  Planner(const BuildSpec& spec, const BuildOptions& options, const Environment& environment)
+      : spec_(spec), options_(options), environment_(environment) {}
+
+  Result<Plan> run() {
+    FNIMAGE_TRY(std::vector<manifest::Platform> platforms, platforms_of(spec_, options_));
+    FNIMAGE_CHECK(check_base(spec_));
+    plan_.time = options_.source_date_epoch.value_or(0);
+    FNIMAGE_TRY(
+        plan_.runtime,
+        runtime::make_runtime({.name = spec_.runtime, .main = spec_.main, .mtime = plan_.time}));
+    // The developer's mistakes come to light before anything is downloaded.
+    UserLayers user_layers(spec_, plan_.time);
+    std::vector<std::vector<PlannedLayer>> user;
+    for (manifest::Platform& platform : platforms) {
+      FNIMAGE_TRY(user.emplace_back(), user_layers.make(platform));
+      plan_.platforms.push_back({.platform = std::move(platform)});
+    }
+    FNIMAGE_CHECK(open_base());
+    TaskGroup group(environment_.pool);
+    for (std::size_t i = 0; i < user.size(); ++i) {
+      group.run([this, i, &user] { return plan_platform(plan_.platforms[i], std::move(user[i])); });
+    }
+    FNIMAGE_CHECK(group.wait());
+    return std::move(plan_);
+  }
+
+ private:
+  Result<void> open_base() {
+    if (const auto* debian = std::get_if<DebianBase>(&spec_.base)) {
+      FNIMAGE_TRY(archive_,
+                  source::DebianArchive::open(
+                      {.release = debian->release,
+                       .mirror = debian->mirror,
+                       .cache_directory = environment_.cache_directory / "debian",
+                       .offline = options_.offline},
+                      environment_.transport, environment_.pool, environment_.diagnostics));
+    } else if (const auto* image = std::get_if<ImageBase>(&spec_.base)) {
+      return open_image(*image);
+    }
+    return {};
+  }
+
+  Result<void> open_image(const ImageBase& base) {
+    FNIMAGE_TRY(registry::Location location, registry::parse_location(base.location));
+    if (location.kind == registry::Location::Kind::registry) {
+      plan_.base_name = location.reference->str();
+      if (options_.offline) {
+        return fail(ErrorCode::invalid_argument,
+                    fmt::format("base image {} is in a registry and the build is offline",
+                                printable(base.location)),
+                    "copy it into the local store or a layout (oci:DIR) first");
+      }
+    }
+    if (location.kind == registry::Location::Kind::layout) {
+      location.directory = spec_.directory / location.directory;
+    }
+    FNIMAGE_TRY(
+        registry::OpenedImage opened,
+        registry::open_for_reading(location, environment_.client, environment_.local_store));
+    plan_.base_store = std::move(opened.store);
+    base_selector_ = std::move(opened.selector);
+    return {};
+  }
+
+  Result<void> plan_platform(PlatformPlan& platform, std::vector<PlannedLayer> user) {
+    auto done = add_layers(platform, std::move(user));
+    if (!done) {
+      return fail(std::move(done.error()).while_doing("build " + platform.platform.str()));
+    }
+    return {};
+  }
+
+  Result<void> add_layers(PlatformPlan& platform, std::vector<PlannedLayer> user) const {
+    LowerLayers lower(plan_.base_store != nullptr, plan_.time);
+    if (plan_.base_store != nullptr) {
+      FNIMAGE_TRY(platform.base,
+                  source::load_base_image(*plan_.base_store, base_selector_, platform.platform));
+    }
+    if (archive_ != nullptr) {
+      FNIMAGE_TRY(std::vector<source::NamedTree> trees, packages(platform.platform));
+      for (source::NamedTree& tree : trees) {
+        FNIMAGE_CHECK(lower.add(tree.tree));
+        platform.layers.push_back({.name = std::move(tree.name), .tree = std::move(tree.tree)});
+      }
+    }
+    if (!plan_.runtime.files.empty()) {
+      user.insert(user.begin(), {.name = "runtime", .tree = plan_.runtime.files});
+    }
+    for (PlannedLayer& layer : user) {
+      FNIMAGE_TRY(layer.tree, lower.fit(layer.tree));
+      FNIMAGE_CHECK(lower.add(layer.tree));
+      platform.layers.push_back(std::move(layer));
+    }
+    return {};
+  }
+
+  Result<std::vector<source::NamedTree>> packages(const manifest::Platform& platform) const {
+    source::PackageRequest request{.packages = spec_.packages,
+                                   .exclude = spec_.exclude,
+                                   .essential = std::get<DebianBase>(spec_.base).essential};
+    for (const std::string& name : plan_.runtime.debian_packages) {
+      if (std::ranges::find(request.packages, name) == request.packages.end()) {
+        request.packages.push_back(name);
+      }
+    }
+    FNIMAGE_TRY(const source::PackageSet set, archive_->resolve(request, platform));
+    return archive_->assemble(set, plan_.time);
+  }
+
+  const BuildSpec& spec_;
+  const BuildOptions& options_;
+  const Environment& environment_;
+  Plan plan_;
+  std::unique_ptr<source::DebianArchive> archive_;
+  registry::Selector base_selector_;
+};
+
+}  // namespace
+
+Result<Plan> make_plan(const BuildSpec& spec, const BuildOptions& options,
+                       const Environment& environment) {
+  return Planner(spec, options, environment).run();
+}
+
+}  // namespace fnimage::build

@@ -1,0 +1,144 @@
+// The developer's files as layers, see the header.
+#include "user_layers.hpp"
+
+#include <functional>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include <fnimage/base/text.hpp>
+#include <fnimage/runtime/runtime.hpp>
+
+namespace fnimage::build {
+
+namespace {
+
+/// The file of exactly this name as a pattern.
+std::string literal_pattern(std::string_view name) {
+  std::string pattern;
+  for (const char c : name) {
+    if (std::string_view("*?[\\").find(c) != std::string_view::npos) {
+      pattern += '\\';
+    }
+    pattern += c;
+  }
+  return pattern;
+}
+
+std::optional<std::string> placeholder(std::string_view name, const manifest::Platform& platform) {
+  if (name == "os") {
+    return platform.os;
+  }
+  if (name == "arch") {
+    return platform.architecture;
+  }
+  if (name == "variant") {
+    return platform.variant;
+  }
+  if (name == "deb_arch") {
+    return std::string(manifest::debian_architecture(platform).value_or(""));
+  }
+  if (name == "triplet") {
+    return std::string(manifest::multiarch_triplet(platform).value_or(""));
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<std::string> fill_placeholders(std::string_view text, const manifest::Platform& platform) {
+  std::string filled;
+  while (true) {
+    const std::size_t open = text.find('{');
+    const std::size_t close = text.find('}', open);
+    if (open == std::string_view::npos || close == std::string_view::npos) {
+      return filled.append(text);
+    }
+    const std::string_view name = text.substr(open + 1, close - open - 1);
+    const std::optional<std::string> value = placeholder(name, platform);
+    if (!value) {
+      return fail(ErrorCode::invalid_input, fmt::format("{{{}}} is not known", printable(name)),
+                  "use {os}, {arch}, {variant}, {deb_arch} or {triplet}");
+    }
+    if (value->empty() && name != "variant") {
+      return fail(ErrorCode::platform_mismatch,
+                  fmt::format("{} has no {{{}}}", platform.str(), name), "use {arch} instead");
+    }
+    filled.append(text.substr(0, open)).append(*value);
+    text.remove_prefix(close + 1);
+  }
+}
+
+Result<layer::FileTree> UserLayers::source_tree() const {
+  layer::FileTree tree;
+  std::vector<std::string> patterns = spec_.files;
+  if (!spec_.main.empty()) {
+    patterns.push_back(literal_pattern(spec_.main));
+  }
+  if (patterns.empty()) {
+    return tree;
+  }
+  FNIMAGE_TRY(const source::IgnoreRules ignore, source::IgnoreRules::load(spec_.directory));
+  FNIMAGE_CHECK(source::add_matching(spec_.directory, patterns, ignore, runtime::action_directory,
+                                     options_, tree));
+  if (spec_.main.empty()) {
+    return tree;
+  }
+  const layer::Entry* main =
+      tree.resolve(fmt::format("{}/{}", runtime::action_directory.substr(1), spec_.main));
+  if (main == nullptr || main->type != layer::EntryType::file) {
+    return fail(ErrorCode::invalid_input,
+                fmt::format("source.main {} is not a file of the image", printable(spec_.main)),
+                "if it is a symbolic link, name the file it leads to in source.files");
+  }
+  return tree;
+}
+
+Result<layer::FileTree> UserLayers::platform_tree(const manifest::Platform& platform) const {
+  layer::FileTree tree;
+  for (const PlatformFile& file : spec_.platform_files) {
+    FNIMAGE_TRY(const std::string from, fill_placeholders(file.from, platform));
+    FNIMAGE_TRY(const std::string to, fill_placeholders(file.to, platform));
+    source::FileOptions options = options_;
+    options.file_mode = file.mode;
+    FNIMAGE_CHECK(source::add_path(spec_.directory / from, to, options, tree));
+  }
+  return tree;
+}
+
+Result<layer::FileTree> UserLayers::path_tree(const std::string& from,
+                                              const std::string& to) const {
+  layer::FileTree tree;
+  FNIMAGE_CHECK(source::add_path(spec_.directory / from, to, options_, tree));
+  return tree;
+}
+
+Result<std::vector<PlannedLayer>> UserLayers::make(const manifest::Platform& platform) {
+  std::vector<PlannedLayer> layers;
+  const auto add = [&](const std::string& name, const std::string& key,
+                       const std::function<Result<layer::FileTree>()>& read) -> Result<void> {
+    auto known = read_.find(key);
+    if (known == read_.end()) {
+      auto tree = read();
+      if (!tree) {
+        return fail(std::move(tree.error()).while_doing("read the content of layer " + name));
+      }
+      known = read_.emplace(key, std::move(*tree)).first;
+    }
+    if (!known->second.empty()) {
+      layers.push_back({.name = name, .tree = known->second});
+    }
+    return {};
+  };
+  FNIMAGE_CHECK(add("source", "source", [&] { return source_tree(); }));
+  FNIMAGE_CHECK(add("files", "files " + platform.str(), [&] { return platform_tree(platform); }));
+  for (const NamedLayer& named : spec_.layers) {
+    FNIMAGE_TRY(const std::string from, fill_placeholders(named.from, platform));
+    FNIMAGE_TRY(const std::string to, fill_placeholders(named.to, platform));
+    const auto read = [&] { return path_tree(from, to); };
+    FNIMAGE_CHECK(add(named.name, fmt::format("layer {}\n{}", from, to), read));
+  }
+  return layers;
+}
+
+}  // namespace fnimage::build

@@ -1,0 +1,39 @@
+// The layers that come from the developer's directory: "source", the named ones and "files".
+// Thread-safety: one object belongs to one thread.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include <fnimage/build/spec.hpp>
+#include <fnimage/layer/file_tree.hpp>
+#include <fnimage/source/files.hpp>
+
+#include "plan.hpp"
+
+namespace fnimage::build {
+
+class UserLayers {
+ public:
+  /// @param spec must outlive the object.
+  UserLayers(const BuildSpec& spec, std::int64_t mtime) : spec_(spec), options_{.mtime = mtime} {}
+
+  /// Lowest first. Content that other platforms use too is read only for the first.
+  Result<std::vector<PlannedLayer>> make(const manifest::Platform& platform);
+
+ private:
+  Result<layer::FileTree> source_tree() const;
+  Result<layer::FileTree> path_tree(const std::string& from, const std::string& to) const;
+  Result<layer::FileTree> platform_tree(const manifest::Platform& platform) const;
+
+  const BuildSpec& spec_;
+  source::FileOptions options_;
+  std::map<std::string, layer::FileTree> read_;  ///< by what they were made from
+};
+
+/// Fills {os}, {arch}, {variant}, {deb_arch} and {triplet} in. Error: invalid_input for another
+/// name in braces, platform_mismatch for one that the platform does not have.
+Result<std::string> fill_placeholders(std::string_view text, const manifest::Platform& platform);
+
+}  // namespace fnimage::build
