@@ -1,0 +1,36 @@
+// The update-alternatives(1) calls of a postinst script, as data. Thread-safety: pure functions.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "debian/configure/shell.hpp"
+
+namespace fnimage::source::debian {
+
+struct AlternativeSlave {
+  std::string link;
+  std::string name;
+  std::string path;
+};
+
+/// `update-alternatives --install link name path priority [--slave link name path]…`
+struct AlternativeInstall {
+  std::string link;
+  std::string name;
+  std::string path;
+  int priority = 0;
+  std::vector<AlternativeSlave> slaves{};
+};
+
+struct ScriptReading {
+  std::vector<AlternativeInstall> alternatives{};
+  std::vector<std::string>
+      not_replayed{};  ///< names of commands that no rule covers, each once, sorted
+};
+
+/// Reads one maintainer script.
+ScriptReading read_script(std::string_view script, const ShellValues& known);
+
+}  // namespace fnimage::source::debian

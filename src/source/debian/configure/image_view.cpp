@@ -1,0 +1,166 @@
+// Path lookup over two trees, see image_view.hpp. Thread-safety: belongs to one thread.
+#include "debian/configure/image_view.hpp"
+
+#include <algorithm>
+#include <deque>
+
+#include <fmt/format.h>
+
+#include <fnimage/base/stream.hpp>
+#include <fnimage/base/text.hpp>
+#include <fnimage/manifest/digest.hpp>
+
+namespace fnimage::source::debian {
+namespace {
+
+using layer::Entry;
+using layer::EntryType;
+
+constexpr int max_links = 40;
+
+void prepend(std::deque<std::string>& parts, std::string_view path) {
+  std::vector<std::string> added;
+  for (const std::string_view part : split(path, '/')) {
+    if (!part.empty() && part != ".") {
+      added.emplace_back(part);
+    }
+  }
+  parts.insert(parts.begin(), added.begin(), added.end());
+}
+
+std::string parent_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? std::string() : path.substr(0, slash);
+}
+
+}  // namespace
+
+const Entry* ImageView::find(std::string_view path) const {
+  if (const Entry* entry = std::as_const(upper_).find(path); entry != nullptr) {
+    return entry;
+  }
+  return lower_.find(path);
+}
+
+const Entry* ImageView::find_real(std::string_view path) const {
+  return find(real_path(path));
+}
+
+std::string ImageView::real_path(std::string_view path) const {
+  std::deque<std::string> rest;
+  prepend(rest, path);
+  std::string real;
+  int links = 0;
+  while (!rest.empty()) {
+    const std::string part = rest.front();
+    rest.pop_front();
+    if (part == "..") {
+      real = parent_of(real);
+      continue;
+    }
+    const std::string next = real.empty() ? part : real + "/" + part;
+    const Entry* entry = find(next);
+    if (rest.empty() || entry == nullptr || entry->type != EntryType::symlink ||
+        ++links > max_links) {
+      real = next;
+      continue;
+    }
+    if (entry->link.starts_with('/')) {
+      real.clear();
+    }
+    prepend(rest, entry->link);
+  }
+  return real;
+}
+
+const Entry* ImageView::resolve(std::string_view path) const {
+  std::string at = real_path(path);
+  for (int links = 0; links < max_links; ++links) {
+    const Entry* entry = find(at);
+    if (entry == nullptr || entry->type != EntryType::symlink) {
+      return entry;
+    }
+    at = real_path(entry->link.starts_with('/') ? entry->link : parent_of(at) + "/" + entry->link);
+  }
+  return nullptr;
+}
+
+std::vector<std::string> ImageView::files_below(std::string_view directory) const {
+  std::vector<std::string> paths;
+  const std::string prefix = fmt::format("{}/", directory);
+  for (const layer::FileTree* tree : {&lower_, static_cast<const layer::FileTree*>(&upper_)}) {
+    const auto& entries = tree->entries();
+    for (auto it = entries.lower_bound(prefix);
+         it != entries.end() && it->first.starts_with(prefix); ++it) {
+      if (it->second.type == EntryType::file) {
+        paths.push_back(it->first);
+      }
+    }
+  }
+  std::sort(paths.begin(), paths.end());
+  paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
+  return paths;
+}
+
+Result<std::string> ImageView::read(std::string_view path, std::uint64_t limit) const {
+  const Entry* entry = resolve(path);
+  if (entry == nullptr || entry->type != EntryType::file) {
+    return fail(ErrorCode::not_found, fmt::format("no file /{} in the packages", path));
+  }
+  if (entry->content == nullptr) {
+    return std::string();
+  }
+  FNIMAGE_TRY(const auto reader, entry->content->open());
+  return read_all(*reader, limit);
+}
+
+Result<void> ImageView::add_file(std::string_view path, std::string text, std::uint32_t mode,
+                                 std::uint32_t gid) {
+  std::string id = manifest::Digest::of(text).str();
+  return upper_.add({.path = real_path(path),
+                     .type = EntryType::file,
+                     .mode = mode,
+                     .gid = gid,
+                     .mtime = mtime_,
+                     .content = memory_content(std::move(text)),
+                     .content_id = std::move(id)});
+}
+
+Result<void> ImageView::add_link(std::string_view path, std::string_view text) {
+  return upper_.add({.path = real_path(path),
+                     .type = EntryType::symlink,
+                     .mode = 0777,
+                     .mtime = mtime_,
+                     .link = std::string(text)});
+}
+
+Result<void> ImageView::replace_with_link(std::string_view path, std::string_view text) {
+  const std::string real = real_path(path);
+  const auto next = upper_.entries().upper_bound(real + "/");
+  if (next != upper_.entries().end() && next->first.starts_with(real + "/")) {
+    return {};  // a package has files in it
+  }
+  upper_.remove(real);
+  return add_link(path, text);
+}
+
+Result<void> ImageView::add_directory(std::string_view path, std::uint32_t mode,
+                                      std::uint32_t gid) {
+  return upper_.add({.path = real_path(path),
+                     .type = EntryType::directory,
+                     .mode = mode,
+                     .gid = gid,
+                     .mtime = mtime_});
+}
+
+Result<void> ImageView::copy_default(std::string_view from, std::string_view to) {
+  const Entry* source = resolve(from);
+  if (source == nullptr || source->type != EntryType::file || find(to) != nullptr) {
+    return {};
+  }
+  Entry copy = *source;
+  copy.path = real_path(to);
+  return upper_.add(std::move(copy));
+}
+
+}  // namespace fnimage::source::debian

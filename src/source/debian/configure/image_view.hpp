@@ -1,0 +1,53 @@
+// The image as the layers below will show it: the tree of architecture-independent files under the
+// tree that is being completed. Finds through both, adds to the upper one only. Thread-safety:
+// belongs to one thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fnimage/base/result.hpp>
+#include <fnimage/layer/file_tree.hpp>
+
+namespace fnimage::source::debian {
+
+class ImageView {
+ public:
+  /// Trees are not owned. @param mtime of what is added.
+  ImageView(const layer::FileTree& lower, layer::FileTree& upper, std::int64_t mtime)
+      : lower_(lower), upper_(upper), mtime_(mtime) {}
+
+  /// The entry itself, links not followed; nullptr when there is none.
+  [[nodiscard]] const layer::Entry* find(std::string_view path) const;
+  /// The entry of a path whose parents may be links ("/bin/x"); a link at its end is not followed.
+  [[nodiscard]] const layer::Entry* find_real(std::string_view path) const;
+  /// The entry that a path leads to, symbolic links followed in both trees; nullptr when it
+  /// dangles.
+  [[nodiscard]] const layer::Entry* resolve(std::string_view path) const;
+  /// Paths of files below a directory (of both trees), sorted.
+  [[nodiscard]] std::vector<std::string> files_below(std::string_view directory) const;
+  /// A file's bytes. Errors: not_found, invalid_input past `limit`.
+  [[nodiscard]] Result<std::string> read(std::string_view path, std::uint64_t limit) const;
+
+  /// Paths of what is added go through the links of parent directories ("/bin/x" becomes
+  /// "usr/bin/x").
+  Result<void> add_file(std::string_view path, std::string text, std::uint32_t mode = 0644,
+                        std::uint32_t gid = 0);
+  Result<void> add_link(std::string_view path, std::string_view text);
+  /// As add_link(), in place of an empty directory of the upper tree.
+  Result<void> replace_with_link(std::string_view path, std::string_view text);
+  Result<void> add_directory(std::string_view path, std::uint32_t mode, std::uint32_t gid = 0);
+  /// Copies a file of the image, if it is there and the target is not.
+  Result<void> copy_default(std::string_view from, std::string_view to);
+
+ private:
+  [[nodiscard]] std::string real_path(std::string_view path) const;
+
+  const layer::FileTree& lower_;
+  layer::FileTree& upper_;
+  std::int64_t mtime_;
+};
+
+}  // namespace fnimage::source::debian

@@ -1,0 +1,271 @@
+// The layout rules of layout.hpp. Packages are taken by name, so that the result depends on the set
+// only. Thread-safety: all state is local.
+#include "debian/layout.hpp"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include <fnimage/base/text.hpp>
+
+#include "debian/deb822.hpp"
+#include "debian/dependency.hpp"
+
+namespace fnimage::source::debian {
+namespace {
+
+using layer::Entry;
+using layer::EntryType;
+
+constexpr std::array<std::string_view, 7> merged_directories{"bin",   "sbin",   "lib",   "lib32",
+                                                             "lib64", "libx32", "libo32"};
+constexpr std::array<std::string_view, 5> documentation{"doc", "info", "lintian", "locale", "man"};
+
+bool is_plain_directory(const Entry& entry) {
+  return entry.mode == 0755 && entry.uid == 0 && entry.gid == 0;
+}
+
+// Lexical: "usr/share/doc/a" + "../b" -> "usr/share/b".
+std::string link_destination(std::string_view link, std::string_view text) {
+  std::vector<std::string> parts;
+  const auto push = [&](std::string_view path) {
+    for (const std::string_view part : split(path, '/')) {
+      if (part == ".." && !parts.empty()) {
+        parts.pop_back();
+      } else if (!part.empty() && part != "." && part != "..") {
+        parts.emplace_back(part);
+      }
+    }
+  };
+  if (!text.starts_with('/')) {
+    push(link.substr(0, std::min(link.rfind('/'), link.size())));
+    if (link.find('/') == std::string_view::npos) {
+      parts.clear();
+    }
+  }
+  push(text);
+  return merged_path(join(parts, "/"));
+}
+
+class Placer {
+ public:
+  Placer(std::span<const DebianPackage> packages, std::span<const UnpackedPackage> unpacked,
+         std::optional<std::int64_t> max_mtime, std::int64_t made_mtime, Diagnostics& diagnostics)
+      : packages_(packages),
+        unpacked_(unpacked),
+        max_mtime_(max_mtime),
+        made_mtime_(made_mtime),
+        diagnostics_(diagnostics) {}
+
+  Result<Layout> run() {
+    std::vector<std::size_t> order(packages_.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::sort(order.begin(), order.end(),
+              [&](std::size_t a, std::size_t b) { return packages_[a].name < packages_[b].name; });
+    find_linked_directories();
+    for (const std::size_t number : order) {
+      for (const Entry& entry : unpacked_[number].entries) {
+        if (auto placed = place(number, entry); !placed) {
+          return fail(
+              std::move(placed).error().while_doing("lay out package " + packages_[number].name));
+        }
+      }
+    }
+    FNIMAGE_CHECK(adopt_directory_modes());
+    return std::move(layout_);
+  }
+
+ private:
+  // A directory of one package may be a symbolic link of another; dpkg then follows the link, and
+  // so do we.
+  void find_linked_directories() {
+    std::unordered_map<std::string, std::string> links;
+    for (const UnpackedPackage& package : unpacked_) {
+      for (const Entry& entry : package.entries) {
+        if (entry.type == EntryType::symlink) {
+          const std::string path = merged_path(entry.path);
+          links.insert_or_assign(path, link_destination(path, entry.link));
+        }
+      }
+    }
+    for (const UnpackedPackage& package : unpacked_) {
+      for (const Entry& entry : package.entries) {
+        if (entry.type != EntryType::directory) {
+          continue;
+        }
+        const std::string path = merged_path(entry.path);
+        if (const auto link = links.find(path); link != links.end() && link->second != path) {
+          linked_directories_.insert_or_assign(path, link->second);
+        }
+      }
+    }
+  }
+
+  [[nodiscard]] std::string final_path(std::string_view raw) const {
+    std::string path = merged_path(raw);
+    for (int hop = 0; hop < 8 && !linked_directories_.empty(); ++hop) {
+      const auto hit =
+          std::find_if(linked_directories_.begin(), linked_directories_.end(),
+                       [&](const auto& link) { return path.starts_with(link.first + "/"); });
+      if (hit == linked_directories_.end()) {
+        break;
+      }
+      path = hit->second + path.substr(hit->first.size());
+    }
+    return path;
+  }
+
+  layer::FileTree& tree_of(std::size_t number) {
+    return packages_[number].architecture == "all" ? layout_.all : layout_.specific;
+  }
+
+  Result<void> place(std::size_t number, const Entry& original) {
+    const std::string path = final_path(original.path);
+    const bool is_top_link = original.type == EntryType::symlink &&
+                             merged_path(original.path) != original.path &&
+                             original.path.find('/') == std::string::npos;
+    if (path.empty() || is_top_link || is_left_out(path, original.type)) {
+      return {};
+    }
+    Entry entry = original;
+    entry.path = path;
+    entry.mtime = max_mtime_ ? std::min(entry.mtime, *max_mtime_) : entry.mtime;
+    if (entry.type == EntryType::directory) {
+      return place_directory(number, std::move(entry));
+    }
+    if (!wins(number, entry)) {
+      return {};
+    }
+    if (entry.type == EntryType::hardlink) {
+      follow_hard_link(number, original.link, entry);
+    }
+    owners_.insert_or_assign(path, number);
+    return tree_of(number).add(std::move(entry));
+  }
+
+  Result<void> place_directory(std::size_t number, Entry entry) {
+    if (linked_directories_.contains(entry.path)) {
+      return {};
+    }
+    entry.mtime = made_mtime_;
+    layer::FileTree& tree = tree_of(number);
+    const Entry* existing = tree.find(entry.path);
+    const bool keeps = existing != nullptr && existing->type == EntryType::directory &&
+                       (is_plain_directory(entry) || !is_plain_directory(*existing));
+    return keeps ? Result<void>{} : tree.add(std::move(entry));
+  }
+
+  // Points the link to where its target went; when that was left out, the link becomes the file.
+  void follow_hard_link(std::size_t number, const std::string& raw_target, Entry& entry) const {
+    entry.link = final_path(raw_target);
+    if (!is_left_out(entry.link, EntryType::file)) {
+      return;
+    }
+    for (const Entry& target : unpacked_[number].entries) {
+      if (target.path == raw_target && target.type == EntryType::file) {
+        entry.type = EntryType::file;
+        entry.link.clear();
+        entry.content = target.content;
+        entry.content_id = target.content_id;
+        return;
+      }
+    }
+  }
+
+  // Decides between two packages that ship the same file.
+  bool wins(std::size_t number, const Entry& entry) {
+    const auto found = owners_.find(entry.path);
+    if (found == owners_.end() || found->second == number) {
+      return true;
+    }
+    const std::size_t other = found->second;
+    if (replaces(other, number)) {
+      return false;
+    }
+    if (!replaces(number, other)) {
+      diagnostics_.report(Severity::warning,
+                          fmt::format("/{} is in the packages {} and {}: the first one's is used",
+                                      entry.path, packages_[other].name, packages_[number].name));
+      return false;
+    }
+    // A file of the lower layer is covered, not removed: that layer is the same for every
+    // architecture.
+    if (&tree_of(other) == &layout_.specific) {
+      layout_.specific.remove(entry.path);
+    }
+    return true;
+  }
+
+  [[nodiscard]] bool replaces(std::size_t number, std::size_t other) const {
+    const Paragraph control(unpacked_[number].control_file("control"));
+    const auto clauses = parse_dependencies(control.get("Replaces"), packages_[number].architecture,
+                                            packages_[number].name);
+    return clauses && std::any_of(clauses->begin(), clauses->end(), [&](const Clause& clause) {
+             return clause.front().name == packages_[other].name &&
+                    clause.front().accepts(packages_[other].version);
+           });
+  }
+
+  // A directory in both layers gets the upper layer's mode, so the upper one takes over what a
+  // package asked for below.
+  Result<void> adopt_directory_modes() {
+    for (const auto& [path, lower] : layout_.all.entries()) {
+      Entry* upper = layout_.specific.find(path);
+      const bool both = lower.type == EntryType::directory && upper != nullptr &&
+                        upper->type == EntryType::directory;
+      if (both && is_plain_directory(*upper) && !is_plain_directory(lower)) {
+        *upper = lower;
+      }
+    }
+    return {};
+  }
+
+  std::span<const DebianPackage> packages_;
+  std::span<const UnpackedPackage> unpacked_;
+  std::optional<std::int64_t> max_mtime_;
+  std::int64_t made_mtime_;
+  Diagnostics& diagnostics_;
+  Layout layout_;
+  std::unordered_map<std::string, std::size_t> owners_;
+  std::unordered_map<std::string, std::string> linked_directories_;
+};
+
+}  // namespace
+
+std::string merged_path(std::string_view path) {
+  const std::string_view top = path.substr(0, path.find('/'));
+  const bool merged = std::find(merged_directories.begin(), merged_directories.end(), top) !=
+                      merged_directories.end();
+  return merged ? fmt::format("usr/{}", path) : std::string(path);
+}
+
+bool is_left_out(std::string_view path, EntryType type) {
+  constexpr std::string_view share = "usr/share/";
+  if (!path.starts_with(share)) {
+    return false;
+  }
+  path.remove_prefix(share.size());
+  const std::size_t slash = path.find('/');
+  const std::string_view top = path.substr(0, slash);
+  if (slash == std::string_view::npos ||
+      std::find(documentation.begin(), documentation.end(), top) == documentation.end()) {
+    return false;
+  }
+  // usr/share/doc/a -> b is how packages of one source share their copyright file.
+  const bool is_copyright = top == "doc" && path.ends_with("/copyright");
+  const bool is_shared = top == "doc" && type == EntryType::symlink &&
+                         path.find('/', slash + 1) == std::string_view::npos;
+  return !is_copyright && !is_shared;
+}
+
+Result<Layout> lay_out(std::span<const DebianPackage> packages,
+                       std::span<const UnpackedPackage> unpacked,
+                       std::optional<std::int64_t> max_mtime, std::int64_t made_mtime,
+                       Diagnostics& diagnostics) {
+  return Placer(packages, unpacked, max_mtime, made_mtime, diagnostics).run();
+}
+
+}  // namespace fnimage::source::debian

@@ -1,0 +1,42 @@
+// Where the files of packages go: merged /usr (everything of /bin, /sbin, /lib* is mapped below
+// /usr, hard link targets too; symbolic links keep their text), documentation left out except
+// copyright files, files of two packages decided by Replaces. Thread-safety: pure functions.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fnimage/base/diagnostics.hpp>
+#include <fnimage/base/result.hpp>
+#include <fnimage/layer/file_tree.hpp>
+#include <fnimage/source/debian.hpp>
+
+#include "debian/package.hpp"
+
+namespace fnimage::source::debian {
+
+/// "lib/x/y" -> "usr/lib/x/y"; other paths as they are. Relative, clean paths.
+std::string merged_path(std::string_view path);
+
+/// True for what images do without: manual pages, documentation, translations. Copyright files
+/// stay.
+bool is_left_out(std::string_view path, layer::EntryType type);
+
+struct Layout {
+  layer::FileTree all;       ///< files of Architecture: all packages
+  layer::FileTree specific;  ///< the rest
+};
+
+/// Lays out packages; `unpacked` is parallel to `packages`. Neither's order matters.
+/// @param max_mtime file times are clamped to it. @param made_mtime time of directories and of what
+/// is made here.
+Result<Layout> lay_out(std::span<const DebianPackage> packages,
+                       std::span<const UnpackedPackage> unpacked,
+                       std::optional<std::int64_t> max_mtime, std::int64_t made_mtime,
+                       Diagnostics& diagnostics);
+
+}  // namespace fnimage::source::debian

@@ -1,0 +1,171 @@
+// Unpacking and the cache of control files, see package.hpp. Thread-safety: no shared state; files
+// of the cache appear atomically.
+#include "debian/package.hpp"
+
+#include <charconv>
+#include <optional>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include <fnimage/base/atomic_file.hpp>
+#include <fnimage/base/stream.hpp>
+#include <fnimage/base/text.hpp>
+#include <fnimage/layer/archive.hpp>
+
+namespace fnimage::source::debian {
+namespace {
+
+constexpr std::uint64_t max_control_bytes = std::uint64_t{64} << 20;
+constexpr std::string_view control_magic = "fnimage-control 1\n";
+
+// Lends a reader that belongs to someone else.
+class BorrowedReader final : public Reader {
+ public:
+  explicit BorrowedReader(Reader& inner) : inner_(inner) {}
+  Result<std::size_t> read(MutableBytes buffer) override { return inner_.read(buffer); }
+
+ private:
+  Reader& inner_;
+};
+
+std::string serialize(const ControlFiles& files) {
+  std::string text(control_magic);
+  for (const auto& [name, content] : files) {
+    text += fmt::format("{} {}\n{}\n", content.size(), name, content);
+  }
+  return text + "end\n";
+}
+
+// nullopt: damaged, and therefore a miss.
+std::optional<ControlFiles> deserialize(std::string_view text) {
+  if (!text.starts_with(control_magic)) {
+    return std::nullopt;
+  }
+  text.remove_prefix(control_magic.size());
+  ControlFiles files;
+  while (text != "end\n") {
+    const std::size_t line_end = text.find('\n');
+    const std::size_t space = text.find(' ');
+    std::size_t size = 0;
+    if (line_end == std::string_view::npos || space > line_end ||
+        std::from_chars(text.data(), text.data() + space, size).ec != std::errc{} ||
+        text.size() - line_end - 1 <= size) {
+      return std::nullopt;
+    }
+    files.emplace(text.substr(space + 1, line_end - space - 1), text.substr(line_end + 1, size));
+    text.remove_prefix(line_end + 1 + size + 1);
+  }
+  return files;
+}
+
+std::string pack_id(const PackageFile& file) {
+  return fmt::format("{}-data", file.sha256.hex());
+}
+
+std::optional<UnpackedPackage> from_cache(const PackageFile& file,
+                                          const std::filesystem::path& cache,
+                                          const std::filesystem::path& control_file) {
+  std::error_code error;
+  const auto packs = cache / "packs";
+  if (!std::filesystem::exists(packs / (pack_id(file) + ".index"), error)) {
+    return std::nullopt;
+  }
+  const auto text = read_file(control_file, max_control_bytes * 2);
+  auto control = text ? deserialize(*text) : std::nullopt;
+  if (!control) {
+    return std::nullopt;
+  }
+  const auto nothing_to_open = []() -> Result<std::unique_ptr<Reader>> {
+    return fail(ErrorCode::not_found, "the pack is not complete");
+  };
+  auto listing = layer::unpack_tar(nothing_to_open, pack_id(file), packs, file.what);
+  if (!listing) {
+    return std::nullopt;
+  }
+  return UnpackedPackage{std::move(*control), std::move(listing->entries)};
+}
+
+// The members of one .deb, in the order that deb(5) demands.
+class DebReader {
+ public:
+  DebReader(const PackageFile& file, const std::filesystem::path& cache)
+      : file_(file), cache_(cache) {}
+
+  Result<UnpackedPackage> read() {
+    FNIMAGE_TRY(const auto reader, open_file(file_.path));
+    FNIMAGE_CHECK(layer::read_ar(*reader, file_.what,
+                                 [&](std::string_view name, std::uint64_t, Reader& member) {
+                                   return on_member(name, member);
+                                 }));
+    if (!has_control_ || !has_data_) {
+      return fail(broken(has_control_ ? "no data archive" : "no control archive"));
+    }
+    return std::move(package_);
+  }
+
+ private:
+  Result<void> on_member(std::string_view name, Reader& member) {
+    if (name == "debian-binary") {
+      FNIMAGE_TRY(const std::string version, read_all(member, 64));
+      if (!version.starts_with("2.")) {
+        return fail(broken("format version " + printable(trim(version), 20)));
+      }
+      has_version_ = true;
+    } else if (!has_version_) {
+      return fail(broken("does not begin with debian-binary"));
+    } else if (name.starts_with("control.tar") && !has_control_) {
+      FNIMAGE_TRY(auto files, layer::read_small_tar(member, file_.what, max_control_bytes));
+      for (auto& [path, text] : files) {
+        const std::string_view plain = path;
+        package_.control.emplace(plain.substr(plain.starts_with("./") ? 2 : 0), std::move(text));
+      }
+      has_control_ = true;
+    } else if (name.starts_with("data.tar") && has_control_ && !has_data_) {
+      const auto open = [&member]() -> Result<std::unique_ptr<Reader>> {
+        return std::make_unique<BorrowedReader>(member);
+      };
+      FNIMAGE_TRY(auto listing,
+                  layer::unpack_tar(open, pack_id(file_), cache_ / "packs", file_.what));
+      package_.entries = std::move(listing.entries);
+      has_data_ = true;
+    }
+    return {};
+  }
+
+  [[nodiscard]] Error broken(std::string_view why) const {
+    return Error(ErrorCode::invalid_input,
+                 fmt::format("{}: not a Debian package that can be read: {}", file_.what, why));
+  }
+
+  const PackageFile& file_;
+  const std::filesystem::path& cache_;
+  UnpackedPackage package_;
+  bool has_version_ = false;
+  bool has_control_ = false;
+  bool has_data_ = false;
+};
+
+}  // namespace
+
+std::string_view UnpackedPackage::control_file(std::string_view name) const {
+  const auto found = control.find(name);
+  return found == control.end() ? std::string_view{} : std::string_view(found->second);
+}
+
+Result<UnpackedPackage> unpack_package(const PackageFile& file,
+                                       const std::filesystem::path& cache) {
+  const auto control_file = cache / "control" / std::string(file.sha256.hex());
+  if (auto cached = from_cache(file, cache, control_file)) {
+    return std::move(*cached);
+  }
+  FNIMAGE_CHECK(file.fetch());
+  FNIMAGE_TRY(UnpackedPackage package, DebReader(file, cache).read());
+  if (package.control_file("control").empty()) {
+    return fail(ErrorCode::invalid_input, fmt::format("{}: no control file", file.what));
+  }
+  FNIMAGE_CHECK(write_file_atomically(control_file, serialize(package.control), /*durable=*/false));
+  return package;
+}
+
+}  // namespace fnimage::source::debian
