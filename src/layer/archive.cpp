@@ -1,0 +1,179 @@
+// Archives into packs, see the header. The pack is written first and the index last: an index means
+// that its pack is whole. Both have deterministic content, so that processes which write the same
+// pack at once only replace equals. Thread-safety: see the header.
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <fnimage/base/atomic_file.hpp>
+#include <fnimage/base/text.hpp>
+#include <fnimage/layer/archive.hpp>
+
+#include "libarchive_stream.hpp"
+#include "pack_index.hpp"
+#include "tar_reader.hpp"
+
+namespace fnimage::layer {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t max_index_bytes = std::uint64_t{2} << 30;
+
+/// Collects small files, so that a package of ten thousand costs few system calls.
+class PackWriter {
+ public:
+  explicit PackWriter(AtomicFile file) : file_(std::move(file)) {}
+
+  Result<void> write(Bytes bytes) {
+    size_ += bytes.size();
+    if (bytes.size() >= buffer_limit) {
+      FNIMAGE_CHECK(flush());
+      return file_.write(bytes);
+    }
+    buffer_ += as_text(bytes);
+    return buffer_.size() >= buffer_limit ? flush() : Result<void>();
+  }
+  [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
+  Result<void> commit(const fs::path& path) {
+    FNIMAGE_CHECK(flush());
+    return file_.commit(path, false);
+  }
+
+ private:
+  Result<void> flush() {
+    Result<void> result = file_.write(as_bytes(buffer_));
+    buffer_.clear();
+    return result;
+  }
+
+  static constexpr std::size_t buffer_limit = 256 * 1024;
+  AtomicFile file_;
+  std::string buffer_;
+  std::uint64_t size_ = 0;
+};
+
+ArchiveListing to_listing(detail::PackIndex index, const fs::path& pack, std::string_view id) {
+  ArchiveListing listing;
+  listing.entries.reserve(index.entries.size());
+  for (detail::PackedEntry& packed : index.entries) {
+    Entry& entry = listing.entries.emplace_back(std::move(packed.entry));
+    if (entry.type == EntryType::file) {
+      entry.content_id = fmt::format("{}@{}+{}", id, packed.offset, packed.size);
+      if (packed.size > 0) {
+        entry.content = file_slice(pack, packed.offset, packed.size);
+      }
+    }
+  }
+  return listing;
+}
+
+std::optional<detail::PackIndex> load_index(const fs::path& index_path, const fs::path& pack) {
+  const Result<std::string> text = read_file(index_path, max_index_bytes);
+  if (!text) {
+    return std::nullopt;
+  }
+  std::optional<detail::PackIndex> index = detail::parse_pack_index(*text);
+  std::error_code error;
+  const std::uintmax_t size = fs::file_size(pack, error);
+  if (!index || error || size != index->pack_size) {
+    return std::nullopt;
+  }
+  return index;
+}
+
+Result<detail::PackIndex> write_pack(std::unique_ptr<Reader> archive, std::string_view what,
+                                     const ArchiveLimits& limits, PackWriter& pack) {
+  detail::PackIndex index;
+  FNIMAGE_TRY(const std::unique_ptr<detail::TarReader> reader,
+              detail::TarReader::open(std::move(archive), std::string(what), limits));
+  while (true) {
+    FNIMAGE_TRY(std::optional<Entry> entry, reader->next());
+    if (!entry) {
+      index.pack_size = pack.size();
+      return index;
+    }
+    index.entries.push_back({std::move(*entry), pack.size(), reader->size()});
+    while (true) {
+      FNIMAGE_TRY(const Bytes bytes, reader->read());
+      if (bytes.empty()) {
+        break;
+      }
+      FNIMAGE_CHECK(pack.write(bytes));
+    }
+  }
+}
+
+/// The id becomes a file name: hex digits and what callers put behind them.
+bool is_valid_id(std::string_view id) noexcept {
+  return !id.empty() && id.size() <= 200 && !id.starts_with('.') &&
+         std::all_of(id.begin(), id.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '.' || c == '-' || c == '_' || c == '+';
+         });
+}
+
+}  // namespace
+
+Result<ArchiveListing> unpack_tar(const std::function<Result<std::unique_ptr<Reader>>()>& open,
+                                  std::string_view id, const fs::path& directory,
+                                  std::string_view what, const ArchiveLimits& limits) {
+  if (!is_valid_id(id)) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("{} cannot name a pack file", printable(id)));
+  }
+  const fs::path pack_path = directory / fmt::format("{}.pack", id);
+  const fs::path index_path = directory / fmt::format("{}.index", id);
+  if (std::optional<detail::PackIndex> index = load_index(index_path, pack_path)) {
+    return to_listing(std::move(*index), pack_path, id);
+  }
+  FNIMAGE_TRY(std::unique_ptr<Reader> archive, open());
+  FNIMAGE_TRY(AtomicFile file, AtomicFile::create(directory));
+  PackWriter pack(std::move(file));
+  FNIMAGE_TRY(detail::PackIndex index, write_pack(std::move(archive), what, limits, pack));
+  FNIMAGE_CHECK(pack.commit(pack_path));
+  FNIMAGE_CHECK(write_file_atomically(index_path, detail::to_text(index), false));
+  return to_listing(std::move(index), pack_path, id);
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> read_small_tar(
+    Reader& archive, std::string_view what, std::uint64_t max_total_bytes) {
+  constexpr std::uint64_t max_files = 10'000;
+  constexpr std::uint64_t headers = std::uint64_t{16} << 20;
+  ArchiveLimits limits;
+  limits.max_entries = max_files;
+  limits.max_bytes = max_total_bytes + headers;
+  FNIMAGE_TRY(const std::unique_ptr<detail::TarReader> reader,
+              detail::TarReader::open(std::make_unique<detail::BorrowedReader>(archive),
+                                      std::string(what), limits));
+  std::vector<std::pair<std::string, std::string>> files;
+  std::uint64_t total = 0;
+  while (true) {
+    FNIMAGE_TRY(std::optional<Entry> entry, reader->next());
+    if (!entry) {
+      return files;
+    }
+    if (entry->type != EntryType::file) {
+      continue;
+    }
+    if (reader->size() > max_total_bytes - total) {
+      return fail(ErrorCode::invalid_input,
+                  fmt::format("{} holds more than {}", what, human_size(max_total_bytes)));
+    }
+    total += reader->size();
+    std::string text;
+    while (true) {
+      FNIMAGE_TRY(const Bytes bytes, reader->read());
+      if (bytes.empty()) {
+        break;
+      }
+      text += as_text(bytes);
+    }
+    files.emplace_back(std::move(entry->path), std::move(text));
+  }
+}
+
+}  // namespace fnimage::layer
