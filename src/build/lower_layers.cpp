@@ -64,7 +64,11 @@ std::string LowerLayers::real_directory(std::string_view path) const {
   for (const std::string_view part : split(path, '/')) {
     std::string next = join_path(real, part);
     const Entry* entry = skeleton_.resolve(next);
-    real = entry != nullptr && entry->type == EntryType::directory ? entry->path : std::move(next);
+    if (entry != nullptr && entry->type == EntryType::directory) {
+      real = entry->path;
+    } else {
+      real = std::move(next);
+    }
   }
   return real;
 }

@@ -63,6 +63,7 @@ Result<Runtime> make_runtime(const Request& request) {
 
 std::vector<std::string_view> runtime_names() {
   std::vector<std::string_view> names;
+  names.reserve(kinds.size());
   for (const Kind& kind : kinds) {
     names.push_back(kind.name);
   }
