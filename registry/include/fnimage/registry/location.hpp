@@ -1,15 +1,15 @@
-// Where an image is, as people write it: "registry/repo:tag", "oci:DIR[:tag]", or a bare name for the local store.
-// Thread-safety: pure functions and value types.
+// Where an image is, as people write it: "registry/repo:tag", "oci:DIR[:tag]", or a bare name for
+// the local store. Thread-safety: pure functions and value types.
 #pragma once
-
-#include <fnimage/manifest/reference.hpp>
-#include <fnimage/registry/client.hpp>
-#include <fnimage/registry/store.hpp>
 
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
+
+#include <fnimage/manifest/reference.hpp>
+#include <fnimage/registry/client.hpp>
+#include <fnimage/registry/store.hpp>
 
 namespace fnimage::registry {
 
@@ -18,7 +18,7 @@ struct Location {
   Kind kind = Kind::local;
   std::optional<manifest::Reference> reference{};  ///< registry and local
   std::filesystem::path directory{};               ///< layout
-  std::string tag{};                               ///< layout; may be empty: then the only entry is meant
+  std::string tag{};  ///< layout; may be empty: then the only entry is meant
 
   [[nodiscard]] std::string str() const;
 };
@@ -32,8 +32,9 @@ struct OpenedImage {
   Selector selector;
 };
 
-/// Opens a location for reading. Local names are looked up in `local_store`. A layout without tag and with several entries is
-/// invalid_argument naming them. Error: not_found when layout or store do not exist.
+/// Opens a location for reading. Local names are looked up in `local_store`. A layout without tag
+/// and with several entries is invalid_argument naming them. Error: not_found when layout or store
+/// do not exist.
 Result<OpenedImage> open_for_reading(const Location& location, Client& client,
                                      const std::filesystem::path& local_store);
 

@@ -1,9 +1,10 @@
-// An ImageStore in memory: for tests, dry runs and small images of a controller. Thread-safety: see ImageStore.
+// An ImageStore in memory: for tests, dry runs and small images of a controller. Thread-safety: see
+// ImageStore.
 #pragma once
 
-#include <fnimage/registry/store.hpp>
-
 #include <memory>
+
+#include <fnimage/registry/store.hpp>
 
 namespace fnimage::registry {
 

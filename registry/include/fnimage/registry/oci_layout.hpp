@@ -1,32 +1,35 @@
-// OCI image layout directory (image-spec image-layout.md, V9): oci-layout, index.json, blobs/<alg>/<hex>. Also fnimage's
-// local store. Tags are the org.opencontainers.image.ref.name of index.json entries.
-// Crash-safety: blobs are written as AtomicFile; index.json last, the same way, under a lock that all fnimage processes
-// honour (F25-F28, F30). Thread-safety: see ImageStore.
+// OCI image layout directory (image-spec image-layout.md, V9): oci-layout, index.json,
+// blobs/<alg>/<hex>. Also fnimage's local store. Tags are the org.opencontainers.image.ref.name of
+// index.json entries. Crash-safety: blobs are written as AtomicFile; index.json last, the same way,
+// under a lock that all fnimage processes honour (F25-F28, F30). Thread-safety: see ImageStore.
 #pragma once
-
-#include <fnimage/registry/store.hpp>
 
 #include <filesystem>
 #include <memory>
+
+#include <fnimage/registry/store.hpp>
 
 namespace fnimage::registry {
 
 class OciLayout final : public ImageStore {
  public:
   enum class Mode : std::uint8_t { existing, create };
-  /// Opens a layout. Mode::create makes an empty one when the directory is missing or empty, and refuses a directory that holds
-  /// anything else. Errors: not_found, invalid_input (not a layout, unknown version).
+  /// Opens a layout. Mode::create makes an empty one when the directory is missing or empty, and
+  /// refuses a directory that holds anything else. Errors: not_found, invalid_input (not a layout,
+  /// unknown version).
   static Result<std::unique_ptr<OciLayout>> open(const std::filesystem::path& directory, Mode mode);
   ~OciLayout() override;
 
   [[nodiscard]] std::string describe() const override;
   Result<std::optional<manifest::Descriptor>> resolve(const Selector& selector) override;
   Result<manifest::Document> get_manifest(const Selector& selector) override;
-  Result<void> put_manifest(const manifest::Document& document, const std::optional<std::string>& tag) override;
+  Result<void> put_manifest(const manifest::Document& document,
+                            const std::optional<std::string>& tag) override;
   Result<bool> has_blob(const manifest::Descriptor& blob) override;
   Result<ContentPtr> blob(const manifest::Descriptor& blob) override;
-  /// Links instead of copying when `content` is a whole file on the same file system (content.file()); such content is trusted to
-  /// be what its descriptor says, since only fnimage's own caches hand it out.
+  /// Links instead of copying when `content` is a whole file on the same file system
+  /// (content.file()); such content is trusted to be what its descriptor says, since only fnimage's
+  /// own caches hand it out.
   Result<BlobOutcome> put_blob(const manifest::Descriptor& blob, const Content& content,
                                const PutBlobOptions& options) override;
   Result<std::vector<std::string>> tags() override;
@@ -43,7 +46,8 @@ class OciLayout final : public ImageStore {
   std::unique_ptr<Impl> impl_;
 };
 
-/// $XDG_DATA_HOME/fnimage/store, or ~/.local/share/fnimage/store. Error: invalid_argument when neither variable is set.
+/// $XDG_DATA_HOME/fnimage/store, or ~/.local/share/fnimage/store. Error: invalid_argument when
+/// neither variable is set.
 Result<std::filesystem::path> local_store_directory();
 
 }  // namespace fnimage::registry

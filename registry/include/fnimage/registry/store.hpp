@@ -1,19 +1,20 @@
-// ImageStore: the seam that carries the program. A repository of a registry, an OCI layout and memory are the same thing to
-// everyone else: blobs, manifests, tags, referrers. push, pull, copy and build are transfer() between two stores.
-// Thread-safety: every method may be called from several threads at once.
+// ImageStore: the seam that carries the program. A repository of a registry, an OCI layout and
+// memory are the same thing to everyone else: blobs, manifests, tags, referrers. push, pull, copy
+// and build are transfer() between two stores. Thread-safety: every method may be called from
+// several threads at once.
 #pragma once
-
-#include <fnimage/base/diagnostics.hpp>
-#include <fnimage/base/result.hpp>
-#include <fnimage/base/stream.hpp>
-#include <fnimage/manifest/descriptor.hpp>
-#include <fnimage/manifest/document.hpp>
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
+
+#include <fnimage/base/diagnostics.hpp>
+#include <fnimage/base/result.hpp>
+#include <fnimage/base/stream.hpp>
+#include <fnimage/manifest/descriptor.hpp>
+#include <fnimage/manifest/document.hpp>
 
 namespace fnimage::registry {
 
@@ -31,8 +32,9 @@ struct RepositoryName {
 enum class BlobOutcome : std::uint8_t { existed, mounted, uploaded };
 
 struct PutBlobOptions {
-  std::optional<RepositoryName> mount_from{};  ///< where the blob is known to be; tried when on the same registry
-  ProgressTask* progress = nullptr;            ///< not owned; updated with bytes sent
+  std::optional<RepositoryName>
+      mount_from{};  ///< where the blob is known to be; tried when on the same registry
+  ProgressTask* progress = nullptr;  ///< not owned; updated with bytes sent
 };
 
 class ImageStore {
@@ -48,14 +50,18 @@ class ImageStore {
   virtual Result<std::optional<manifest::Descriptor>> resolve(const Selector& selector) = 0;
   /// The manifest or list, bytes as stored, verified against a requested digest. Error: not_found.
   virtual Result<manifest::Document> get_manifest(const Selector& selector) = 0;
-  /// Stores the bytes unchanged under their digest and, when given, under a tag too (which moves). The caller has put all
-  /// content first. A store that reports another digest is a verification error.
-  virtual Result<void> put_manifest(const manifest::Document& document, const std::optional<std::string>& tag) = 0;
+  /// Stores the bytes unchanged under their digest and, when given, under a tag too (which moves).
+  /// The caller has put all content first. A store that reports another digest is a verification
+  /// error.
+  virtual Result<void> put_manifest(const manifest::Document& document,
+                                    const std::optional<std::string>& tag) = 0;
 
   virtual Result<bool> has_blob(const manifest::Descriptor& blob) = 0;
-  /// The blob, to be read as often as wanted; its readers verify size and digest before the end. Error: not_found.
+  /// The blob, to be read as often as wanted; its readers verify size and digest before the end.
+  /// Error: not_found.
   virtual Result<ContentPtr> blob(const manifest::Descriptor& blob) = 0;
-  /// Stores a blob unless it is there already. `content` must have the descriptor's size and digest; it is verified.
+  /// Stores a blob unless it is there already. `content` must have the descriptor's size and
+  /// digest; it is verified.
   virtual Result<BlobOutcome> put_blob(const manifest::Descriptor& blob, const Content& content,
                                        const PutBlobOptions& options) = 0;
 

@@ -1,21 +1,24 @@
-// transfer(): the one way an image gets from a store to another; push, pull, copy, `build -o` and `manifest push` are this.
-// Order (publishing rule 6): blobs, child manifests, the list by digest, then tags; a tag never points to something incomplete.
-// Received manifests are passed on byte for byte. Thread-safety: may run several times at once, on the same stores too.
+// transfer(): the one way an image gets from a store to another; push, pull, copy, `build -o` and
+// `manifest push` are this. Order (publishing rule 6): blobs, child manifests, the list by digest,
+// then tags; a tag never points to something incomplete. Received manifests are passed on byte for
+// byte. Thread-safety: may run several times at once, on the same stores too.
 #pragma once
-
-#include <fnimage/base/diagnostics.hpp>
-#include <fnimage/base/worker_pool.hpp>
-#include <fnimage/registry/store.hpp>
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include <fnimage/base/diagnostics.hpp>
+#include <fnimage/base/worker_pool.hpp>
+#include <fnimage/registry/store.hpp>
+
 namespace fnimage::registry {
 
 struct TransferOptions {
-  std::vector<std::string> tags{};  ///< tags that the root gets at the destination, in this order, last of all
-  /// Also tag each platform's manifest "<tag>-<platform>" at the destination, before the list's own tags.
+  std::vector<std::string>
+      tags{};  ///< tags that the root gets at the destination, in this order, last of all
+  /// Also tag each platform's manifest "<tag>-<platform>" at the destination, before the list's own
+  /// tags.
   bool tag_platforms = false;
   std::size_t parallel = 8;  ///< blobs in flight at the same time
 };
@@ -29,9 +32,10 @@ struct TransferResult {
   std::uint64_t manifests_uploaded = 0;
 };
 
-/// Copies the image or list `selector` of `from`, with everything it needs, to `to`. Each distinct blob goes at most once.
-/// A child that `to` already has is not read from `from`, so a list made of pushed images needs only itself. Nested lists deeper
-/// than 8 and cycles are invalid_input. On failure no tag has moved; what was sent stays and is found by the next run.
+/// Copies the image or list `selector` of `from`, with everything it needs, to `to`. Each distinct
+/// blob goes at most once. A child that `to` already has is not read from `from`, so a list made of
+/// pushed images needs only itself. Nested lists deeper than 8 and cycles are invalid_input. On
+/// failure no tag has moved; what was sent stays and is found by the next run.
 Result<TransferResult> transfer(ImageStore& from, const Selector& selector, ImageStore& to,
                                 const TransferOptions& options, Diagnostics& diagnostics);
 
