@@ -1,12 +1,13 @@
-// A store in memory: three maps behind one mutex.
+// Maps behind one mutex: what is stored here is small.
 #include <map>
 #include <mutex>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include <fnimage/base/text.hpp>
 #include <fnimage/registry/memory_store.hpp>
+
+#include "fallback_tag.hpp"
 
 namespace fnimage::registry {
 
@@ -16,24 +17,11 @@ using manifest::Descriptor;
 using manifest::Digest;
 using manifest::Document;
 
-/// The subject of a manifest or list, if it has one.
-std::optional<Descriptor> subject_of(const Document& document) {
-  if (document.is_image()) {
-    const auto image = document.image();
-    return image ? image->subject : std::nullopt;
-  }
-  if (document.is_index()) {
-    const auto index = document.index();
-    return index ? index->subject : std::nullopt;
-  }
-  return std::nullopt;
-}
-
 class MemoryStore final : public ImageStore {
  public:
   explicit MemoryStore(std::string name) : name_(std::move(name)) {}
 
-  [[nodiscard]] std::string describe() const override { return name_; }
+  [[nodiscard]] std::string describe() const override { return "memory:" + name_; }
 
   Result<std::optional<Descriptor>> resolve(const Selector& selector) override {
     const std::lock_guard lock(mutex_);
@@ -43,17 +31,18 @@ class MemoryStore final : public ImageStore {
 
   Result<Document> get_manifest(const Selector& selector) override {
     const std::lock_guard lock(mutex_);
-    if (const Document* document = find(selector)) {
-      return *document;
+    const Document* document = find(selector);
+    if (document == nullptr) {
+      return fail(ErrorCode::not_found,
+                  fmt::format("no {} in {}", to_string(selector), describe()));
     }
-    return fail(ErrorCode::not_found,
-                fmt::format("no image \"{}\" in {}", printable(to_string(selector)), name_));
+    return *document;
   }
 
   Result<void> put_manifest(const Document& document,
                             const std::optional<std::string>& tag) override {
     const std::lock_guard lock(mutex_);
-    manifests_.insert_or_assign(document.digest(), document);
+    manifests_.emplace(document.digest(), document);
     if (tag) {
       tags_.insert_or_assign(*tag, document.digest());
     }
@@ -62,42 +51,42 @@ class MemoryStore final : public ImageStore {
 
   Result<bool> has_blob(const Descriptor& blob) override {
     const std::lock_guard lock(mutex_);
-    const auto found = blobs_.find(blob.digest);
-    return found != blobs_.end() && found->second->size() == blob.size;
+    return blobs_.contains(blob.digest);
   }
 
   Result<ContentPtr> blob(const Descriptor& blob) override {
     const std::lock_guard lock(mutex_);
     const auto found = blobs_.find(blob.digest);
-    if (found == blobs_.end() || found->second->size() != blob.size) {
+    if (found == blobs_.end()) {
       return fail(ErrorCode::not_found,
-                  fmt::format("no blob {} of {} bytes in {}", blob.digest.str(), blob.size, name_));
+                  fmt::format("no blob {} in {}", blob.digest.str(), describe()));
     }
     return found->second;
   }
 
   Result<BlobOutcome> put_blob(const Descriptor& blob, const Content& content,
                                const PutBlobOptions& options) override {
-    FNIMAGE_TRY(const bool there, has_blob(blob));
-    if (there) {
-      return BlobOutcome::existed;
+    {
+      const std::lock_guard lock(mutex_);
+      if (blobs_.contains(blob.digest)) {
+        return BlobOutcome::existed;
+      }
     }
-    FNIMAGE_TRY(std::unique_ptr<Reader> source, content.open());
-    const std::unique_ptr<Reader> reader = manifest::verifying_reader(
-        std::move(source), blob.digest, blob.size, "blob " + blob.digest.str());
-    FNIMAGE_TRY(std::string bytes, read_all(*reader, blob.size));
+    FNIMAGE_TRY(auto reader, content.open());
+    const auto verified = verifying_reader(std::move(reader), blob.digest, blob.size,
+                                           fmt::format("blob {}", blob.digest.str()));
+    FNIMAGE_TRY(std::string bytes, read_all(*verified, blob.size));
     if (options.progress != nullptr) {
-      options.progress->update(bytes.size());
+      options.progress->update(blob.size);
     }
     const std::lock_guard lock(mutex_);
-    blobs_.insert_or_assign(blob.digest, memory_content(std::move(bytes)));
+    blobs_.emplace(blob.digest, memory_content(std::move(bytes)));
     return BlobOutcome::uploaded;
   }
 
   Result<std::vector<std::string>> tags() override {
     const std::lock_guard lock(mutex_);
     std::vector<std::string> names;
-    names.reserve(tags_.size());
     for (const auto& [name, digest] : tags_) {
       names.push_back(name);
     }
@@ -107,7 +96,7 @@ class MemoryStore final : public ImageStore {
   Result<void> remove_tag(const std::string& tag) override {
     const std::lock_guard lock(mutex_);
     if (tags_.erase(tag) == 0) {
-      return fail(ErrorCode::not_found, fmt::format("no tag \"{}\" in {}", printable(tag), name_));
+      return fail(ErrorCode::not_found, fmt::format("no tag {} in {}", tag, describe()));
     }
     return {};
   }
@@ -115,17 +104,20 @@ class MemoryStore final : public ImageStore {
   Result<std::vector<Descriptor>> referrers(const Digest& digest) override {
     const std::lock_guard lock(mutex_);
     std::vector<Descriptor> found;
-    for (const auto& [key, document] : manifests_) {
-      const std::optional<Descriptor> subject = subject_of(document);
-      if (subject && subject->digest == digest) {
-        found.push_back(document.descriptor());
+    for (const auto& [own, document] : manifests_) {
+      if (document.is_image()) {
+        FNIMAGE_TRY(const auto image, document.image());
+        if (image.subject && image.subject->digest == digest) {
+          found.push_back(document.descriptor());
+          found.back().artifact_type = image.artifact_type;
+        }
       }
     }
     return found;
   }
 
  private:
-  [[nodiscard]] const Document* find(const Selector& selector) const {
+  const Document* find(const Selector& selector) const {
     const auto* digest = std::get_if<Digest>(&selector);
     if (digest == nullptr) {
       const auto tag = tags_.find(std::get<std::string>(selector));
@@ -141,8 +133,8 @@ class MemoryStore final : public ImageStore {
   std::string name_;
   std::mutex mutex_;
   std::map<Digest, Document> manifests_;
-  std::map<std::string, Digest> tags_;
   std::map<Digest, ContentPtr> blobs_;
+  std::map<std::string, Digest> tags_;
 };
 
 }  // namespace

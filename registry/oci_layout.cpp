@@ -1,9 +1,7 @@
-// The OCI layout directory as a store. The order of writes is the crash-safety: a blob is complete
-// and durable under its name before index.json can name it, and index.json is replaced in one step
-// under a lock. The lock file is index.json.lock, the one that buildkit takes too; other tools
-// ignore it.
+// Layout on disk. Order of a publish: blobs, then manifests (blobs too), then index.json, each
+// complete and synced before the next begins, so that a crash at any moment leaves the old or the
+// new state. Blobs that nothing refers to are harmless.
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <utility>
@@ -11,95 +9,154 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fnimage/base/atomic_file.hpp>
 #include <fnimage/base/file_lock.hpp>
 #include <fnimage/base/json.hpp>
 #include <fnimage/base/text.hpp>
-#include <fnimage/manifest/image_config.hpp>
 #include <fnimage/registry/oci_layout.hpp>
 
-#include "blob_content.hpp"
-#include "layout_index.hpp"
+#include "fallback_tag.hpp"
 
 namespace fnimage::registry {
 
 namespace fs = std::filesystem;
-using detail::LayoutIndex;
+
 using manifest::Descriptor;
 using manifest::Digest;
 using manifest::Document;
+using manifest::Index;
 
 namespace {
 
 constexpr std::string_view layout_file = "oci-layout";
 constexpr std::string_view index_file = "index.json";
-constexpr std::string_view lock_file = "index.json.lock";
+constexpr std::string_view lock_file = ".fnimage.lock";
 constexpr std::string_view layout_text = R"({"imageLayoutVersion":"1.0.0"})";
-constexpr std::uint64_t max_layout_file_bytes = 4096;
-constexpr std::size_t max_tag_bytes = 1024;
 
-/// Size of a regular file; nullopt when there is nothing. Anything else (a FIFO would block its
-/// reader for ever) is refused.
-Result<std::optional<std::uint64_t>> regular_file_size(const fs::path& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) {
-    if (errno == ENOENT || errno == ENOTDIR) {
-      return std::nullopt;
+/// A file of a layout, verified while it is read from its beginning. It does not say which file it
+/// is: whoever takes it must read it, since anybody may have written there.
+class LayoutBlob final : public Content {
+ public:
+  LayoutBlob(ContentPtr file, Descriptor descriptor, std::string what)
+      : file_(std::move(file)), descriptor_(std::move(descriptor)), what_(std::move(what)) {}
+  [[nodiscard]] std::uint64_t size() const noexcept override { return file_->size(); }
+  [[nodiscard]] Result<std::unique_ptr<Reader>> open(std::uint64_t offset) const override {
+    FNIMAGE_TRY(auto reader, file_->open(offset));
+    if (offset > 0) {
+      return reader;  // the rest of something that was sent: the receiver verifies the whole
     }
-    return fail(error_from_errno(errno, "read " + path.string()));
+    return verifying_reader(std::move(reader), descriptor_.digest, descriptor_.size, what_);
   }
-  if (!S_ISREG(status.st_mode)) {
-    return fail(ErrorCode::invalid_input, path.string() + " is not a regular file");
+
+ private:
+  ContentPtr file_;
+  Descriptor descriptor_;
+  std::string what_;
+};
+
+bool has_tag(const Descriptor& entry, std::string_view tag) {
+  for (const auto key : {manifest::annotation::ref_name, manifest::annotation::containerd_name}) {
+    const auto found = entry.annotations.find(std::string(key));
+    if (found != entry.annotations.end() && found->second == tag) {
+      return true;
+    }
   }
-  return static_cast<std::uint64_t>(status.st_size);
+  return false;
 }
 
-/// The bytes of a regular file, nullopt when there is none.
-Result<std::optional<std::string>> read_if_there(const fs::path& path, std::uint64_t limit) {
-  FNIMAGE_TRY(const std::optional<std::uint64_t> size, regular_file_size(path));
-  if (!size) {
-    return std::nullopt;
-  }
-  FNIMAGE_TRY(std::string text, read_file(path, limit));
-  return text;
+/// The name an entry is listed by; empty when it has none.
+std::string tag_of(const Descriptor& entry) {
+  const auto found = entry.annotations.find(std::string(manifest::annotation::ref_name));
+  return found == entry.annotations.end() ? std::string() : found->second;
 }
 
-Result<void> check_version(std::string_view text, const fs::path& file) {
-  FNIMAGE_TRY(const nlohmann::json value, parse_json(text, file.string()));
-  FNIMAGE_TRY(const JsonObject object, JsonObject::of(value, file.string()));
-  FNIMAGE_TRY(const std::string version, object.string("imageLayoutVersion"));
+Result<void> check_version(const fs::path& directory) {
+  const fs::path file = directory / layout_file;
+  auto text = read_file(file, 4096);
+  if (!text) {
+    const bool missing = text.error().code() == ErrorCode::not_found;
+    return fail(Error(missing ? ErrorCode::not_found : text.error().code(),
+                      missing ? fmt::format("{} is not an OCI layout: it has no {} file",
+                                            directory.string(), layout_file)
+                              : text.error().message())
+                    .with_hint("name a directory that `fnimage build -o oci:DIR` or `skopeo copy … "
+                               "oci:DIR` wrote"));
+  }
+  FNIMAGE_TRY(const auto json, parse_json(*text, file.string()));
+  FNIMAGE_TRY(const auto object, JsonObject::of(json, file.string()));
+  FNIMAGE_TRY(const auto version, object.string("imageLayoutVersion"));
   if (!version.starts_with("1.")) {
-    return fail(ErrorCode::invalid_input, fmt::format("{}: unknown imageLayoutVersion \"{}\"",
-                                                      file.string(), printable(version, 40)));
+    return fail(
+        ErrorCode::unsupported,
+        fmt::format("{}: layout version {} is not known", file.string(), printable(version, 40)),
+        "this version of fnimage reads layouts of version 1");
   }
   return {};
 }
 
-/// True when there is nothing but what an interrupted open() in create mode leaves.
-Result<bool> may_become_layout(const fs::path& directory) {
-  std::error_code error;
-  fs::directory_iterator entry(directory, error);
-  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    if (name != index_file && name != lock_file && name != "blobs" && !name.starts_with(".tmp-")) {
-      return false;
-    }
-  }
-  if (error) {
-    return fail(error_from_errno(error.value(), "read directory " + directory.string()));
-  }
-  return true;
+/// What a layout that is just being made, perhaps by a process that was killed, may hold.
+bool belongs_to_a_layout(const std::string& name) {
+  return name == layout_file || name == index_file || name == lock_file || name == "blobs" ||
+         name.starts_with(".tmp-");
 }
 
-/// Passes bytes on and tells a progress task.
-class ReportingWriter final : public Writer {
+Result<void> create_layout(const fs::path& directory) {
+  FNIMAGE_CHECK(make_directories(directory));
+  FNIMAGE_TRY(const FileLock lock, FileLock::acquire(directory / lock_file));
+  std::error_code error;
+  if (!fs::exists(directory / layout_file, error)) {
+    for (const auto& entry : fs::directory_iterator(directory, error)) {
+      if (!belongs_to_a_layout(entry.path().filename().string())) {
+        return fail(
+            ErrorCode::already_exists,
+            fmt::format("{} is not empty and not an OCI layout (it has {})", directory.string(),
+                        printable(entry.path().filename().string(), 80)),
+            "name an empty or new directory");
+      }
+    }
+    FNIMAGE_CHECK(write_file_atomically(directory / layout_file, layout_text));
+  }
+  if (!fs::exists(directory / index_file, error)) {
+    FNIMAGE_CHECK(write_file_atomically(directory / index_file, emit(Index{})));
+  }
+  FNIMAGE_CHECK(make_directories(directory / "blobs" / "sha256"));
+  remove_stale_temporaries(directory);
+  remove_stale_temporaries(directory / "blobs" / "sha256");
+  return {};
+}
+
+/// Gives an existing file a second name. False when the file systems or their rules do not allow
+/// it.
+Result<bool> try_link(const fs::path& file, const fs::path& target) {
+  // The cache that hands the file out does not sync; the store must.
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    return fail(error_from_errno(errno, "open " + file.string()));
+  }
+  const int synced = ::fsync(fd);
+  const int sync_error = errno;
+  ::close(fd);
+  if (synced != 0) {
+    return fail(error_from_errno(sync_error, "sync " + file.string()));
+  }
+  if (::link(file.c_str(), target.c_str()) == 0) {
+    FNIMAGE_CHECK(sync_directory(target.parent_path()));
+    return true;
+  }
+  if (errno == ENOSPC || errno == EDQUOT || errno == EIO) {
+    return fail(error_from_errno(errno, "write " + target.string()));
+  }
+  return false;
+}
+
+/// Counts what goes through for the progress display.
+class ProgressWriter final : public Writer {
  public:
-  ReportingWriter(Writer& target, ProgressTask* progress) : target_(target), progress_(progress) {}
+  ProgressWriter(Writer& out, ProgressTask* progress) : out_(out), progress_(progress) {}
   Result<void> write(Bytes bytes) override {
-    FNIMAGE_CHECK(target_.write(bytes));
+    FNIMAGE_CHECK(out_.write(bytes));
     done_ += bytes.size();
     if (progress_ != nullptr) {
       progress_->update(done_);
@@ -108,451 +165,251 @@ class ReportingWriter final : public Writer {
   }
 
  private:
-  Writer& target_;
+  Writer& out_;
   ProgressTask* progress_;
   std::uint64_t done_ = 0;
 };
-
-struct FdCloser {
-  int fd;
-  explicit FdCloser(int value) noexcept : fd(value) {}
-  FdCloser(const FdCloser&) = delete;
-  FdCloser& operator=(const FdCloser&) = delete;
-  ~FdCloser() {
-    if (fd >= 0) {
-      ::close(fd);
-    }
-  }
-};
-
-/// Gives `file` the name `target` too and makes that durable. False when a copy is needed instead:
-/// another file system, no permission to link, too many links, a name that is taken, a wrong size.
-bool try_link(const fs::path& file, const fs::path& target, std::uint64_t size) {
-  const FdCloser source(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  struct stat before {};
-  if (source.fd < 0 || ::fstat(source.fd, &before) != 0 || !S_ISREG(before.st_mode) ||
-      static_cast<std::uint64_t>(before.st_size) != size || ::fsync(source.fd) != 0 ||
-      ::linkat(AT_FDCWD, file.c_str(), AT_FDCWD, target.c_str(), AT_SYMLINK_FOLLOW) != 0) {
-    return false;
-  }
-  struct stat after {};
-  if (::stat(target.c_str(), &after) != 0 || after.st_ino != before.st_ino ||
-      after.st_dev != before.st_dev || after.st_size != before.st_size) {
-    ::unlink(target.c_str());  // the source was replaced between open and link
-    return false;
-  }
-  return true;
-}
-
-/// The subject of a manifest or list, if it has one.
-std::optional<Digest> subject_of(const Document& document) {
-  std::optional<Descriptor> subject;
-  if (document.is_image()) {
-    if (auto image = document.image()) {
-      subject = std::move(image->subject);
-    }
-  } else if (document.is_index()) {
-    if (auto index = document.index()) {
-      subject = std::move(index->subject);
-    }
-  }
-  return subject ? std::optional(subject->digest) : std::nullopt;
-}
-
-Result<void> check_tag(std::string_view tag) {
-  const auto is_bad = [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '\x7f'; };
-  if (tag.empty() || tag.size() > max_tag_bytes || std::ranges::any_of(tag, is_bad)) {
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("\"{}\" cannot be a tag", printable(tag, 160)),
-                "a tag has 1 to 1024 bytes, no blanks and no control characters");
-  }
-  return {};
-}
 
 }  // namespace
 
 struct OciLayout::Impl {
   fs::path directory;
 
-  [[nodiscard]] fs::path blob_path(const Digest& digest) const {
+  [[nodiscard]] fs::path path_of(const Digest& digest) const {
     return directory / "blobs" / std::string(digest.algorithm()) / std::string(digest.hex());
   }
-  [[nodiscard]] std::string describe() const { return "oci:" + directory.string(); }
 
-  [[nodiscard]] Result<LayoutIndex> read_index() const {
+  [[nodiscard]] bool holds(const Digest& digest, std::uint64_t size) const {
+    std::error_code error;
+    const auto actual = fs::file_size(path_of(digest), error);
+    return !error && actual == size;
+  }
+
+  [[nodiscard]] Result<Index> read_index() const {
     const fs::path file = directory / index_file;
-    FNIMAGE_TRY(const std::optional<std::string> text,
-                read_if_there(file, detail::max_layout_index_bytes));
+    auto text = read_file(file, manifest::max_document_bytes);
     if (!text) {
-      return fail(ErrorCode::invalid_input, file.string() + " is missing",
-                  "the layout is damaged: build or copy into a new directory");
+      return fail(std::move(text).error().while_doing("read the layout's index"));
     }
-    return LayoutIndex::parse(*text, file.string());
+    auto index = Index::parse(*text);
+    if (!index) {
+      return fail(std::move(index).error().while_doing(file.string()));
+    }
+    return index;
   }
 
-  /// Reads, changes and replaces index.json under the lock. `change` returns whether it changed
-  /// anything.
-  template <class Change>
-  Result<void> update_index(Change change) const {
+  /// Changes index.json under the lock: read anew, edited, written back in one step.
+  template <class Edit>
+  Result<void> edit_index(Edit edit) {
     FNIMAGE_TRY(const FileLock lock, FileLock::acquire(directory / lock_file));
-    FNIMAGE_TRY(LayoutIndex index, read_index());
-    FNIMAGE_TRY(const bool changed, change(index));
-    if (!changed) {
-      return {};
-    }
-    FNIMAGE_TRY(const std::string text, index.text());
-    return write_file_atomically(directory / index_file, text);
+    FNIMAGE_TRY(Index index, read_index());
+    FNIMAGE_CHECK(edit(index));
+    return write_file_atomically(directory / index_file, emit(index));
   }
 
-  Result<void> create() const;
-  [[nodiscard]] Result<std::optional<Document>> read_document(const Digest& digest,
-                                                              std::string_view media_type) const;
-  [[nodiscard]] Result<void> store_document(const Document& document) const;
-  [[nodiscard]] std::optional<manifest::Platform> platform_of(const Document& document) const;
-  [[nodiscard]] Error no_such_tag(const std::string& tag, const LayoutIndex& index) const;
+  [[nodiscard]] Result<std::optional<Descriptor>> find_tag(std::string_view tag) const {
+    FNIMAGE_TRY(const Index index, read_index());
+    for (const auto& entry : index.manifests) {
+      if (has_tag(entry, tag)) {
+        return std::optional(entry);
+      }
+    }
+    return std::optional<Descriptor>();
+  }
+
+  [[nodiscard]] Result<Document> read_document(const Digest& digest,
+                                               std::string_view media_type) const {
+    FNIMAGE_TRY(std::string bytes, read_file(path_of(digest), manifest::max_document_bytes));
+    const std::string what = fmt::format("{} in oci:{}", digest.str(), directory.string());
+    auto hasher = manifest::Hasher::for_digest(digest);
+    hasher.update(as_bytes(bytes));
+    if (hasher.finish() != digest) {
+      return fail(ErrorCode::verification,
+                  fmt::format("{} is damaged: its bytes have another digest", what),
+                  "delete that blob and store the image again");
+    }
+    return Document::from_bytes(std::move(bytes), media_type, what);
+  }
 };
-
-/// The marker file oci-layout comes last: whoever sees it sees a whole layout.
-Result<void> OciLayout::Impl::create() const {
-  FNIMAGE_CHECK(make_directories(directory));
-  FNIMAGE_TRY(const bool usable, may_become_layout(directory));
-  FNIMAGE_TRY(const std::optional<std::uint64_t> marker,
-              regular_file_size(directory / layout_file));
-  if (marker) {
-    return {};  // another process was faster
-  }
-  if (!usable) {
-    return fail(ErrorCode::invalid_input,
-                directory.string() + " is not empty and not an OCI layout",
-                "choose a new or empty directory");
-  }
-  FNIMAGE_TRY(const FileLock lock, FileLock::acquire(directory / lock_file));
-  FNIMAGE_CHECK(make_directories(directory / "blobs" / "sha256"));
-  FNIMAGE_TRY(const std::optional<std::uint64_t> index, regular_file_size(directory / index_file));
-  if (!index) {
-    FNIMAGE_TRY(const std::string text, LayoutIndex().text());
-    FNIMAGE_CHECK(write_file_atomically(directory / index_file, text));
-  }
-  FNIMAGE_TRY(const std::optional<std::uint64_t> again, regular_file_size(directory / layout_file));
-  return again ? Result<void>{} : write_file_atomically(directory / layout_file, layout_text);
-}
-
-/// The verified document, nullopt when the blob is missing. Empty media type: what the bytes say.
-Result<std::optional<Document>> OciLayout::Impl::read_document(const Digest& digest,
-                                                               std::string_view media_type) const {
-  FNIMAGE_TRY(std::optional<std::string> bytes,
-              read_if_there(blob_path(digest), manifest::max_document_bytes));
-  if (!bytes) {
-    return std::nullopt;
-  }
-  manifest::Hasher hasher = manifest::Hasher::for_digest(digest);
-  hasher.update(as_bytes(*bytes));
-  if (const Digest actual = hasher.finish(); actual != digest) {
-    return fail(ErrorCode::verification,
-                fmt::format("{} in {} has digest {}", digest.str(), describe(), actual.str()),
-                "the layout is damaged: fetch or build the image again");
-  }
-  FNIMAGE_TRY(Document document,
-              Document::from_bytes(std::move(*bytes), media_type,
-                                   fmt::format("manifest {} of {}", digest.str(), describe())));
-  return document;
-}
-
-Result<void> OciLayout::Impl::store_document(const Document& document) const {
-  const fs::path target = blob_path(document.digest());
-  // Small enough to compare whole, so that a damaged one of the right size is repaired too.
-  const auto there = read_if_there(target, document.bytes().size());
-  if (there && *there && **there == document.bytes()) {
-    return {};
-  }
-  return write_file_atomically(target, document.bytes());
-}
-
-/// What the image's config says, where other tools show it; best effort, since it only informs.
-std::optional<manifest::Platform> OciLayout::Impl::platform_of(const Document& document) const {
-  const auto image = document.is_image() ? document.image() : fail(ErrorCode::unsupported, "");
-  if (!image || !manifest::is_config_type(image->config.media_type)) {
-    return std::nullopt;
-  }
-  const auto text = read_if_there(blob_path(image->config.digest), manifest::max_document_bytes);
-  if (!text || !*text) {
-    return std::nullopt;
-  }
-  const auto config = manifest::ImageConfig::parse(**text);
-  if (!config || config->platform.os.empty() || config->platform.architecture.empty()) {
-    return std::nullopt;
-  }
-  return config->platform;
-}
-
-Error OciLayout::Impl::no_such_tag(const std::string& tag, const LayoutIndex& index) const {
-  const std::vector<std::string> names = index.tags();
-  const std::vector<std::string_view> candidates(names.begin(), names.end());
-  std::string hint;
-  if (names.empty()) {
-    hint = "it holds no tags yet";
-  } else if (const std::optional<std::string> near = nearest(tag, candidates)) {
-    hint = fmt::format("did you mean {}?", printable(*near));
-  } else {
-    constexpr std::size_t shown = 5;
-    hint =
-        fmt::format("it holds {}{}",
-                    printable(join(std::span(names).first(std::min(names.size(), shown)), ", ")),
-                    names.size() > shown ? fmt::format(" and {} more", names.size() - shown) : "");
-  }
-  return Error(ErrorCode::not_found,
-               fmt::format("no image \"{}\" in {}", printable(tag), describe()))
-      .with_hint(std::move(hint));
-}
-
-Result<std::unique_ptr<OciLayout>> OciLayout::open(const fs::path& directory, Mode mode) {
-  auto impl = std::make_unique<Impl>(Impl{directory});
-  const fs::path marker = directory / layout_file;
-  FNIMAGE_TRY(std::optional<std::string> text, read_if_there(marker, max_layout_file_bytes));
-  if (!text && mode == Mode::create) {
-    FNIMAGE_CHECK(impl->create());
-    FNIMAGE_TRY(text, read_if_there(marker, max_layout_file_bytes));
-  }
-  if (!text) {
-    std::error_code ignored;
-    if (!fs::exists(directory, ignored)) {
-      return fail(ErrorCode::not_found, "no such directory: " + directory.string(),
-                  "check the path of the OCI layout");
-    }
-    return fail(ErrorCode::invalid_input, fmt::format("{} is not an OCI layout: {} is missing",
-                                                      directory.string(), layout_file));
-  }
-  FNIMAGE_CHECK(check_version(*text, marker));
-  FNIMAGE_CHECK(impl->read_index());
-  if (mode == Mode::create) {
-    for (const fs::path& place :
-         {directory, directory / "blobs" / "sha256", directory / "blobs" / "sha512"}) {
-      remove_stale_temporaries(place);
-    }
-  }
-  return std::unique_ptr<OciLayout>(new OciLayout(std::move(impl)));
-}
 
 OciLayout::OciLayout(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 OciLayout::~OciLayout() = default;
 
-std::string OciLayout::describe() const {
-  return impl_->describe();
+Result<std::unique_ptr<OciLayout>> OciLayout::open(const fs::path& directory, Mode mode) {
+  if (mode == Mode::create) {
+    FNIMAGE_CHECK(create_layout(directory));
+  }
+  FNIMAGE_CHECK(check_version(directory));
+  auto impl = std::make_unique<Impl>(Impl{directory});
+  FNIMAGE_CHECK(impl->read_index());
+  return std::unique_ptr<OciLayout>(new OciLayout(std::move(impl)));
 }
+
+std::string OciLayout::describe() const {
+  return "oci:" + impl_->directory.string();
+}
+
 const fs::path& OciLayout::directory() const noexcept {
   return impl_->directory;
 }
 
+Result<std::vector<Descriptor>> OciLayout::entries() {
+  FNIMAGE_TRY(Index index, impl_->read_index());
+  return std::move(index.manifests);
+}
+
 Result<std::optional<Descriptor>> OciLayout::resolve(const Selector& selector) {
   if (const auto* tag = std::get_if<std::string>(&selector)) {
-    FNIMAGE_TRY(const LayoutIndex index, impl_->read_index());
-    const Descriptor* entry = index.find(*tag);
-    if (entry == nullptr) {
-      return std::nullopt;
-    }
-    Descriptor found = *entry;
-    // Names belong to index.json only and must not travel into lists.
-    found.annotations.erase(std::string(manifest::annotation::ref_name));
-    found.annotations.erase(std::string(manifest::annotation::containerd_name));
-    return found;
+    return impl_->find_tag(*tag);
   }
   const auto& digest = std::get<Digest>(selector);
-  FNIMAGE_TRY(const std::optional<std::uint64_t> size, regular_file_size(impl_->blob_path(digest)));
-  if (!size || *size > manifest::max_document_bytes) {
-    return std::nullopt;
+  auto document = impl_->read_document(digest, {});
+  if (!document) {
+    if (document.error().code() == ErrorCode::not_found) {
+      return std::optional<Descriptor>();
+    }
+    return fail(std::move(document).error());
   }
-  const Result<Document> document = get_manifest(selector);
-  if (document) {
-    Descriptor descriptor = document->descriptor();
-    descriptor.digest = digest;  // may be asked for by sha512
-    return descriptor;
-  }
-  const ErrorCode code = document.error().code();
-  // A layer, or a damaged file that the next put replaces: no manifest stands here.
-  if (code == ErrorCode::not_found || code == ErrorCode::verification ||
-      code == ErrorCode::invalid_input) {
-    return std::nullopt;
-  }
-  return fail(document.error());
+  return std::optional(document->descriptor());
 }
 
 Result<Document> OciLayout::get_manifest(const Selector& selector) {
+  std::optional<Digest> digest;
+  std::string media_type;
   if (const auto* tag = std::get_if<std::string>(&selector)) {
-    FNIMAGE_TRY(const LayoutIndex index, impl_->read_index());
-    const Descriptor* entry = index.find(*tag);
-    if (entry == nullptr) {
-      return fail(impl_->no_such_tag(*tag, index));
+    FNIMAGE_TRY(const auto entry, impl_->find_tag(*tag));
+    if (!entry) {
+      return fail(ErrorCode::not_found, fmt::format("no {} in {}", printable(*tag), describe()));
     }
-    FNIMAGE_TRY(std::optional<Document> document,
-                impl_->read_document(entry->digest, entry->media_type));
-    if (!document) {
-      return fail(ErrorCode::not_found,
-                  fmt::format("manifest {} of \"{}\" is missing in {}", entry->digest.str(),
-                              printable(*tag), describe()),
-                  "the layout is incomplete: fetch or build the image again");
-    }
-    return std::move(*document);
+    digest = entry->digest;
+    media_type = entry->media_type;
+  } else {
+    digest = std::get<Digest>(selector);
   }
-  const auto& digest = std::get<Digest>(selector);
-  Result<std::optional<Document>> document = impl_->read_document(digest, {});
-  if (!document && document.error().code() == ErrorCode::invalid_input) {
-    // The bytes do not say what they are; index.json may.
-    FNIMAGE_TRY(const LayoutIndex index, impl_->read_index());
-    if (const Descriptor* entry = index.find(digest)) {
-      document = impl_->read_document(digest, entry->media_type);
-    }
+  auto document = impl_->read_document(*digest, media_type);
+  if (!document && document.error().code() == ErrorCode::not_found) {
+    return fail(ErrorCode::not_found, fmt::format("no {} in {}", digest->str(), describe()));
   }
-  FNIMAGE_CHECK(document);
-  if (!*document) {
-    return fail(ErrorCode::not_found,
-                fmt::format("no manifest {} in {}", digest.str(), describe()));
-  }
-  return std::move(**document);
+  return document;
 }
 
 Result<void> OciLayout::put_manifest(const Document& document,
                                      const std::optional<std::string>& tag) {
-  if (tag) {
-    FNIMAGE_CHECK(check_tag(*tag));
+  if (!impl_->holds(document.digest(), document.bytes().size())) {
+    const fs::path path = impl_->path_of(document.digest());
+    FNIMAGE_CHECK(make_directories(path.parent_path()));
+    FNIMAGE_CHECK(write_file_atomically(path, document.bytes()));
   }
-  FNIMAGE_CHECK(impl_->store_document(document));
-  Descriptor entry = document.descriptor();
-  if (tag) {
-    entry.platform = impl_->platform_of(document);
-    return impl_->update_index([&](LayoutIndex& index) -> Result<bool> {
-      FNIMAGE_CHECK(index.put(std::move(entry), *tag));
-      return true;
-    });
-  }
-  if (!subject_of(document)) {
+  if (!tag) {
     return {};
   }
-  // A referrer has no other way to be found.
-  return impl_->update_index([&](LayoutIndex& index) -> Result<bool> {
-    if (index.find(entry.digest) != nullptr) {
-      return false;
-    }
-    FNIMAGE_CHECK(index.add(entry));
-    return true;
+  return impl_->edit_index([&](Index& index) -> Result<void> {
+    std::erase_if(index.manifests, [&](const Descriptor& entry) { return has_tag(entry, *tag); });
+    Descriptor entry = document.descriptor();
+    entry.annotations.emplace(manifest::annotation::ref_name, *tag);
+    index.manifests.push_back(std::move(entry));
+    return {};
   });
 }
 
 Result<bool> OciLayout::has_blob(const Descriptor& blob) {
-  FNIMAGE_TRY(const std::optional<std::uint64_t> size,
-              regular_file_size(impl_->blob_path(blob.digest)));
-  return size == blob.size;
+  return impl_->holds(blob.digest, blob.size);
 }
 
 Result<ContentPtr> OciLayout::blob(const Descriptor& blob) {
-  const fs::path path = impl_->blob_path(blob.digest);
-  FNIMAGE_TRY(const std::optional<std::uint64_t> size, regular_file_size(path));
-  if (!size) {
-    return fail(ErrorCode::not_found,
-                fmt::format("no blob {} in {}", blob.digest.str(), describe()),
-                "the layout is incomplete: fetch or build the image again");
+  auto file = file_content(impl_->path_of(blob.digest));
+  if (!file) {
+    if (file.error().code() == ErrorCode::not_found) {
+      return fail(ErrorCode::not_found,
+                  fmt::format("no blob {} in {}", blob.digest.str(), describe()));
+    }
+    return fail(std::move(file).error());
   }
-  if (*size != blob.size) {
-    return fail(ErrorCode::verification,
-                fmt::format("blob {} in {} has {} bytes instead of {}", blob.digest.str(),
-                            describe(), *size, blob.size),
-                "the layout is damaged: fetch or build the image again");
-  }
-  FNIMAGE_TRY(ContentPtr content, file_content(path));
-  return detail::verified_content(std::move(content), blob.digest,
-                                  fmt::format("blob {} of {}", blob.digest.str(), describe()));
+  return std::make_shared<LayoutBlob>(std::move(*file), blob,
+                                      fmt::format("blob {} in {}", blob.digest.str(), describe()));
 }
 
 Result<BlobOutcome> OciLayout::put_blob(const Descriptor& blob, const Content& content,
                                         const PutBlobOptions& options) {
-  const fs::path target = impl_->blob_path(blob.digest);
-  FNIMAGE_TRY(const bool there, has_blob(blob));
-  if (there) {
+  if (impl_->holds(blob.digest, blob.size)) {
     return BlobOutcome::existed;
   }
-  if (content.size() != blob.size) {
-    return fail(ErrorCode::verification,
-                fmt::format("content for blob {} has {} bytes instead of {}", blob.digest.str(),
-                            content.size(), blob.size));
-  }
-  FNIMAGE_CHECK(make_directories(target.parent_path()));
-  if (const std::optional<fs::path> file = content.file()) {
-    if (try_link(*file, target, blob.size)) {
-      FNIMAGE_CHECK(sync_directory(target.parent_path()));
+  const fs::path path = impl_->path_of(blob.digest);
+  FNIMAGE_CHECK(make_directories(path.parent_path()));
+  if (const auto file = content.file(); file && content.size() == blob.size) {
+    FNIMAGE_TRY(const bool linked, try_link(*file, path));
+    if (linked) {
       if (options.progress != nullptr) {
         options.progress->update(blob.size);
       }
       return BlobOutcome::uploaded;
     }
   }
-  FNIMAGE_TRY(std::unique_ptr<Reader> source, content.open());
-  const std::unique_ptr<Reader> reader = manifest::verifying_reader(
-      std::move(source), blob.digest, blob.size, "blob " + blob.digest.str());
-  FNIMAGE_TRY(AtomicFile file, AtomicFile::create(target.parent_path()));
-  ReportingWriter writer(file, options.progress);
-  FNIMAGE_CHECK(copy(*reader, writer));
-  FNIMAGE_CHECK(file.commit(target));
+  FNIMAGE_TRY(auto out, AtomicFile::create(path.parent_path()));
+  FNIMAGE_TRY(auto reader, content.open());
+  const auto verified = verifying_reader(std::move(reader), blob.digest, blob.size,
+                                         fmt::format("blob {}", blob.digest.str()));
+  ProgressWriter counted(out, options.progress);
+  FNIMAGE_CHECK(copy(*verified, counted));
+  FNIMAGE_CHECK(out.commit(path));
   return BlobOutcome::uploaded;
 }
 
 Result<std::vector<std::string>> OciLayout::tags() {
-  FNIMAGE_TRY(const LayoutIndex index, impl_->read_index());
-  return index.tags();
+  FNIMAGE_TRY(const Index index, impl_->read_index());
+  std::vector<std::string> names;
+  for (const auto& entry : index.manifests) {
+    if (auto name = tag_of(entry); !name.empty()) {
+      names.push_back(std::move(name));
+    }
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
 }
 
 Result<void> OciLayout::remove_tag(const std::string& tag) {
-  return impl_->update_index([&](LayoutIndex& index) -> Result<bool> {
-    if (!index.remove(tag)) {
-      return fail(impl_->no_such_tag(tag, index));
+  return impl_->edit_index([&](Index& index) -> Result<void> {
+    if (std::erase_if(index.manifests, [&](const Descriptor& e) { return has_tag(e, tag); }) == 0) {
+      return fail(ErrorCode::not_found, fmt::format("no {} in {}", printable(tag), describe()));
     }
-    return true;
+    return {};
   });
 }
 
 Result<std::vector<Descriptor>> OciLayout::referrers(const Digest& digest) {
-  FNIMAGE_TRY(const LayoutIndex index, impl_->read_index());
+  FNIMAGE_TRY(const Index index, impl_->read_index());
   std::vector<Descriptor> found;
-  const auto add = [&](Descriptor referrer) {
-    referrer.annotations.erase(std::string(manifest::annotation::ref_name));
-    referrer.annotations.erase(std::string(manifest::annotation::containerd_name));
-    if (std::ranges::find(found, referrer.digest, &Descriptor::digest) == found.end()) {
-      found.push_back(std::move(referrer));
+  for (const auto& entry : index.manifests) {
+    auto document = impl_->read_document(entry.digest, entry.media_type);
+    if (!document) {
+      continue;  // a layout may list what it does not hold
     }
-  };
-  for (const Descriptor& entry : index.entries()) {
-    // Entries of foreign layouts may be missing or broken; they refer to nothing then.
-    const auto document = impl_->read_document(entry.digest, entry.media_type);
-    if (document && *document && subject_of(**document) == digest) {
-      add(entry);
-    }
-  }
-  const std::string fallback = fmt::format("{}-{}", digest.algorithm(), digest.hex());
-  if (const Descriptor* entry = index.find(fallback)) {
-    const auto document = impl_->read_document(entry->digest, entry->media_type);
-    if (document && *document) {
-      if (const auto list = (*document)->index()) {
-        std::ranges::for_each(list->manifests, add);
+    if (has_tag(entry, referrers_tag(digest)) && document->is_index()) {
+      FNIMAGE_TRY(const auto listed, document->index());
+      found.insert(found.end(), listed.manifests.begin(), listed.manifests.end());
+    } else if (document->is_image()) {
+      FNIMAGE_TRY(const auto image, document->image());
+      if (image.subject && image.subject->digest == digest) {
+        found.push_back(document->descriptor());
+        found.back().artifact_type = image.artifact_type;
       }
     }
   }
   return found;
 }
 
-Result<std::vector<Descriptor>> OciLayout::entries() {
-  FNIMAGE_TRY(const LayoutIndex index, impl_->read_index());
-  return index.entries();
-}
-
 Result<fs::path> local_store_directory() {
-  const char* data = std::getenv("XDG_DATA_HOME");  // NOLINT(concurrency-mt-unsafe): nobody sets it
-  if (data != nullptr && fs::path(data).is_absolute()) {  // the XDG rules: others are ignored
-    return fs::path(data) / "fnimage" / "store";
+  for (const auto& [variable, below] : {std::pair{"XDG_DATA_HOME", "fnimage/store"},
+                                        std::pair{"HOME", ".local/share/fnimage/store"}}) {
+    const char* value = std::getenv(variable);  // NOLINT(concurrency-mt-unsafe): nothing sets it
+    if (value != nullptr && *value == '/') {
+      return fs::path(value) / below;
+    }
   }
-  const char* home = std::getenv("HOME");  // NOLINT(concurrency-mt-unsafe): nobody sets it
-  if (home != nullptr && *home != '\0') {
-    return fs::path(home) / ".local" / "share" / "fnimage" / "store";
-  }
-  return fail(ErrorCode::invalid_argument, "no place for the local store: HOME is not set",
-              "set XDG_DATA_HOME or HOME");
+  return fail(ErrorCode::invalid_argument,
+              "no place for the local store: neither XDG_DATA_HOME nor HOME is set",
+              "set one of them to an absolute path");
 }
 
 }  // namespace fnimage::registry

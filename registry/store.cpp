@@ -4,10 +4,8 @@
 namespace fnimage::registry {
 
 std::string to_string(const Selector& selector) {
-  if (const auto* digest = std::get_if<manifest::Digest>(&selector)) {
-    return digest->str();
-  }
-  return std::get<std::string>(selector);
+  const auto* digest = std::get_if<manifest::Digest>(&selector);
+  return digest != nullptr ? digest->str() : std::get<std::string>(selector);
 }
 
 }  // namespace fnimage::registry
