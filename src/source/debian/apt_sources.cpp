@@ -139,15 +139,25 @@ Result<void> append_file(const std::filesystem::path& path, std::vector<AptSourc
 
 std::vector<AptSource> sources_of_mirror(const DebianSettings& settings) {
   const std::string uri = without_trailing_slash(settings.mirror);
-  AptSource main{.uri = uri, .suite = settings.release, .components = settings.components};
-  AptSource updates = main;
-  updates.suite += "-updates";
-  updates.optional = true;
-  // By convention the security archive stands beside the main one: …/debian and …/debian-security.
-  AptSource security = updates;
-  security.suite = settings.release + "-security";
-  security.uri = uri + "-security";
-  return {main, updates, security};
+  std::vector<AptSource> sources{
+      {.uri = uri, .suite = settings.release, .components = settings.components}};
+  for (const std::string& name : settings.suites) {
+    AptSource source = sources.front();
+    source.suite += "-" + name;
+    source.optional = true;
+    // By convention the security archive stands beside the main one: …/debian and
+    // …/debian-security.
+    source.uri += name == "security" ? "-security" : "";
+    sources.push_back(std::move(source));
+  }
+  return sources;
+}
+
+bool is_wanted_suite(std::string_view suite, const DebianSettings& settings) {
+  return suite == settings.release ||
+         std::any_of(settings.suites.begin(), settings.suites.end(), [&](const std::string& name) {
+           return suite == settings.release + "-" + name;
+         });
 }
 
 std::string known_suites(const std::vector<AptSource>& sources) {
@@ -241,8 +251,7 @@ Result<std::vector<AptSource>> choose_sources(const DebianSettings& settings) {
   bool has_release = false;
   for (AptSource source : all) {
     const bool is_release = source.suite == settings.release;
-    if (!is_release && source.suite != settings.release + "-updates" &&
-        source.suite != settings.release + "-security") {
+    if (!is_wanted_suite(source.suite, settings)) {
       continue;
     }
     narrow_components(source, settings.components);

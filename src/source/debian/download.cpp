@@ -214,11 +214,13 @@ Result<void> Downloader::download(const std::string& url, const manifest::Digest
     return file.commit(target, /*durable=*/false);
   });
   if (!result && result.error().code() == ErrorCode::verification) {
-    return fail(std::move(result)
-                    .error()
-                    .while_doing("download " + shown)
-                    .with_hint("the mirror or a proxy delivers other bytes than Debian signed; try "
-                               "again or use another mirror"));
+    return fail(
+        std::move(result)
+            .error()
+            .while_doing("download " + shown)
+            .with_hint("the mirror's files do not belong together (it is being updated, or a cache "
+                       "before it is stale), or somebody changes them; try again later or use "
+                       "another mirror"));
   }
   if (!result) {
     return fail(std::move(result).error().while_doing("download " + shown));

@@ -218,7 +218,10 @@ Result<PackageIndex::Part> load_part(const Release& release, const std::string& 
     const auto compressed =
         folder / fmt::format("{}{}", choice.compressed.sha256.hex(),
                              std::filesystem::path(choice.path).extension().string());
-    FNIMAGE_CHECK(download_file(release, choice, downloader, compressed));
+    if (auto got = download_file(release, choice, downloader, compressed); !got) {
+      return fail(std::move(got).error().while_doing(
+          fmt::format("read the package index of {} {}", release.source.suite, directory)));
+    }
     FNIMAGE_TRY(AtomicFile file, AtomicFile::create(folder));
     auto decompressed = decompress(compressed, choice.plain, file);
     std::filesystem::remove(compressed, error);

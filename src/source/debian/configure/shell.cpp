@@ -281,11 +281,12 @@ class Interpreter {
   void run(std::span<const Token> tokens, int depth) {
     std::size_t at = 0;
     while (at < tokens.size() && commands_.size() < max_commands) {
+      at = skip_case_pattern(tokens, at);
       const std::size_t end = end_of_command(tokens, at);
       const auto command = tokens.subspan(at, end - at);
-      const bool is_case_pattern = end < tokens.size() && tokens[end].text == ")";
+      const bool is_function_name = end < tokens.size() && tokens[end].text == "(";
       at = end + 1;
-      if (command.empty() || is_case_pattern) {
+      if (command.empty() || is_function_name) {
         continue;
       }
       if (command.front().text == "for" && command.size() >= 3) {
@@ -305,6 +306,22 @@ class Interpreter {
       ++at;
     }
     return at;
+  }
+
+  // "configure|reconfigure)" and "case $1 in configure)": behind the ")" when there is one, else
+  // `at`.
+  static std::size_t skip_case_pattern(std::span<const Token> tokens, std::size_t at) {
+    std::size_t end = at;
+    while (end < tokens.size() &&
+           (!tokens[end].is_operator || tokens[end].text == "|" ||
+            (tokens[end].text == "\n" && ends_in_word_in(tokens, at, end)))) {
+      ++end;
+    }
+    return end < tokens.size() && tokens[end].text == ")" ? end + 1 : at;
+  }
+
+  static bool ends_in_word_in(std::span<const Token> tokens, std::size_t at, std::size_t end) {
+    return end > at && tokens[at].text == "case" && tokens[end - 1].text == "in";
   }
 
   // Runs "for NAME in WORD… ; do BODY done" once per word; returns the token behind it.
