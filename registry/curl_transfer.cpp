@@ -193,6 +193,10 @@ std::size_t Transfer::on_write(char* data, std::size_t size, std::size_t count,
 
 std::size_t Transfer::take_body(std::string_view bytes) {
   if (is_download() && is_success(response_.status)) {
+    if (!delivered_ && request_.on_answer) {
+      answer_ = {
+          response_.status, response_.headers, {}};  // a copy: trailers may still change the other
+    }
     if (!exchange_.deliver(bytes)) {
       return CURL_WRITEFUNC_PAUSE;
     }

@@ -61,6 +61,11 @@ class Transfer {
   // --- both ---
   Exchange& exchange() noexcept { return exchange_; }
 
+  // --- calling thread ---
+  /// Status and headers; only when bytes were received from the exchange and the request has an
+  /// on_answer.
+  [[nodiscard]] const HttpResponse& answer() const noexcept { return answer_; }
+
   // --- calling thread, after the end ---
   [[nodiscard]] const TransferEnd& end() const noexcept { return end_; }
   HttpResponse take_response() { return std::move(response_); }
@@ -88,6 +93,7 @@ class Transfer {
   std::array<char, CURL_ERROR_SIZE> error_text_{};
   Exchange exchange_;
   HttpResponse response_;
+  HttpResponse answer_;
   TransferEnd end_;
   std::size_t header_bytes_ = 0;
   std::uint64_t error_body_read_ = 0;

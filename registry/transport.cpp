@@ -77,6 +77,9 @@ class Attendant {
 
   Result<void> attend(const Exchange::Step& step) {
     if (!step.received.empty()) {
+      if (received_ == 0 && request_.on_answer) {
+        FNIMAGE_CHECK(request_.on_answer(transfer_->answer()));
+      }
       FNIMAGE_CHECK(request_.sink->write(fnimage::as_bytes(step.received)));
       received_ += step.received.size();
     }

@@ -1,21 +1,23 @@
-// HTTP: the interface that everything network goes through, and its implementation over libcurl. One thread owns a curl
-// multi handle; perform() hands it a request and blocks. HTTP/1.1 for bodies (Debian 12's curl 7.88 has HTTP/2 upload
-// faults). No redirect is followed, no cookie kept, no .netrc read: callers decide (redirects and credentials belong to
-// one origin). Proxies come from the environment. Thread-safety: perform() may be called from any number of threads.
+// HTTP: the interface that everything network goes through, and its implementation over libcurl.
+// One thread owns a curl multi handle; perform() hands it a request and blocks. HTTP/1.1 for bodies
+// (Debian 12's curl 7.88 has HTTP/2 upload faults). No redirect is followed, no cookie kept, no
+// .netrc read: callers decide (redirects and credentials belong to one origin). Proxies come from
+// the environment. Thread-safety: perform() may be called from any number of threads.
 #pragma once
-
-#include <fnimage/base/diagnostics.hpp>
-#include <fnimage/base/result.hpp>
-#include <fnimage/base/stream.hpp>
 
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <fnimage/base/diagnostics.hpp>
+#include <fnimage/base/result.hpp>
+#include <fnimage/base/stream.hpp>
 
 namespace fnimage::registry {
 
@@ -31,24 +33,30 @@ struct Header {
   std::string value;
 };
 
-struct HttpRequest {
-  std::string method = "GET";
-  std::string url;
-  std::vector<Header> headers{};
-  const Content* body = nullptr;  ///< not owned; sent from body_offset to its end with Content-Length
-  std::uint64_t body_offset = 0;
-  Writer* sink = nullptr;  ///< not owned; takes the body of a 2xx answer; otherwise the body goes to HttpResponse::body
-  std::uint64_t max_body = std::uint64_t{1} << 20;  ///< bytes of answer body kept in memory; more is a protocol error
-  TlsOptions tls{};
-  ProgressTask* progress = nullptr;  ///< not owned; body bytes sent, or received into sink
-};
-
 struct HttpResponse {
   int status = 0;
   std::vector<Header> headers{};
   std::string body{};
   /// The first header of that name, compared without case.
   [[nodiscard]] std::optional<std::string> header(std::string_view name) const;
+};
+
+struct HttpRequest {
+  std::string method = "GET";
+  std::string url{};
+  std::vector<Header> headers{};
+  const Content* body =
+      nullptr;  ///< not owned; sent from body_offset to its end with Content-Length
+  std::uint64_t body_offset = 0;
+  Writer* sink = nullptr;  ///< not owned; takes the body of a 2xx answer; otherwise the body goes
+                           ///< to HttpResponse::body
+  /// Called on the calling thread with status and headers before the first byte goes to the sink;
+  /// its error ends the transfer.
+  std::function<Result<void>(const HttpResponse&)> on_answer{};
+  std::uint64_t max_body =
+      std::uint64_t{1} << 20;  ///< bytes of answer body kept in memory; more is a protocol error
+  TlsOptions tls{};
+  ProgressTask* progress = nullptr;  ///< not owned; body bytes sent, or received into sink
 };
 
 struct TransportOptions {
@@ -61,14 +69,16 @@ struct TransportOptions {
 class Transport {
  public:
   virtual ~Transport() = default;
-  /// Sends one request and waits for the whole answer. Any HTTP status is a success here. Errors: unavailable (retryable),
-  /// tls, protocol, cancelled, or the sink's own error. Messages name the URL without user info and query.
+  /// Sends one request and waits for the whole answer. Any HTTP status is a success here. Errors:
+  /// unavailable (retryable), tls, protocol, cancelled, or the sink's own error. Messages name the
+  /// URL without user info and query.
   virtual Result<HttpResponse> perform(const HttpRequest& request) = 0;
 };
 
 Result<std::unique_ptr<Transport>> make_curl_transport(const TransportOptions& options);
 
-/// scheme://host[:port]/path without user info, query and fragment: the only form of a URL that is shown to people.
+/// scheme://host[:port]/path without user info, query and fragment: the only form of a URL that is
+/// shown to people.
 std::string printable_url(std::string_view url);
 
 }  // namespace fnimage::registry

@@ -1,0 +1,235 @@
+// See remote_content.hpp. A thread per open reader pushes the body through a bounded pipe; it ends
+// with the reader.
+#include "remote_content.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <thread>
+
+#include <fnimage/base/text.hpp>
+
+#include "error_body.hpp"
+
+namespace fnimage::registry {
+
+namespace {
+
+/// Bytes on their way from the network's thread to the reader's.
+class Pipe {
+ public:
+  Result<void> push(Bytes bytes) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return held_.size() < max_held || closed_; });
+    if (closed_) {
+      return fail(ErrorCode::cancelled, "nobody reads on");
+    }
+    held_ += as_text(bytes);
+    changed_.notify_all();
+    return {};
+  }
+
+  void end(Result<void> result) {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+    result_ = std::move(result);
+    changed_.notify_all();
+  }
+
+  Result<std::size_t> pull(MutableBytes target) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return offset_ < held_.size() || ended_; });
+    const std::size_t count = std::min(target.size(), held_.size() - offset_);
+    if (count == 0) {
+      FNIMAGE_CHECK(result_);
+      return std::size_t{0};
+    }
+    std::memcpy(target.data(), held_.data() + offset_, count);
+    offset_ += count;
+    if (offset_ == held_.size()) {
+      held_.clear();
+      offset_ = 0;
+      changed_.notify_all();
+    }
+    return count;
+  }
+
+  /// From now on push() fails.
+  void close() {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    changed_.notify_all();
+  }
+
+  /// Waits, but not for somebody who has gone.
+  void sleep(std::chrono::milliseconds duration) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, duration, [this] { return closed_; });
+  }
+
+ private:
+  static constexpr std::size_t max_held = std::size_t{1} << 20;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::string held_;
+  std::size_t offset_ = 0;
+  Result<void> result_;
+  bool ended_ = false;
+  bool closed_ = false;
+};
+
+struct Source {
+  std::shared_ptr<Session> session;
+  std::string path;
+  Scopes scopes;
+  std::uint64_t size;
+};
+
+/// The first byte that a 206 answer brings; nullopt for a malformed Content-Range.
+std::optional<std::uint64_t> range_start(std::string_view value) {
+  constexpr std::string_view unit = "bytes ";
+  if (!value.starts_with(unit)) {
+    return std::nullopt;
+  }
+  value.remove_prefix(unit.size());
+  std::uint64_t start = 0;
+  const auto [end, problem] = std::from_chars(value.data(), value.data() + value.size(), start);
+  const bool good = problem == std::errc() && end != value.data() + value.size() && *end == '-';
+  return good ? std::optional(start) : std::nullopt;
+}
+
+/// Downloads from an offset to the end into a pipe, over as many connections as that takes.
+class Download final : public Writer {
+ public:
+  Download(const Source& source, std::uint64_t offset, Pipe& pipe)
+      : source_(source), pipe_(pipe), position_(offset) {}
+
+  Result<void> run() {
+    if (position_ > 0 && position_ == source_.size) {
+      return {};
+    }
+    const RetryOptions& retry = source_.session->retry();
+    for (int failures = 0;;) {
+      const std::uint64_t before = position_;
+      auto result = fetch();
+      if (result) {
+        return {};
+      }
+      failures = position_ > before ? 1 : failures + 1;  // progress starts the count anew
+      if (!result.error().is_retryable() || failures >= retry.attempts) {
+        return result;
+      }
+      pipe_.sleep(backoff(retry, failures - 1, jitter()));
+    }
+  }
+
+  Result<void> write(Bytes bytes) override {
+    const std::uint64_t skipped = std::min<std::uint64_t>(skip_, bytes.size());
+    skip_ -= skipped;
+    bytes = bytes.subspan(static_cast<std::size_t>(skipped));
+    if (bytes.size() > source_.size - position_) {
+      return fail(ErrorCode::verification, source_.path + ": more than the expected " +
+                                               std::to_string(source_.size) + " bytes");
+    }
+    if (bytes.empty()) {
+      return {};
+    }
+    position_ += bytes.size();
+    return pipe_.push(bytes);
+  }
+
+ private:
+  Result<void> fetch() {
+    FNIMAGE_TRY(const Url url, source_.session->url(source_.path));
+    Call call{.url = url, .scopes = source_.scopes, .sink = this, .retry = false};
+    skip_ = 0;
+    call.on_answer = [this](const HttpResponse& answer) { return begin(answer); };
+    if (position_ > 0) {
+      call.headers.push_back({"Range", "bytes=" + std::to_string(position_) + "-"});
+    }
+    FNIMAGE_TRY(const HttpResponse response, source_.session->send(call));
+    if (response.status != 200 && response.status != 206) {
+      return fail(response_error(response, "GET", url.str()));
+    }
+    if (position_ != source_.size) {
+      return fail(Error(ErrorCode::verification, printable_url(url.str()) + ": ended after " +
+                                                     std::to_string(position_) + " of " +
+                                                     std::to_string(source_.size) + " bytes"));
+    }
+    return {};
+  }
+
+  /// 200 to a ranged request brings everything: what is known already is skipped (C8).
+  Result<void> begin(const HttpResponse& answer) {
+    if (answer.status != 206) {
+      skip_ = position_;
+      return {};
+    }
+    if (range_start(answer.header("Content-Range").value_or("")) != position_) {
+      return fail(ErrorCode::protocol, source_.path + ": 206 with a Content-Range not asked for");
+    }
+    return {};
+  }
+
+  const Source& source_;
+  Pipe& pipe_;
+  std::uint64_t position_;
+  std::uint64_t skip_ = 0;
+};
+
+class RemoteReader final : public Reader {
+ public:
+  RemoteReader(Source source, std::uint64_t offset) : source_(std::move(source)), offset_(offset) {}
+  RemoteReader(const RemoteReader&) = delete;
+  RemoteReader& operator=(const RemoteReader&) = delete;
+  ~RemoteReader() override { pipe_.close(); }  // and the thread, declared last, is joined first
+
+  Result<std::size_t> read(MutableBytes buffer) override {
+    if (!thread_.joinable()) {
+      thread_ = std::jthread([this] { pipe_.end(Download(source_, offset_, pipe_).run()); });
+    }
+    return pipe_.pull(buffer);
+  }
+
+ private:
+  Source source_;
+  std::uint64_t offset_;
+  Pipe pipe_;
+  std::jthread thread_;
+};
+
+class RemoteBlob final : public Content {
+ public:
+  RemoteBlob(Source source, manifest::Digest digest)
+      : source_(std::move(source)), digest_(std::move(digest)) {}
+
+  [[nodiscard]] std::uint64_t size() const noexcept override { return source_.size; }
+
+  [[nodiscard]] Result<std::unique_ptr<Reader>> open(std::uint64_t offset) const override {
+    if (offset > source_.size) {
+      return fail(ErrorCode::invalid_argument, source_.path + ": opened behind its end");
+    }
+    std::unique_ptr<Reader> reader = std::make_unique<RemoteReader>(source_, offset);
+    if (offset > 0) {
+      return reader;
+    }
+    return manifest::verifying_reader(std::move(reader), digest_, source_.size,
+                                      source_.session->registry() + source_.path);
+  }
+
+ private:
+  Source source_;
+  manifest::Digest digest_;
+};
+
+}  // namespace
+
+ContentPtr remote_blob(std::shared_ptr<Session> session, std::string path, Scopes scopes,
+                       const manifest::Descriptor& blob) {
+  return std::make_shared<RemoteBlob>(
+      Source{std::move(session), std::move(path), std::move(scopes), blob.size}, blob.digest);
+}
+
+}  // namespace fnimage::registry

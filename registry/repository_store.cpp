@@ -1,0 +1,380 @@
+// See repository_store.hpp.
+#include "repository_store.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <charconv>
+#include <set>
+
+#include <nlohmann/json.hpp>
+
+#include <fnimage/base/json.hpp>
+#include <fnimage/base/text.hpp>
+#include <fnimage/manifest/media_types.hpp>
+#include <fnimage/manifest/reference.hpp>
+
+#include "error_body.hpp"
+#include "fallback_tag.hpp"
+#include "remote_content.hpp"
+#include "upload.hpp"
+
+namespace fnimage::registry {
+
+namespace {
+
+namespace media_type = manifest::media_type;
+using manifest::Descriptor;
+using manifest::Digest;
+using manifest::Document;
+
+constexpr int max_pages = 1000;
+constexpr std::size_t max_listed = 1'000'000;
+
+std::string accept_all() {
+  return join(std::vector<std::string>{std::string(media_type::oci_index),
+                                       std::string(media_type::oci_manifest),
+                                       std::string(media_type::docker_list),
+                                       std::string(media_type::docker_manifest)},
+              ", ");
+}
+
+std::string_view without_parameters(std::string_view content_type) {
+  return trim(content_type.substr(0, content_type.find(';')));
+}
+
+/// The digest of bytes in the algorithm of another digest.
+Digest digest_like(const Digest& other, std::string_view bytes) {
+  manifest::Hasher hasher = manifest::Hasher::for_digest(other);
+  hasher.update(as_bytes(bytes));
+  return hasher.finish();
+}
+
+/// The descriptor that the headers of a HEAD tell; nullopt when they do not tell enough.
+std::optional<Descriptor> descriptor_from(const HttpResponse& response, const Selector& selector) {
+  const std::string length = response.header("Content-Length").value_or("");
+  std::uint64_t size = 0;
+  const auto [end, problem] = std::from_chars(length.data(), length.data() + length.size(), size);
+  const std::string type(without_parameters(response.header("Content-Type").value_or("")));
+  const auto reported = Digest::parse(response.header("Docker-Content-Digest").value_or(""));
+  const auto* asked = std::get_if<Digest>(&selector);
+  if (length.empty() || problem != std::errc() || end != length.data() + length.size() ||
+      type.empty() || (asked == nullptr && !reported)) {
+    return std::nullopt;
+  }
+  return Descriptor{
+      .media_type = type, .digest = asked != nullptr ? *asked : *reported, .size = size};
+}
+
+class RepositoryStore final : public ImageStore {
+ public:
+  RepositoryStore(std::shared_ptr<Session> session, std::string repository)
+      : session_(std::move(session)), name_(std::move(repository)) {}
+
+  [[nodiscard]] std::string describe() const override { return session_->registry() + "/" + name_; }
+  [[nodiscard]] std::optional<RepositoryName> repository() const override {
+    return RepositoryName{session_->registry(), name_};
+  }
+
+  Result<std::optional<Descriptor>> resolve(const Selector& selector) override;
+  Result<Document> get_manifest(const Selector& selector) override;
+  Result<void> put_manifest(const Document& document,
+                            const std::optional<std::string>& tag) override;
+  Result<bool> has_blob(const Descriptor& blob) override {
+    return remote_has_blob(*session_, name_, read_scopes(), blob);
+  }
+  Result<ContentPtr> blob(const Descriptor& blob) override {
+    return remote_blob(session_, path("blobs/" + blob.digest.str()), read_scopes(), blob);
+  }
+  Result<BlobOutcome> put_blob(const Descriptor& blob, const Content& content,
+                               const PutBlobOptions& options) override;
+  Result<std::vector<std::string>> tags() override;
+  Result<void> remove_tag(const std::string& tag) override;
+  Result<std::vector<Descriptor>> referrers(const Digest& digest) override;
+
+ private:
+  [[nodiscard]] std::string path(const std::string& rest) const {
+    return "/v2/" + name_ + "/" + rest;
+  }
+  /// Reading asks for no more than pull, unless this store writes too: then one token does for
+  /// both.
+  [[nodiscard]] Scopes read_scopes() const {
+    return writes_ ? push_scopes(name_) : pull_scopes(name_);
+  }
+  [[nodiscard]] std::string what(const Selector& selector) const {
+    return describe() + (std::holds_alternative<Digest>(selector) ? "@" : ":") +
+           to_string(selector);
+  }
+  Result<HttpResponse> ask_manifest(const std::string& method, const Selector& selector, Url& url);
+  [[nodiscard]] Result<void> check_manifest(const HttpResponse& response,
+                                            const Selector& selector) const;
+  /// GETs a listing and its further pages, handing each body to `take`.
+  Result<void> pages(Url url, const std::function<Result<bool>(const HttpResponse&)>& take);
+  Result<std::vector<Descriptor>> fallback_referrers(const Digest& digest);
+
+  std::shared_ptr<Session> session_;
+  std::string name_;
+  std::atomic<bool> writes_ = false;
+};
+
+Result<HttpResponse> RepositoryStore::ask_manifest(const std::string& method,
+                                                   const Selector& selector, Url& url) {
+  const auto* tag = std::get_if<std::string>(&selector);
+  if (tag != nullptr && !manifest::is_valid_tag(*tag)) {
+    return fail(ErrorCode::invalid_argument, "not a tag: " + printable(*tag));
+  }
+  FNIMAGE_TRY(url, session_->url(path("manifests/" + to_string(selector))));
+  return session_->send({.method = method,
+                         .url = url,
+                         .scopes = read_scopes(),
+                         .headers = {{"Accept", accept_all()}},
+                         .max_body = manifest::max_document_bytes});
+}
+
+Result<std::optional<Descriptor>> RepositoryStore::resolve(const Selector& selector) {
+  Url url;
+  FNIMAGE_TRY(const HttpResponse response, ask_manifest("HEAD", selector, url));
+  if (response.status == 404) {
+    return std::nullopt;
+  }
+  if (response.status == 200) {
+    if (auto descriptor = descriptor_from(response, selector)) {
+      return descriptor;
+    }
+  }
+  // HEAD is not offered, or tells too little, or has no body that says why not: ask properly (C9).
+  auto document = get_manifest(selector);
+  if (!document) {
+    if (document.error().code() == ErrorCode::not_found) {
+      return std::nullopt;
+    }
+    return fail(std::move(document).error());
+  }
+  Descriptor descriptor = document->descriptor();
+  if (const auto* asked = std::get_if<Digest>(&selector)) {
+    descriptor.digest = *asked;
+  }
+  return descriptor;
+}
+
+Result<void> RepositoryStore::check_manifest(const HttpResponse& response,
+                                             const Selector& selector) const {
+  // What was asked for decides; the header is only believed when it agrees with the bytes (C6, C7).
+  if (const auto* asked = std::get_if<Digest>(&selector)) {
+    const Digest actual = digest_like(*asked, response.body);
+    if (actual != *asked) {
+      return fail(ErrorCode::verification, what(selector) + ": the registry sent " + actual.str());
+    }
+    return {};
+  }
+  const auto reported = Digest::parse(response.header("Docker-Content-Digest").value_or(""));
+  if (reported && digest_like(*reported, response.body) != *reported) {
+    return fail(ErrorCode::verification, what(selector) + ": the registry says " + reported->str() +
+                                             " but sent " +
+                                             digest_like(*reported, response.body).str());
+  }
+  return {};
+}
+
+Result<Document> RepositoryStore::get_manifest(const Selector& selector) {
+  Url url;
+  FNIMAGE_TRY(HttpResponse response, ask_manifest("GET", selector, url));
+  if (response.status == 404) {
+    std::string text = error_text(response);
+    return fail(Error(ErrorCode::not_found,
+                      what(selector) + " does not exist" + (text.empty() ? "" : ": " + text))
+                    .with_http_status(404)
+                    .with_hint("check registry, repository and tag"));
+  }
+  if (response.status != 200) {
+    return fail(response_error(response, "GET", url.str()));
+  }
+  FNIMAGE_CHECK(check_manifest(response, selector));
+  const std::string type = response.header("Content-Type").value_or("");
+  return Document::from_bytes(std::move(response.body), without_parameters(type), what(selector));
+}
+
+Result<void> RepositoryStore::put_manifest(const Document& document,
+                                           const std::optional<std::string>& tag) {
+  if (tag && !manifest::is_valid_tag(*tag)) {
+    return fail(ErrorCode::invalid_argument, "not a tag: " + printable(*tag));
+  }
+  writes_ = true;
+  FNIMAGE_TRY(const Url url,
+              session_->url(path("manifests/" + tag.value_or(document.digest().str()))));
+  const ContentPtr body = memory_content(document.bytes());
+  FNIMAGE_TRY(const HttpResponse response,
+              session_->send({.method = "PUT",
+                              .url = url,
+                              .scopes = push_scopes(name_),
+                              .headers = {{"Content-Type", document.media_type()}},
+                              .body = body.get()}));
+  if (response.status != 201 && response.status != 200 && response.status != 202) {
+    return fail(response_error(response, "PUT", url.str()));
+  }
+  const auto reported = Digest::parse(response.header("Docker-Content-Digest").value_or(""));
+  if (reported && digest_like(*reported, document.bytes()) != *reported) {
+    return fail(ErrorCode::verification, describe() + " stored the manifest as " + reported->str() +
+                                             " instead of " + document.digest().str());
+  }
+  return {};
+}
+
+Result<BlobOutcome> RepositoryStore::put_blob(const Descriptor& blob, const Content& content,
+                                              const PutBlobOptions& options) {
+  if (content.size() != blob.size) {
+    return fail(ErrorCode::verification, "blob " + blob.digest.str() + ": the content has " +
+                                             std::to_string(content.size()) + " bytes instead of " +
+                                             std::to_string(blob.size));
+  }
+  writes_ = true;
+  FNIMAGE_TRY(const bool there, remote_has_blob(*session_, name_, push_scopes(name_), blob));
+  if (there) {
+    return BlobOutcome::existed;
+  }
+  auto outcome = upload_blob({*session_, name_, blob, content, options});
+  if (!outcome) {
+    return fail(std::move(outcome).error().while_doing("upload blob " + blob.digest.str()));
+  }
+  return outcome;
+}
+
+Result<void> RepositoryStore::pages(Url url,
+                                    const std::function<Result<bool>(const HttpResponse&)>& take) {
+  const std::string origin = url.origin();
+  std::set<std::string> seen;
+  for (int page = 0; page < max_pages; ++page) {
+    seen.insert(url.str());
+    FNIMAGE_TRY(
+        const HttpResponse response,
+        session_->send(
+            {.url = url, .scopes = read_scopes(), .max_body = manifest::max_document_bytes}));
+    FNIMAGE_TRY(const bool more, take(response));
+    const auto link = next_link(response.header("Link").value_or(""));
+    if (!more || !link) {
+      return {};
+    }
+    FNIMAGE_TRY(url, url.resolve(*link));
+    if (url.origin() != origin) {
+      return fail(
+          ErrorCode::protocol,
+          describe() + ": the next page of a listing is elsewhere, at " + printable_url(url.str()));
+    }
+    if (seen.contains(url.str())) {
+      return fail(ErrorCode::protocol, describe() + ": the pages of a listing go round in circles");
+    }
+  }
+  return fail(ErrorCode::protocol,
+              describe() + ": more than " + std::to_string(max_pages) + " pages in a listing");
+}
+
+Result<std::vector<std::string>> RepositoryStore::tags() {
+  FNIMAGE_TRY(const Url url, session_->url(path("tags/list?n=1000")));
+  std::vector<std::string> result;
+  FNIMAGE_CHECK(pages(url, [&](const HttpResponse& response) -> Result<bool> {
+    if (response.status != 200) {
+      return fail(response_error(response, "GET", url.str()));
+    }
+    const std::string name = "tags of " + describe();
+    FNIMAGE_TRY(const nlohmann::json json, parse_json(response.body, name));
+    FNIMAGE_TRY(const JsonObject object, JsonObject::of(json, name));
+    const nlohmann::json* list = object.find("tags");
+    if (list != nullptr && list->is_array()) {
+      for (const nlohmann::json& tag : *list) {
+        // What is no tag could not be asked for either.
+        if (tag.is_string() && manifest::is_valid_tag(tag.get_ref<const std::string&>())) {
+          result.push_back(tag.get<std::string>());
+        }
+      }
+    }
+    return result.size() < max_listed;
+  }));
+  std::sort(result.begin(), result.end());
+  result.erase(std::unique(result.begin(), result.end()), result.end());
+  return result;
+}
+
+Result<void> RepositoryStore::remove_tag(const std::string& tag) {
+  if (!manifest::is_valid_tag(tag)) {
+    return fail(ErrorCode::invalid_argument, "not a tag: " + printable(tag));
+  }
+  FNIMAGE_TRY(const Url url, session_->url(path("manifests/" + tag)));
+  FNIMAGE_TRY(
+      const HttpResponse response,
+      session_->send(
+          {.method = "DELETE", .url = url, .scopes = {"repository:" + name_ + ":pull,delete"}}));
+  if (response.status == 202 || response.status == 200 || response.status == 204) {
+    return {};
+  }
+  if (response.status == 404) {
+    return fail(ErrorCode::not_found, describe() + ":" + tag + " does not exist");
+  }
+  if (response.status == 400 || response.status == 405) {
+    return fail(Error(ErrorCode::unsupported,
+                      session_->registry() + " does not remove tags: " + error_text(response))
+                    .with_http_status(response.status)
+                    .with_hint("remove it with the registry's own tools"));
+  }
+  return fail(response_error(response, "DELETE", url.str()));
+}
+
+Result<std::vector<Descriptor>> RepositoryStore::referrers(const Digest& digest) {
+  FNIMAGE_TRY(const Url url, session_->url(path("referrers/" + digest.str())));
+  std::vector<Descriptor> result;
+  bool offered = true;
+  FNIMAGE_CHECK(pages(url, [&](const HttpResponse& response) -> Result<bool> {
+    if (response.status == 404 || response.status == 405) {
+      offered = false;
+      return false;
+    }
+    if (response.status != 200) {
+      return fail(response_error(response, "GET", url.str()));
+    }
+    FNIMAGE_TRY(manifest::Index index, manifest::Index::parse(response.body));
+    std::move(index.manifests.begin(), index.manifests.end(), std::back_inserter(result));
+    return result.size() < max_listed;
+  }));
+  return offered ? result : fallback_referrers(digest);
+}
+
+Result<std::vector<Descriptor>> RepositoryStore::fallback_referrers(const Digest& digest) {
+  auto document = get_manifest(referrers_tag(digest));
+  if (!document) {
+    if (document.error().code() == ErrorCode::not_found) {
+      return std::vector<Descriptor>();
+    }
+    return fail(std::move(document).error());
+  }
+  if (!document->is_index()) {
+    return std::vector<Descriptor>();  // "no valid index" means no referrers
+  }
+  FNIMAGE_TRY(manifest::Index index, document->index());
+  return std::move(index.manifests);
+}
+
+}  // namespace
+
+std::unique_ptr<ImageStore> make_repository_store(std::shared_ptr<Session> session,
+                                                  std::string repository) {
+  return std::make_unique<RepositoryStore>(std::move(session), std::move(repository));
+}
+
+std::optional<std::string> next_link(std::string_view header) {
+  while (true) {
+    const std::size_t open = header.find('<');
+    const std::size_t close = header.find('>', open == std::string_view::npos ? 0 : open);
+    if (open == std::string_view::npos || close == std::string_view::npos) {
+      return std::nullopt;
+    }
+    const std::string_view target = header.substr(open + 1, close - open - 1);
+    header.remove_prefix(close + 1);
+    const std::string parameters = to_lower(header.substr(0, header.find('<')));
+    for (const std::string_view parameter : split(parameters, ';')) {
+      const std::string_view text = trim(parameter.substr(0, parameter.find(',')));
+      if (text == "rel=next" || text == "rel=\"next\"") {
+        return std::string(target);
+      }
+    }
+  }
+}
+
+}  // namespace fnimage::registry

@@ -1,0 +1,20 @@
+// A repository of a registry as an ImageStore: distribution-spec 1.1 over a Session. Thread-safety:
+// see ImageStore.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <fnimage/registry/store.hpp>
+
+#include "session.hpp"
+
+namespace fnimage::registry {
+
+std::unique_ptr<ImageStore> make_repository_store(std::shared_ptr<Session> session,
+                                                  std::string repository);
+
+/// The target of `rel=next` in a Link header (RFC 8288); nullopt when there is none.
+std::optional<std::string> next_link(std::string_view header);
+
+}  // namespace fnimage::registry

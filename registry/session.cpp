@@ -1,0 +1,260 @@
+// See session.hpp.
+#include "session.hpp"
+
+#include <algorithm>
+#include <thread>
+
+#include <fnimage/base/text.hpp>
+
+#include "error_body.hpp"
+
+namespace fnimage::registry {
+
+namespace {
+
+constexpr int max_redirects = 5;
+constexpr int max_challenges = 2;  // per request (F22)
+constexpr std::size_t max_warnings = 32;
+
+bool is_redirect(int status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/// Notes whether anything reached the caller's sink: then a request cannot simply be repeated.
+class WatchedSink final : public Writer {
+ public:
+  explicit WatchedSink(Writer& inner) : inner_(inner) {}
+  Result<void> write(Bytes bytes) override {
+    touched_ = true;
+    return inner_.write(bytes);
+  }
+  [[nodiscard]] bool touched() const noexcept { return touched_; }
+
+ private:
+  Writer& inner_;
+  bool touched_ = false;
+};
+
+/// What Go's and nginx' servers answer to plain http on a TLS port.
+bool is_https_only_answer(const HttpResponse& response) {
+  return response.status == 400 && (response.body.find("to an HTTPS server") != std::string::npos ||
+                                    response.body.find("to HTTPS port") != std::string::npos);
+}
+
+}  // namespace
+
+Session::Session(std::string registry, std::shared_ptr<Transport> transport,
+                 std::shared_ptr<const CredentialStore> credentials, const ClientOptions& options,
+                 Diagnostics& diagnostics)
+    : registry_(std::move(registry)),
+      transport_(std::move(transport)),
+      options_(options),
+      diagnostics_(diagnostics),
+      authenticator_(registry_, std::move(credentials), [this](const HttpRequest& request) {
+        return send_patiently(
+            options_.retry, gate_, diagnostics_, registry_,
+            [&] { return transport_->perform(request); }, [] { return true; });
+      }) {}
+
+std::vector<std::pair<std::string, TlsOptions>> Session::candidates() const {
+  if (options_.plain_http) {
+    return {{"http", options_.tls}};
+  }
+  if (!options_.insecure) {
+    return {{"https", options_.tls}};
+  }
+  TlsOptions unverified = options_.tls;
+  unverified.verify = false;
+  return {{"https", unverified}, {"http", unverified}};
+}
+
+Result<Session::Endpoint> Session::try_candidate(const std::string& scheme, const TlsOptions& tls) {
+  auto base = Url::parse(scheme + "://" + registry_ + "/");
+  if (!base) {
+    return fail(ErrorCode::invalid_argument, "not a registry: " + printable(registry_));
+  }
+  const HttpRequest request{.url = base->str() + "v2/", .tls = tls};
+  FNIMAGE_TRY(const HttpResponse response, transport_->perform(request));
+  if (scheme == "http" && is_https_only_answer(response)) {
+    return fail(ErrorCode::tls, registry_ + " speaks https, not http",
+                "leave out --plain-http; for a certificate of your own add --ca-file FILE");
+  }
+  if (response.status == 401) {
+    Scopes none;
+    FNIMAGE_CHECK(authenticator_.challenged(response, std::nullopt, none));
+  }
+  return Endpoint{std::move(*base), tls};
+}
+
+Result<Session::Endpoint> Session::probe() {
+  const auto tries = candidates();
+  for (int failures = 0;; ++failures) {
+    std::optional<Error> first;
+    bool retryable = false;
+    for (const auto& [scheme, tls] : tries) {
+      auto found = try_candidate(scheme, tls);
+      if (found) {
+        return found;
+      }
+      retryable = retryable || found.error().is_retryable();
+      if (first) {
+        // Both were tried on request, so both reasons are told.
+        first = Error(first->code(), first->message() + "; by http: " + found.error().message())
+                    .with_hint(found.error().hint());
+      } else {
+        first = std::move(found).error();
+      }
+    }
+    if (!retryable || failures + 1 >= options_.retry.attempts) {
+      return fail(std::move(*first));
+    }
+    std::this_thread::sleep_for(backoff(options_.retry, failures, jitter()));
+  }
+}
+
+Result<Session::Endpoint> Session::endpoint() {
+  const std::lock_guard lock(mutex_);
+  if (!endpoint_) {
+    FNIMAGE_TRY(endpoint_, probe());
+    if (options_.insecure && !options_.plain_http) {
+      diagnostics_.report(Severity::warning,
+                          registry_ + (endpoint_->base.is_https()
+                                           ? ": certificate not verified, as asked by --insecure"
+                                           : ": reached by plain http, as allowed by --insecure"));
+    }
+  }
+  return *endpoint_;
+}
+
+Result<Url> Session::url(std::string_view path) {
+  FNIMAGE_TRY(const Endpoint found, endpoint());
+  return found.base.resolve(path);
+}
+
+Result<HttpResponse> Session::send(const Call& call) {
+  FNIMAGE_TRY(const Endpoint found, endpoint());
+  if (call.sink == nullptr) {
+    if (!call.retry) {
+      gate_.wait();
+      return send_following(call, found);
+    }
+    return send_patiently(
+        options_.retry, gate_, diagnostics_, registry_, [&] { return send_following(call, found); },
+        [] { return true; });
+  }
+  WatchedSink sink(*call.sink);
+  Call watched = call;
+  watched.sink = &sink;
+  return send_patiently(
+      options_.retry, gate_, diagnostics_, registry_,
+      [&] { return send_following(watched, found); },
+      [&] { return call.retry && !sink.touched(); });
+}
+
+Result<Url> Session::location(const HttpResponse& response, const Url& from, bool downgrade) const {
+  const auto value = response.header("Location");
+  if (!value) {
+    return fail(ErrorCode::protocol, printable_url(from.str()) + ": status " +
+                                         std::to_string(response.status) + " without Location");
+  }
+  auto target = from.resolve(*value);
+  if (!target) {
+    return fail(ErrorCode::protocol,
+                printable_url(from.str()) + ": bad Location: " + target.error().message());
+  }
+  if (from.is_https() && !target->is_https() && !downgrade) {
+    return fail(ErrorCode::protocol,
+                printable_url(from.str()) + " leads from https to http (" +
+                    printable_url(target->str()) + "), which is refused",
+                "let the proxy in front of the registry send X-Forwarded-Proto, or set the "
+                "registry's relativeurls");
+  }
+  return target;
+}
+
+Result<HttpResponse> Session::send_following(const Call& call, const Endpoint& endpoint) {
+  const bool follows = call.method == "GET" || call.method == "HEAD";
+  Url url = call.url;
+  for (int hops = 0;; ++hops) {
+    FNIMAGE_TRY(HttpResponse response, send_authorized(call, endpoint, url));
+    if (!follows || !is_redirect(response.status)) {
+      return response;
+    }
+    if (hops == max_redirects) {
+      return fail(ErrorCode::protocol, printable_url(call.url.str()) + ": more than " +
+                                           std::to_string(max_redirects) + " redirects");
+    }
+    FNIMAGE_TRY(url, location(response, url, false));
+  }
+}
+
+Result<HttpResponse> Session::send_authorized(const Call& call, const Endpoint& endpoint,
+                                              const Url& url) {
+  if (url.origin() != endpoint.base.origin()) {
+    return perform(call, endpoint, url, std::nullopt);
+  }
+  Scopes scopes = call.scopes;
+  for (int challenges = 0;; ++challenges) {
+    FNIMAGE_TRY(const std::optional<std::string> authorization,
+                authenticator_.authorization(endpoint.base, endpoint.tls, scopes));
+    FNIMAGE_TRY(HttpResponse response, perform(call, endpoint, url, authorization));
+    if (response.status != 401 || challenges == max_challenges) {
+      return response;
+    }
+    FNIMAGE_TRY(const bool again, authenticator_.challenged(response, authorization, scopes));
+    if (!again) {
+      return response;
+    }
+  }
+}
+
+Result<HttpResponse> Session::perform(const Call& call, const Endpoint& endpoint, const Url& url,
+                                      const std::optional<std::string>& authorization) {
+  HttpRequest request{.method = call.method,
+                      .url = url.str(),
+                      .headers = call.headers,
+                      .body = call.body,
+                      .sink = call.sink,
+                      .on_answer = call.on_answer,
+                      .max_body = call.max_body,
+                      .tls = tls_towards(endpoint.base, endpoint.tls, url),
+                      .progress = call.progress};
+  if (authorization) {
+    request.headers.push_back({"Authorization", *authorization});
+  }
+  auto response = transport_->perform(request);
+  if (response) {
+    report_warnings(*response);
+  }
+  return response;
+}
+
+void Session::report_warnings(const HttpResponse& response) {
+  for (const Header& header : response.headers) {
+    if (!equals_ignoring_case(header.name, "Warning") || !header.value.starts_with("299 ")) {
+      continue;
+    }
+    const std::size_t quote = header.value.find('"');
+    const std::string text =
+        printable(std::string_view(header.value).substr(quote == std::string::npos ? 4 : quote));
+    const std::lock_guard lock(mutex_);
+    if (warnings_.size() < max_warnings && warnings_.insert(text).second) {
+      diagnostics_.report(Severity::warning, registry_ + " says " + text);
+    }
+  }
+}
+
+Result<void> Session::ping() {
+  FNIMAGE_TRY(const Url target, url("/v2/"));
+  FNIMAGE_TRY(const HttpResponse response, send({.url = target}));
+  if (response.status == 200) {
+    return {};
+  }
+  if (response.status == 404) {
+    return fail(ErrorCode::protocol, "no registry answers at " + printable_url(target.str()),
+                "check host and port");
+  }
+  return fail(response_error(response, "GET", target.str()));
+}
+
+}  // namespace fnimage::registry

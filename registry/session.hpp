@@ -1,0 +1,88 @@
+// One registry as a Client sees it: which protocol it speaks, how it wants to be authenticated, and
+// requests to it with everything that takes: tokens, challenges, redirects by hand, retries.
+// Credentials and client certificates go to the registry's origin only, wherever its answers point
+// to (reliability A1, A2, C28). Thread-safety: all methods may be called from several threads.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fnimage/registry/client.hpp>
+
+#include "auth.hpp"
+#include "retry.hpp"
+#include "url.hpp"
+
+namespace fnimage::registry {
+
+/// One request to a registry, or to where it points. Members as in HttpRequest.
+struct Call {
+  std::string method = "GET";
+  Url url{};
+  Scopes scopes{};
+  std::vector<Header> headers{};
+  const Content* body = nullptr;
+  Writer* sink = nullptr;
+  std::function<Result<void>(const HttpResponse&)> on_answer{};
+  std::uint64_t max_body = std::uint64_t{1} << 20;
+  ProgressTask* progress = nullptr;
+  bool retry = true;  ///< false: transient failures are the caller's to handle
+};
+
+class Session {
+ public:
+  Session(std::string registry, std::shared_ptr<Transport> transport,
+          std::shared_ptr<const CredentialStore> credentials, const ClientOptions& options,
+          Diagnostics& diagnostics);
+
+  [[nodiscard]] const std::string& registry() const noexcept { return registry_; }
+  [[nodiscard]] const RetryOptions& retry() const noexcept { return options_.retry; }
+  [[nodiscard]] HostGate& gate() noexcept { return gate_; }
+
+  /// An absolute URL of this registry for a path like "/v2/…"; finds out the protocol at the first
+  /// call.
+  Result<Url> url(std::string_view path);
+
+  /// Sends a call; any status that is left after authentication, redirects of GET and HEAD and
+  /// retries is a success.
+  Result<HttpResponse> send(const Call& call);
+
+  /// Where an answer to a request to `from` points: its Location. @param downgrade whether https
+  /// may lead to http.
+  Result<Url> location(const HttpResponse& response, const Url& from, bool downgrade) const;
+
+  [[nodiscard]] bool is_insecure() const noexcept { return options_.insecure; }
+  Result<void> ping();
+
+ private:
+  struct Endpoint {
+    Url base;
+    TlsOptions tls;
+  };
+
+  Result<Endpoint> endpoint();
+  Result<Endpoint> probe();
+  [[nodiscard]] std::vector<std::pair<std::string, TlsOptions>> candidates() const;
+  Result<Endpoint> try_candidate(const std::string& scheme, const TlsOptions& tls);
+  Result<HttpResponse> send_following(const Call& call, const Endpoint& endpoint);
+  Result<HttpResponse> send_authorized(const Call& call, const Endpoint& endpoint, const Url& url);
+  Result<HttpResponse> perform(const Call& call, const Endpoint& endpoint, const Url& url,
+                               const std::optional<std::string>& authorization);
+  void report_warnings(const HttpResponse& response);
+
+  std::string registry_;
+  std::shared_ptr<Transport> transport_;
+  ClientOptions options_;
+  Diagnostics& diagnostics_;
+  HostGate gate_;
+  Authenticator authenticator_;
+  std::mutex mutex_;
+  std::optional<Endpoint> endpoint_;  // guarded by mutex_, as the next
+  std::set<std::string> warnings_;
+};
+
+}  // namespace fnimage::registry
