@@ -412,7 +412,8 @@ Result<BuildSpec> parse_spec(std::string_view text, std::string_view file_name,
   return spec;
 }
 
-Result<BuildSpec> load_spec(const std::filesystem::path& file) {
+Result<BuildSpec> load_spec(const std::filesystem::path& file,
+                            const std::filesystem::path& directory) {
   auto text = read_file(file, max_yaml_bytes);
   if (!text) {
     if (text.error().code() == ErrorCode::not_found) {
@@ -422,8 +423,11 @@ Result<BuildSpec> load_spec(const std::filesystem::path& file) {
     }
     return fail(std::move(text).error().while_doing("read the build file"));
   }
-  const std::filesystem::path parent = file.parent_path();
-  return parse_spec(*text, file.string(), parent.empty() ? std::filesystem::path(".") : parent);
+  std::filesystem::path base = directory.empty() ? file.parent_path() : directory;
+  if (base.empty()) {
+    base = ".";
+  }
+  return parse_spec(*text, file.string(), base);
 }
 
 std::string_view spec_schema() noexcept {

@@ -74,7 +74,9 @@ struct BuildSpec {
 
 /// Reads a build file. Errors: not_found (with the hint `fnimage init`), invalid_input with
 /// "file:line:column: …".
-Result<BuildSpec> load_spec(const std::filesystem::path& file);
+/// @param directory what paths are relative to; empty = where the file is.
+Result<BuildSpec> load_spec(const std::filesystem::path& file,
+                            const std::filesystem::path& directory = {});
 
 /// The same from text. @param file_name for messages. @param directory what paths are relative to.
 Result<BuildSpec> parse_spec(std::string_view text, std::string_view file_name,

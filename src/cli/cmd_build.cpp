@@ -1,0 +1,280 @@
+// fnimage build: every platform of a build file, into the local store or a layout, and on to
+// registries when asked to.
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <fnimage/base/bytes.hpp>
+#include <fnimage/base/text.hpp>
+#include <fnimage/base/worker_pool.hpp>
+#include <fnimage/build/build.hpp>
+#include <fnimage/build/init.hpp>
+#include <fnimage/build/spec.hpp>
+#include <fnimage/registry/location.hpp>
+#include <fnimage/registry/transfer.hpp>
+
+#include "command.hpp"
+#include "json_text.hpp"
+#include "push.hpp"
+
+namespace fnimage::cli {
+
+namespace {
+
+using manifest::Reference;
+
+struct BuildArguments {
+  std::string directory;
+  std::string file;
+  std::vector<std::string> tags;
+  std::vector<std::string> platforms;
+  bool push = false;
+  std::string output;
+  std::string format = "oci";
+  std::string compression = "gzip";
+  std::size_t threads = 0;
+  bool offline = false;
+  std::string cache_directory;
+};
+
+/// Where the build goes.
+struct Target {
+  std::unique_ptr<registry::ImageStore> store;
+  std::vector<std::string> tags;   ///< as the store calls them
+  std::vector<std::string> names;  ///< as people call them
+  bool layout = false;             ///< a layout of the user's, not the local store
+};
+
+Result<build::BuildSpec> read_spec(const BuildArguments& arguments) {
+  if (!arguments.file.empty()) {
+    return build::load_spec(arguments.file, arguments.directory);
+  }
+  return build::load_spec(std::filesystem::path(arguments.directory) / build::build_file_name);
+}
+
+Result<std::vector<Reference>> read_tags(const BuildArguments& arguments) {
+  if (arguments.push && arguments.tags.empty()) {
+    return fail(ErrorCode::invalid_argument, "--push needs to know where to",
+                "add -t registry.example/name:tag");
+  }
+  std::vector<Reference> references;
+  for (const std::string& text : arguments.tags) {
+    FNIMAGE_TRY(Reference reference,
+                arguments.push ? parse_destination(text) : Reference::parse(text));
+    if (reference.digest()) {
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("cannot build under a digest: {}", printable(text)), "name a tag");
+    }
+    references.push_back(std::move(reference));
+  }
+  return references;
+}
+
+Result<Target> open_layout(const BuildArguments& arguments,
+                           const std::vector<Reference>& references) {
+  FNIMAGE_TRY(const registry::Location location, registry::parse_location(arguments.output));
+  if (location.kind != registry::Location::Kind::layout) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("cannot build into '{}'", printable(arguments.output)),
+                "write -o oci:DIR[:tag]; for a registry use --push and -t");
+  }
+  Target target;
+  target.layout = true;
+  FNIMAGE_TRY(target.store,
+              registry::OciLayout::open(location.directory, registry::OciLayout::Mode::create));
+  if (!location.tag.empty()) {
+    target.tags = {location.tag};
+  } else if (references.empty()) {
+    target.tags = {"latest"};
+  } else {
+    for (const Reference& reference : references) {
+      if (std::find(target.tags.begin(), target.tags.end(), reference.tag_or_latest()) ==
+          target.tags.end()) {
+        target.tags.push_back(reference.tag_or_latest());
+      }
+    }
+  }
+  for (const std::string& tag : target.tags) {
+    target.names.push_back(fmt::format("oci:{}:{}", location.directory.string(), tag));
+  }
+  return target;
+}
+
+Result<Target> open_target(const BuildArguments& arguments, const build::BuildSpec& spec,
+                           const std::vector<Reference>& references) {
+  if (!arguments.output.empty()) {
+    return open_layout(arguments, references);
+  }
+  Target target;
+  FNIMAGE_TRY(target.store, Session::local_store(registry::OciLayout::Mode::create));
+  for (const Reference& reference : references) {
+    target.tags.push_back(reference.str());
+  }
+  if (references.empty()) {
+    FNIMAGE_TRY(const Reference own, Reference::parse(spec.name));
+    target.tags.push_back(own.str());
+  }
+  target.names = target.tags;
+  return target;
+}
+
+Result<build::BuildOptions> build_options(const BuildArguments& arguments) {
+  build::BuildOptions options;
+  for (const std::string& text : arguments.platforms) {
+    FNIMAGE_TRY(manifest::Platform platform, manifest::Platform::parse(text));
+    options.platforms.push_back(std::move(platform));
+  }
+  FNIMAGE_TRY(options.compression, layer::parse_compression(arguments.compression));
+  options.format = arguments.format == "docker" ? manifest::Format::docker : manifest::Format::oci;
+  FNIMAGE_TRY(options.source_date_epoch, build::source_date_epoch_from_environment());
+  options.offline = arguments.offline;
+  return options;
+}
+
+Result<build::BuildResult> build_into(const BuildArguments& arguments, const build::BuildSpec& spec,
+                                      const build::BuildOptions& options, const Target& target,
+                                      Session& session) {
+  FNIMAGE_TRY(auto transport, session.transport());
+  FNIMAGE_TRY(registry::Client * client, session.client());
+  FNIMAGE_TRY(std::filesystem::path local, Session::local_directory());
+  std::filesystem::path cache = arguments.cache_directory;
+  if (cache.empty()) {
+    FNIMAGE_TRY(cache, build::default_cache_directory());
+  }
+  WorkerPool pool(arguments.threads);
+  const build::Environment environment{.transport = std::move(transport),
+                                       .client = *client,
+                                       .pool = pool,
+                                       .diagnostics = session.console(),
+                                       .cache_directory = std::move(cache),
+                                       .local_store = std::move(local)};
+  FNIMAGE_TRY(build::BuildResult result,
+              build::build(spec, options, *target.store, target.tags, environment));
+  if (target.layout) {
+    // Tools that cannot choose from a list find each platform under a tag of its own.
+    registry::TransferOptions tagging;
+    tagging.tags = target.tags;
+    tagging.tag_platforms = true;
+    FNIMAGE_CHECK(registry::transfer(*target.store, result.list.digest, *target.store, tagging,
+                                     null_diagnostics()));
+  }
+  return result;
+}
+
+std::string to_text(const build::BuildResult& result, const Target& target) {
+  std::string text;
+  for (const build::BuiltPlatform& platform : result.platforms) {
+    text += fmt::format("{}  {}\n", platform.platform.str(), platform.manifest.digest.str());
+    for (const build::BuiltLayer& layer : platform.layers) {
+      text += fmt::format("  {:<14}  {}  {:>10}{}\n", layer.name, layer.descriptor.digest.str(),
+                          human_size(layer.descriptor.size), layer.cached ? "  cached" : "");
+    }
+  }
+  for (const std::string& name : target.names) {
+    text += fmt::format("built {}@{}\n", printable(name), result.list.digest.str());
+  }
+  return text;
+}
+
+nlohmann::ordered_json result_json(const build::BuildResult& result, const Target& target) {
+  nlohmann::ordered_json platforms = nlohmann::ordered_json::array();
+  for (const build::BuiltPlatform& platform : result.platforms) {
+    nlohmann::ordered_json layers = nlohmann::ordered_json::array();
+    for (const build::BuiltLayer& layer : platform.layers) {
+      nlohmann::ordered_json value = to_json(layer.descriptor);
+      value["name"] = layer.name;
+      value["cached"] = layer.cached;
+      layers.push_back(std::move(value));
+    }
+    platforms.push_back({{"platform", platform.platform.str()},
+                         {"manifest", to_json(platform.manifest)},
+                         {"layers", std::move(layers)}});
+  }
+  return {
+      {"list", to_json(result.list)}, {"names", target.names}, {"platforms", std::move(platforms)}};
+}
+
+Result<void> run_build(const BuildArguments& arguments, Session& session) {
+  FNIMAGE_TRY(const std::vector<Reference> references, read_tags(arguments));
+  FNIMAGE_TRY(const build::BuildOptions options, build_options(arguments));
+  FNIMAGE_TRY(const build::BuildSpec spec, read_spec(arguments));
+  if (arguments.push) {
+    FNIMAGE_CHECK(check_registries(references, session));  // before the work, not after it
+  }
+  FNIMAGE_TRY(const Target target, open_target(arguments, spec, references));
+  FNIMAGE_TRY(const build::BuildResult result,
+              build_into(arguments, spec, options, target, session));
+  const CommonOptions& common = session.common();
+  nlohmann::ordered_json json = result_json(result, target);
+  if (!common.json) {
+    session.console().print(common.quiet ? result.list.digest.str() + "\n"
+                                         : to_text(result, target));
+  }
+  for (std::size_t i = 0; arguments.push && i < references.size(); ++i) {
+    FNIMAGE_TRY(const Pushed pushed,
+                push(*target.store, result.list.digest, references[i], true, session));
+    json["pushed"].push_back(cli::to_json(pushed));
+    if (!common.json && !common.quiet) {
+      session.console().print(to_text(pushed));
+    }
+  }
+  if (common.json) {
+    session.console().print(json_lines(json));
+  }
+  return {};
+}
+
+void add_build_options(CLI::App& command, BuildArguments& arguments) {
+  command.add_option("DIR", arguments.directory, "Where fnimage.yaml is (default: .)");
+  command.add_option("-f,--file", arguments.file, "Another build file (paths are relative to DIR)")
+      ->type_name("FILE");
+  command.add_option("-t,--tag", arguments.tags, "Name of the list; may be given several times")
+      ->type_name("REF")
+      ->allow_extra_args(false);
+  command.add_option("--platform", arguments.platforms, "Only these platforms: linux/ppc64le,...")
+      ->type_name("P,...")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command.add_flag("--push", arguments.push,
+                   "Publish every REF, and each platform as <tag>-<arch>");
+  command.add_option("-o,--output", arguments.output, "Into an OCI layout: oci:DIR[:tag]")
+      ->type_name("DEST");
+  command.add_option("--format", arguments.format, "Media types: oci (default) or docker")
+      ->check(CLI::IsMember({"oci", "docker"}))
+      ->type_name("NAME");
+  command
+      .add_option("--compression", arguments.compression, "Layers: gzip (default), zstd or none")
+      ->check(CLI::IsMember({"gzip", "zstd", "none"}))
+      ->type_name("NAME");
+  command.add_option("--threads", arguments.threads, "Threads (default: one per processor)")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N");
+  command.add_flag("--offline", arguments.offline, "Use only packages that the cache has");
+  command
+      .add_option("--cache-dir", arguments.cache_directory, "Instead of $XDG_CACHE_HOME/fnimage")
+      ->type_name("DIR");
+}
+
+}  // namespace
+
+void add_build(CLI::App& app, Registration registration) {
+  const auto arguments = std::make_shared<BuildArguments>();
+  CLI::App& command = *app.add_subcommand("build", "Build every platform of a build file");
+  add_build_options(command, *arguments);
+  add_common_options(command, registration.settings.common);
+  add_registry_options(command, registration.settings.registry);
+  command.footer(
+      "Without -t the list is called <name>:latest in the local store.\n"
+      "Example:\n  fnimage build --push --plain-http -t 127.0.0.1:30501/hello:latest hello");
+  command.callback([arguments, registration] {
+    registration.action = [arguments](Session& session) { return run_build(*arguments, session); };
+  });
+}
+
+}  // namespace fnimage::cli

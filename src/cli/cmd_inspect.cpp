@@ -1,0 +1,67 @@
+// fnimage inspect: a list or image as a tree.
+#include <memory>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include <fnimage/build/describe.hpp>
+#include <fnimage/registry/location.hpp>
+
+#include "command.hpp"
+#include "json_text.hpp"
+#include "tree.hpp"
+
+namespace fnimage::cli {
+
+namespace {
+
+struct InspectArguments {
+  std::string reference;
+  bool raw = false;
+  bool local = false;
+};
+
+Result<void> run_inspect(const InspectArguments& arguments, Session& session) {
+  FNIMAGE_TRY(registry::Location location, registry::parse_location(arguments.reference));
+  if (arguments.local && location.kind == registry::Location::Kind::registry) {
+    location.kind = registry::Location::Kind::local;
+  }
+  FNIMAGE_TRY(registry::Client * client, session.client());
+  FNIMAGE_TRY(const std::filesystem::path local, Session::local_directory());
+  FNIMAGE_TRY(const registry::OpenedImage opened,
+              registry::open_for_reading(location, *client, local));
+  if (arguments.raw) {
+    FNIMAGE_TRY(const manifest::Document document, opened.store->get_manifest(opened.selector));
+    session.console().print_foreign(document.bytes());
+    return {};
+  }
+  FNIMAGE_TRY(const build::Description description,
+              build::describe(*opened.store, opened.selector));
+  session.console().print(session.common().json ? json_lines(to_json(description, location.str()))
+                                                : to_tree(description, location.str()));
+  return {};
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Registration registration) {
+  const auto arguments = std::make_shared<InspectArguments>();
+  CLI::App& command = *app.add_subcommand("inspect", "Show a list or image as a tree");
+  command
+      .add_option("REF", arguments->reference,
+                  "registry/name:tag, oci:DIR[:tag], or a name in the local store")
+      ->required();
+  command.add_flag("--raw", arguments->raw, "The manifest or list, byte for byte");
+  command.add_flag("--local", arguments->local,
+                   "Look in the local store, for a name with a registry too");
+  add_common_options(command, registration.settings.common);
+  add_registry_options(command, registration.settings.registry);
+  command.footer("Example:\n  fnimage inspect --plain-http 127.0.0.1:30501/hello:latest");
+  command.callback([arguments, registration] {
+    registration.action = [arguments](Session& session) {
+      return run_inspect(*arguments, session);
+    };
+  });
+}
+
+}  // namespace fnimage::cli

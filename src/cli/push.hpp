@@ -1,0 +1,37 @@
+// Publishing from a store to registries: what push, build --push and manifest push share.
+// Thread-safety: belongs to one thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <fnimage/manifest/reference.hpp>
+#include <fnimage/registry/transfer.hpp>
+
+#include "session.hpp"
+
+namespace fnimage::cli {
+
+struct Pushed {
+  manifest::Reference reference;
+  registry::TransferResult result;
+};
+
+/// A reference that can be pushed to. Error: invalid_argument for one without registry or with a
+/// digest.
+Result<manifest::Reference> parse_destination(std::string_view text);
+
+/// Every registry that is named answers and accepts the credentials.
+Result<void> check_registries(const std::vector<manifest::Reference>& references, Session& session);
+
+/// @param tag_platforms each platform gets "<tag>-<platform>" too.
+Result<Pushed> push(registry::ImageStore& from, const registry::Selector& selector,
+                    const manifest::Reference& to, bool tag_platforms, Session& session);
+
+/// One line for people.
+std::string to_text(const Pushed& pushed);
+nlohmann::ordered_json to_json(const Pushed& pushed);
+
+}  // namespace fnimage::cli
