@@ -69,6 +69,20 @@ Result<std::optional<std::string>> read_data(const JsonObject& object, const Dig
   return std::optional<std::string>(std::move(*data));
 }
 
+Result<void> read_optional_fields(const JsonObject& object, Descriptor& descriptor) {
+  FNIMAGE_TRY(descriptor.annotations, read_string_map(object, "annotations"));
+  FNIMAGE_TRY(descriptor.urls, read_urls(object));
+  FNIMAGE_TRY(descriptor.data, read_data(object, descriptor.digest, descriptor.size));
+  if (object.has("artifactType")) {
+    FNIMAGE_TRY(descriptor.artifact_type, read_media_type(object, "artifactType"));
+  }
+  if (const nlohmann::json* platform = object.find("platform"); platform != nullptr) {
+    FNIMAGE_TRY(const JsonObject members, JsonObject::of(*platform, object.path_of("platform")));
+    FNIMAGE_TRY(descriptor.platform, read_platform(members));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Descriptor> parse_descriptor(const nlohmann::json& value, const std::string& path) {
@@ -81,16 +95,7 @@ Result<Descriptor> parse_descriptor(const nlohmann::json& value, const std::stri
   FNIMAGE_TRY(Digest digest, read_digest(*digest_value, object.path_of("digest")));
   FNIMAGE_TRY(const std::uint64_t size, read_size(object));
   Descriptor descriptor{std::move(media_type), std::move(digest), size};
-  FNIMAGE_TRY(descriptor.annotations, read_string_map(object, "annotations"));
-  FNIMAGE_TRY(descriptor.urls, read_urls(object));
-  FNIMAGE_TRY(descriptor.data, read_data(object, descriptor.digest, size));
-  if (object.has("artifactType")) {
-    FNIMAGE_TRY(descriptor.artifact_type, read_media_type(object, "artifactType"));
-  }
-  if (const nlohmann::json* platform = object.find("platform"); platform != nullptr) {
-    FNIMAGE_TRY(const JsonObject members, JsonObject::of(*platform, object.path_of("platform")));
-    FNIMAGE_TRY(descriptor.platform, read_platform(members));
-  }
+  FNIMAGE_CHECK(read_optional_fields(object, descriptor));
   return descriptor;
 }
 

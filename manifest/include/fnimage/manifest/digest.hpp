@@ -30,6 +30,7 @@ class Digest {
   [[nodiscard]] std::string_view hex() const noexcept;
 
   friend bool operator==(const Digest&, const Digest&) = default;
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 misreads a defaulted <=>
   friend std::strong_ordering operator<=>(const Digest&, const Digest&) = default;
 
  private:
