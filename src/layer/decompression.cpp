@@ -26,6 +26,11 @@ la_ssize_t ArchiveInput::on_read(struct archive* /*handle*/, void* self,
       input.error_ = std::move(got).error();
       return -1;
     }
+    const auto rest = Bytes(input.buffer_).first(*got);
+    const auto last = std::find_if(rest.rbegin(), rest.rend(),
+                                   [](std::byte byte) { return byte != std::byte{0}; });
+    const auto zeros = static_cast<std::size_t>(last - rest.rbegin());
+    input.trailing_zeros_ = zeros == rest.size() ? input.trailing_zeros_ + zeros : zeros;
     *buffer = input.buffer_.data();
     return static_cast<la_ssize_t>(*got);
   } catch (const std::exception&) {
@@ -121,9 +126,15 @@ class DecompressingReader final : public Reader {
                                                       printable(archive_error_string(handle))));
     }
     FNIMAGE_CHECK(input_.open(handle, what_));
+    const bool damaged = input_.failed() || archive_errno(handle) != 0;
     struct archive_entry* entry = nullptr;
-    const int status = archive_read_next_header(handle, &entry);
+    const int status = damaged ? ARCHIVE_FATAL : archive_read_next_header(handle, &entry);
     if (status == ARCHIVE_EOF) {
+      // A header that is cut looks like an empty stream too; whole gzip streams of nothing end in
+      // a checksum and a size of zero.
+      if (filter == ARCHIVE_FILTER_GZIP && !input_.ends_in_zeros()) {
+        return fail(ErrorCode::invalid_input, fmt::format("{} is damaged: it is cut", what_));
+      }
       ended_ = true;
     } else if (status != ARCHIVE_OK) {
       return fail(input_.error(handle, what_));

@@ -32,6 +32,11 @@ class ArchiveInput {
   Result<void> open(struct archive* handle, std::string_view what);
   /// The error behind a failed libarchive call.
   Error error(struct archive* handle, std::string_view what);
+  /// True when the reader failed. libarchive takes a failure at the very beginning for an empty
+  /// archive.
+  [[nodiscard]] bool failed() const noexcept { return error_.has_value(); }
+  /// True when the bytes read so far end in eight zeros.
+  [[nodiscard]] bool ends_in_zeros() const noexcept { return trailing_zeros_ >= 8; }
   Reader& reader() noexcept { return *reader_; }
 
  private:
@@ -39,6 +44,7 @@ class ArchiveInput {
 
   std::unique_ptr<Reader> reader_;
   std::optional<Error> error_;
+  std::size_t trailing_zeros_ = 0;
   std::array<std::byte, 65536> buffer_{};
 };
 

@@ -154,7 +154,7 @@ class LibarchiveTarReader final : public TarReader {
     struct archive_entry* header = nullptr;
     const int status = archive_read_next_header(handle_.get(), &header);
     state_.in_header = false;
-    if (status == ARCHIVE_EOF) {
+    if (status == ARCHIVE_EOF && !input_->failed()) {
       FNIMAGE_CHECK(drain());
       return std::optional<Entry>();
     }
