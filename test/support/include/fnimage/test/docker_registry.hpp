@@ -1,0 +1,48 @@
+// Debian's docker-registry as a fixture: on a free port of 127.0.0.1 with a directory of its own,
+// stopped at the end. With TLS it gets a certificate of a private authority made on the spot; with
+// a user it wants basic authentication. Thread-safety: one thread.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include <sys/types.h>
+
+#include <fnimage/test/temp_dir.hpp>
+
+namespace fnimage::test {
+
+struct DockerRegistryOptions {
+  bool tls = false;
+  std::string user{};  ///< empty = anonymous
+  std::string password{};
+  bool deletion = false;
+};
+
+class DockerRegistry {
+ public:
+  /// Why the fixture cannot be used on this machine; empty = it can. For GTEST_SKIP().
+  static std::string missing();
+
+  /// Throws std::runtime_error when the registry does not come up.
+  explicit DockerRegistry(const DockerRegistryOptions& options = {});
+  DockerRegistry(const DockerRegistry&) = delete;
+  DockerRegistry& operator=(const DockerRegistry&) = delete;
+  ~DockerRegistry();
+
+  [[nodiscard]] const std::string& address() const { return address_; }  ///< "127.0.0.1:port"
+  [[nodiscard]] std::filesystem::path ca_file() const { return directory_ / "ca.pem"; }
+
+ private:
+  void make_certificates() const;
+  void start(const DockerRegistryOptions& options);
+  bool answers();
+  void stop() noexcept;
+
+  TempDir directory_;
+  std::string address_;
+  pid_t pid_ = -1;
+};
+
+}  // namespace fnimage::test

@@ -1,0 +1,168 @@
+// The client against somebody else's server: Debian's docker-registry, plain, with TLS and with
+// basic authentication.
+#include <fnimage/registry/client.hpp>
+#include <fnimage/test/docker_registry.hpp>
+#include <fnimage/test/result_matchers.hpp>
+
+#include "client_fixture.hpp"
+
+namespace fnimage::registry {
+namespace {
+
+using test::DockerRegistry;
+using test::fails_with;
+using test::is_ok;
+using test::unwrap;
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+#define FNIMAGE_NEEDS_DOCKER_REGISTRY()                                        \
+  if (const std::string reason = DockerRegistry::missing(); !reason.empty()) { \
+    GTEST_SKIP() << reason;                                                    \
+  }
+
+TEST(DockerRegistryClient, PushesAndPullsAnImage) {
+  FNIMAGE_NEEDS_DOCKER_REGISTRY();
+  const DockerRegistry registry;
+  TestClient client({.plain_http = true});
+  const auto store = client.repository(registry.address() + "/team/action");
+  EXPECT_EQ(unwrap(store->resolve("latest")), std::nullopt);
+  EXPECT_THAT(store->get_manifest("latest"), fails_with(ErrorCode::not_found, HasSubstr("latest")));
+
+  const std::string config =
+      R"({"architecture":"ppc64le","os":"linux","rootfs":{"type":"layers","diff_ids":[]}})";
+  const std::string layer = random_bytes(9'000'000);
+  for (const std::string& bytes : {config, layer}) {
+    const ContentPtr content = memory_content(bytes);
+    EXPECT_FALSE(unwrap(store->has_blob(blob_of(bytes))));
+    EXPECT_EQ(unwrap(store->put_blob(blob_of(bytes), *content, {})), BlobOutcome::uploaded);
+    EXPECT_EQ(unwrap(store->put_blob(blob_of(bytes), *content, {})), BlobOutcome::existed);
+  }
+  const manifest::Document document = image_of(config, {layer});
+  ASSERT_THAT(store->put_manifest(document, "latest"), is_ok());
+  ASSERT_THAT(store->put_manifest(document, "v1"), is_ok());
+  ASSERT_THAT(store->put_manifest(document, std::nullopt), is_ok());
+
+  EXPECT_EQ(unwrap(store->resolve("latest"))->digest, document.digest());
+  EXPECT_EQ(unwrap(store->resolve(document.digest()))->size, document.bytes().size());
+  EXPECT_EQ(unwrap(store->get_manifest("v1")).bytes(), document.bytes());
+  EXPECT_EQ(unwrap(store->get_manifest(document.digest())).bytes(), document.bytes());
+  EXPECT_THAT(unwrap(store->tags()), ElementsAre("latest", "v1"));
+  EXPECT_THAT(unwrap(store->referrers(document.digest())), IsEmpty());
+
+  const ContentPtr back = unwrap(store->blob(blob_of(layer)));
+  const auto whole = unwrap(back->open());
+  EXPECT_TRUE(unwrap(read_all(*whole, layer.size())) == layer);
+  const auto tail = unwrap(back->open(8'999'990));
+  EXPECT_TRUE(unwrap(read_all(*tail, 100)) == layer.substr(8'999'990));
+
+  const auto other = client.repository(registry.address() + "/team/other");
+  const ContentPtr content = memory_content(layer);
+  EXPECT_EQ(
+      unwrap(other->put_blob(blob_of(layer), *content,
+                             {.mount_from = RepositoryName{registry.address(), "team/action"}})),
+      BlobOutcome::mounted);
+  EXPECT_TRUE(unwrap(other->has_blob(blob_of(layer))));
+}
+
+TEST(DockerRegistryClient, ContentThatIsNotWhatItSaysIsRefused) {
+  FNIMAGE_NEEDS_DOCKER_REGISTRY();
+  const DockerRegistry registry;
+  TestClient client({.plain_http = true});
+  const auto store = client.repository(registry.address() + "/a");
+  const ContentPtr wrong = memory_content("changed!");
+  EXPECT_THAT(store->put_blob(blob_of("original"), *wrong, {}),
+              fails_with(ErrorCode::verification));
+  EXPECT_FALSE(unwrap(store->has_blob(blob_of("original"))));
+  const manifest::Document dangling = image_of("nobody has this", {});
+  EXPECT_THAT(store->put_manifest(dangling, "latest"),
+              fails_with(ErrorCode::protocol, HasSubstr("MANIFEST_BLOB_UNKNOWN")));
+  EXPECT_EQ(unwrap(store->resolve("latest")), std::nullopt);
+}
+
+TEST(DockerRegistryClient, TagsCannotBeRemovedAlone) {
+  FNIMAGE_NEEDS_DOCKER_REGISTRY();
+  for (const bool deletion : {false, true}) {
+    const DockerRegistry registry({.deletion = deletion});
+    TestClient client({.plain_http = true});
+    const auto store = client.repository(registry.address() + "/a");
+    const ContentPtr config = memory_content("{}");
+    ASSERT_THAT(store->put_blob(blob_of("{}"), *config, {}), is_ok());
+    ASSERT_THAT(store->put_manifest(image_of("{}", {}), "latest"), is_ok());
+    EXPECT_THAT(store->remove_tag("latest"), fails_with(ErrorCode::unsupported));
+    EXPECT_THAT(unwrap(store->tags()), ElementsAre("latest"));
+  }
+}
+
+TEST(DockerRegistryClient, BasicAuthentication) {
+  FNIMAGE_NEEDS_DOCKER_REGISTRY();
+  const DockerRegistry registry({.user = "ann", .password = "right"});
+  const auto with = [&](const std::string& password) {
+    return fixed_credentials(registry.address(), {.username = "ann", .password = password});
+  };
+  TestClient good({.plain_http = true}, with("right"));
+  EXPECT_THAT(good->ping(registry.address()), is_ok());
+  const ContentPtr content = memory_content("x");
+  EXPECT_THAT(good.repository(registry.address() + "/a")->put_blob(blob_of("x"), *content, {}),
+              is_ok());
+
+  TestClient wrong({.plain_http = true}, with("wrong"));
+  EXPECT_THAT(wrong->ping(registry.address()),
+              fails_with(ErrorCode::unauthorized, HasSubstr(registry.address())));
+  TestClient nobody({.plain_http = true});
+  const auto result = nobody.repository(registry.address() + "/a")->get_manifest("latest");
+  ASSERT_THAT(result, fails_with(ErrorCode::unauthorized));
+  EXPECT_THAT(result.error().hint(), HasSubstr("docker login"));
+}
+
+TEST(DockerRegistryClient, PrivateAuthority) {
+  FNIMAGE_NEEDS_DOCKER_REGISTRY();
+  const DockerRegistry registry({.tls = true, .user = "ann", .password = "right"});
+  const auto credentials = [&] {
+    return fixed_credentials(registry.address(), {.username = "ann", .password = "right"});
+  };
+  TestClient trusting({.tls = {.ca_file = registry.ca_file()}}, credentials());
+  EXPECT_THAT(trusting->ping(registry.address()), is_ok());
+  const std::string layer = random_bytes(5'000'000);
+  const ContentPtr content = memory_content(layer);
+  EXPECT_EQ(
+      unwrap(
+          trusting.repository(registry.address() + "/a")->put_blob(blob_of(layer), *content, {})),
+      BlobOutcome::uploaded);
+
+  TestClient plain({}, credentials());
+  const auto refused = plain->ping(registry.address());
+  ASSERT_THAT(refused, fails_with(ErrorCode::tls, HasSubstr("not trusted")));
+  EXPECT_THAT(refused.error().hint(), HasSubstr("--ca-file"));
+
+  TestClient missing_file({.tls = {.ca_file = "/no/such/ca.pem"}}, credentials());
+  EXPECT_THAT(missing_file->ping(registry.address()),
+              fails_with(ErrorCode::tls, HasSubstr("/no/such/ca.pem")));
+
+  TestClient http({.plain_http = true}, credentials());
+  const auto https_only = http->ping(registry.address());
+  ASSERT_THAT(https_only, fails_with(ErrorCode::tls, HasSubstr("speaks https, not http")));
+
+  TestClient insecure({.insecure = true}, credentials());
+  EXPECT_THAT(insecure->ping(registry.address()), is_ok());
+  EXPECT_THAT(insecure->ping(registry.address()), is_ok());
+  EXPECT_THAT(insecure.messages(), ElementsAre(HasSubstr("certificate not verified")));
+}
+
+TEST(DockerRegistryClient, PlainHttpRegistry) {
+  FNIMAGE_NEEDS_DOCKER_REGISTRY();
+  const DockerRegistry registry;
+  TestClient https({});
+  const auto refused = https->ping(registry.address());
+  ASSERT_THAT(refused, fails_with(ErrorCode::tls, HasSubstr("speaks http, not https")));
+  EXPECT_THAT(refused.error().hint(), HasSubstr("--insecure"));
+  TestClient insecure({.insecure = true});
+  EXPECT_THAT(insecure->ping(registry.address()), is_ok());
+  EXPECT_THAT(insecure.messages(), ElementsAre(HasSubstr("plain http")));
+}
+
+}  // namespace
+}  // namespace fnimage::registry
