@@ -56,6 +56,16 @@ class LayoutBlob final : public Content {
   std::string what_;
 };
 
+/// Reads a file of the layout. Opening a FIFO that somebody put there would wait for ever.
+Result<std::string> read_regular(const fs::path& file, std::uint64_t limit) {
+  std::error_code error;
+  const fs::file_status status = fs::status(file, error);
+  if (fs::exists(status) && !fs::is_regular_file(status)) {
+    return fail(ErrorCode::invalid_input, file.string() + " is not a regular file");
+  }
+  return read_file(file, limit);
+}
+
 bool has_tag(const Descriptor& entry, std::string_view tag) {
   for (const auto key : {manifest::annotation::ref_name, manifest::annotation::containerd_name}) {
     const auto found = entry.annotations.find(std::string(key));
@@ -74,7 +84,7 @@ std::string tag_of(const Descriptor& entry) {
 
 Result<void> check_version(const fs::path& directory) {
   const fs::path file = directory / layout_file;
-  auto text = read_file(file, 4096);
+  auto text = read_regular(file, 4096);
   if (!text) {
     const bool missing = text.error().code() == ErrorCode::not_found;
     return fail(Error(missing ? ErrorCode::not_found : text.error().code(),
@@ -124,6 +134,7 @@ Result<void> create_layout(const fs::path& directory) {
   FNIMAGE_CHECK(make_directories(directory / "blobs" / "sha256"));
   remove_stale_temporaries(directory);
   remove_stale_temporaries(directory / "blobs" / "sha256");
+  remove_stale_temporaries(directory / "blobs" / "sha512");
   return {};
 }
 
@@ -187,7 +198,7 @@ struct OciLayout::Impl {
 
   [[nodiscard]] Result<Index> read_index() const {
     const fs::path file = directory / index_file;
-    auto text = read_file(file, manifest::max_document_bytes);
+    auto text = read_regular(file, manifest::max_document_bytes);
     if (!text) {
       return fail(std::move(text).error().while_doing("read the layout's index"));
     }
@@ -219,7 +230,7 @@ struct OciLayout::Impl {
 
   [[nodiscard]] Result<Document> read_document(const Digest& digest,
                                                std::string_view media_type) const {
-    FNIMAGE_TRY(std::string bytes, read_file(path_of(digest), manifest::max_document_bytes));
+    FNIMAGE_TRY(std::string bytes, read_regular(path_of(digest), manifest::max_document_bytes));
     const std::string what = fmt::format("{} in oci:{}", digest.str(), directory.string());
     auto hasher = manifest::Hasher::for_digest(digest);
     hasher.update(as_bytes(bytes));
@@ -260,12 +271,21 @@ Result<std::vector<Descriptor>> OciLayout::entries() {
 
 Result<std::optional<Descriptor>> OciLayout::resolve(const Selector& selector) {
   if (const auto* tag = std::get_if<std::string>(&selector)) {
-    return impl_->find_tag(*tag);
+    FNIMAGE_TRY(auto entry, impl_->find_tag(*tag));
+    if (entry) {
+      // Names belong to index.json alone and must not travel into lists made from the answer.
+      entry->annotations.erase(std::string(manifest::annotation::ref_name));
+      entry->annotations.erase(std::string(manifest::annotation::containerd_name));
+    }
+    return entry;
   }
   const auto& digest = std::get<Digest>(selector);
   auto document = impl_->read_document(digest, {});
   if (!document) {
-    if (document.error().code() == ErrorCode::not_found) {
+    const ErrorCode code = document.error().code();
+    // A layer's digest, or damaged bytes, which the next put replaces: no manifest stands there.
+    if (code == ErrorCode::not_found || code == ErrorCode::invalid_input ||
+        code == ErrorCode::verification) {
       return std::optional<Descriptor>();
     }
     return fail(std::move(document).error());
@@ -295,8 +315,10 @@ Result<Document> OciLayout::get_manifest(const Selector& selector) {
 
 Result<void> OciLayout::put_manifest(const Document& document,
                                      const std::optional<std::string>& tag) {
-  if (!impl_->holds(document.digest(), document.bytes().size())) {
-    const fs::path path = impl_->path_of(document.digest());
+  const fs::path path = impl_->path_of(document.digest());
+  // Compared whole, since damage need not change the size.
+  if (const auto stored = read_regular(path, document.bytes().size());
+      !stored || *stored != document.bytes()) {
     FNIMAGE_CHECK(make_directories(path.parent_path()));
     FNIMAGE_CHECK(write_file_atomically(path, document.bytes()));
   }
@@ -338,7 +360,10 @@ Result<BlobOutcome> OciLayout::put_blob(const Descriptor& blob, const Content& c
   FNIMAGE_CHECK(make_directories(path.parent_path()));
   if (const auto file = content.file(); file && content.size() == blob.size) {
     FNIMAGE_TRY(const bool linked, try_link(*file, path));
-    if (linked) {
+    // The file may have changed since its size was read; then the copy below finds the difference.
+    if (linked && !impl_->holds(blob.digest, blob.size)) {
+      ::unlink(path.c_str());
+    } else if (linked) {
       if (options.progress != nullptr) {
         options.progress->update(blob.size);
       }
