@@ -103,10 +103,10 @@ Result<FileTree> LowerLayers::fit(const FileTree& tree) const {
     const std::string_view top = std::string_view(path).substr(0, path.find('/'));
     if (base_unknown_ && std::ranges::find(merged, top) != merged.end()) {
       return fail(ErrorCode::unsupported,
-                  fmt::format("/{} cannot be added: whether /{} is a symbolic link in the base "
-                              "image is not known",
-                              printable(path), top),
-                  fmt::format("write /usr/{} instead", printable(path)));
+                  fmt::format("nothing can be added below /{}, which may be a symbolic link in the "
+                              "base image",
+                              top),
+                  fmt::format("write /usr/{} instead", top));
     }
     Entry moved = entry;
     moved.path = entry.type == EntryType::directory ? real_directory(path) : real_path(path);

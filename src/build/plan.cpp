@@ -65,11 +65,11 @@ class Planner {
 
   Result<Plan> run() {
     FNIMAGE_TRY(std::vector<manifest::Platform> platforms, platforms_of(spec_, options_));
-    FNIMAGE_CHECK(check_base(spec_));
     plan_.time = options_.source_date_epoch.value_or(0);
     FNIMAGE_TRY(
         plan_.runtime,
         runtime::make_runtime({.name = spec_.runtime, .main = spec_.main, .mtime = plan_.time}));
+    FNIMAGE_CHECK(check_base(spec_));
     // The developer's mistakes come to light before anything is downloaded.
     UserLayers user_layers(spec_, plan_.time);
     std::vector<std::vector<PlannedLayer>> user;
