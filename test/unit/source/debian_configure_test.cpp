@@ -1,0 +1,260 @@
+// Maintainer scripts as data, the layout rules, and the files that configuration makes.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fnimage/test/result_matchers.hpp>
+
+#include "debian/configure/alternatives.hpp"
+#include "debian/configure/configure.hpp"
+#include "debian/layout.hpp"
+
+namespace fnimage::source::debian {
+namespace {
+
+using layer::Entry;
+using layer::EntryType;
+using test::is_ok;
+using test::unwrap;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+const ShellValues ppc64el = shell_values("ppc64el", "powerpc64le-linux-gnu");
+
+TEST(Scripts, FindAlternativesAcrossLinesCommentsAndSlaves) {
+  const auto reading = read_script(R"sh(#!/bin/sh
+set -e
+case "$1" in
+  configure|abort-upgrade)
+    update-alternatives --quiet --install /usr/bin/awk awk /usr/bin/mawk 5 \
+      --slave /usr/bin/nawk nawk \
+        /usr/bin/mawk # the old name
+    ;;
+  *) echo "update-alternatives --install /not a /command 1" ;;
+esac
+cat <<EOF2
+update-alternatives --install /in/a here /document 1
+EOF2
+exit 0
+)sh",
+                                   ppc64el);
+  ASSERT_EQ(reading.alternatives.size(), 1U);
+  const AlternativeInstall& awk = reading.alternatives[0];
+  EXPECT_EQ(awk.link, "/usr/bin/awk");
+  EXPECT_EQ(awk.name, "awk");
+  EXPECT_EQ(awk.path, "/usr/bin/mawk");
+  EXPECT_EQ(awk.priority, 5);
+  ASSERT_EQ(awk.slaves.size(), 1U);
+  EXPECT_EQ(awk.slaves[0].link, "/usr/bin/nawk");
+  EXPECT_EQ(awk.slaves[0].path, "/usr/bin/mawk");
+}
+
+TEST(Scripts, KnowTheArchitectureVariablesAndLoops) {
+  const auto reading = read_script(R"sh(
+DIR="/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)"; prio=-100
+for tool in jar "javac"; do
+  if [ -x $DIR/$tool ]; then
+    update-alternatives --install /usr/bin/${tool} ${tool} "$DIR"/$tool $prio
+  fi
+done
+)sh",
+                                   ppc64el);
+  ASSERT_EQ(reading.alternatives.size(), 2U);
+  EXPECT_EQ(reading.alternatives[0].path, "/usr/lib/powerpc64le-linux-gnu/jar");
+  EXPECT_EQ(reading.alternatives[1].link, "/usr/bin/javac");
+  EXPECT_EQ(reading.alternatives[1].priority, -100);
+  EXPECT_THAT(reading.not_replayed, IsEmpty());
+}
+
+TEST(Scripts, SayWhatTheyCannotReplay) {
+  const auto reading = read_script(
+      "install_one() {\n update-alternatives --install /usr/bin/$1 $1 /usr/bin/$1.x 1\n}\n"
+      "adduser --system www || true\n",
+      ppc64el);
+  EXPECT_THAT(reading.alternatives, IsEmpty());
+  EXPECT_THAT(reading.not_replayed, ElementsAre("adduser", "update-alternatives"));
+}
+
+TEST(Scripts, NeverFailOnBrokenOnes) {
+  for (const std::string_view script :
+       {"'", "\"", "$(", "${", "`", "for", "for a in", "for a in b; do", "\\", "<<", "<<X",
+        "a=", "case x in", "()", "$", ")", "for a in 1 2; do for b in 1 2; do"}) {
+    read_script(script, ppc64el);
+  }
+}
+
+TEST(Layout, MergesUsr) {
+  EXPECT_EQ(merged_path("lib/x/y"), "usr/lib/x/y");
+  EXPECT_EQ(merged_path("lib64"), "usr/lib64");
+  EXPECT_EQ(merged_path("library/x"), "library/x");
+  EXPECT_EQ(merged_path("usr/bin"), "usr/bin");
+}
+
+TEST(Layout, LeavesDocumentationOutButNotCopyrights) {
+  EXPECT_TRUE(is_left_out("usr/share/doc/a/changelog.gz", EntryType::file));
+  EXPECT_TRUE(is_left_out("usr/share/man/man1/a.1.gz", EntryType::file));
+  EXPECT_FALSE(is_left_out("usr/share/doc/a/copyright", EntryType::file));
+  EXPECT_FALSE(is_left_out("usr/share/doc/a", EntryType::symlink));
+  EXPECT_FALSE(is_left_out("usr/share/doc", EntryType::directory));
+  EXPECT_FALSE(is_left_out("usr/share/mandatory/a", EntryType::file));
+}
+
+Entry file(std::string path, std::string text, std::uint32_t mode = 0644) {
+  std::string id = "test:" + text;
+  return {.path = std::move(path),
+          .mode = mode,
+          .mtime = 2000,
+          .content = memory_content(std::move(text)),
+          .content_id = std::move(id)};
+}
+
+DebianPackage described(std::string name, std::string architecture) {
+  return {.name = std::move(name),
+          .version = "1",
+          .architecture = std::move(architecture),
+          .control = "",
+          .url = "",
+          .sha256 = manifest::Digest::of("x"),
+          .size = 1};
+}
+
+class Sink final : public Diagnostics {
+ public:
+  void report(Severity severity, std::string_view message) noexcept override {
+    if (severity == Severity::warning) {
+      warnings.emplace_back(message);
+    }
+  }
+  std::unique_ptr<ProgressTask> begin(std::string_view label,
+                                      std::uint64_t total) noexcept override {
+    return null_diagnostics().begin(label, total);
+  }
+  std::vector<std::string> warnings;
+};
+
+TEST(Layout, SeparatesSharedFilesAndMapsHardLinks) {
+  const std::vector<DebianPackage> packages{described("tool", "amd64"), described("data", "all")};
+  std::vector<UnpackedPackage> unpacked(2);
+  unpacked[0].entries = {file("lib/x", "X"),
+                         {.path = "sbin/y", .type = EntryType::hardlink, .link = "lib/x"}};
+  unpacked[1].entries = {file("lib/data", "D")};
+  const Layout layout = unwrap(lay_out(packages, unpacked, 1000, 1000, null_diagnostics()));
+  ASSERT_NE(layout.specific.find("usr/sbin/y"), nullptr);
+  EXPECT_EQ(layout.specific.find("usr/sbin/y")->link, "usr/lib/x");
+  EXPECT_EQ(layout.specific.find("usr/lib/x")->mtime, 1000);
+  EXPECT_NE(layout.all.find("usr/lib/data"), nullptr);
+  EXPECT_EQ(layout.specific.find("usr/lib/data"), nullptr);
+}
+
+TEST(Layout, ReplacesDecidesAboutFilesOfTwoPackages) {
+  const std::vector<DebianPackage> packages{described("a", "amd64"), described("b", "amd64"),
+                                            described("c", "amd64")};
+  std::vector<UnpackedPackage> unpacked(3);
+  unpacked[0].entries = {file("usr/x", "A"), file("usr/z", "A")};
+  unpacked[1].entries = {file("usr/x", "B")};
+  unpacked[1].control["control"] = "Package: b\nReplaces: a (<< 2)\n";
+  unpacked[2].entries = {file("usr/z", "C")};
+  Sink sink;
+  const Layout layout = unwrap(lay_out(packages, unpacked, std::nullopt, 0, sink));
+  EXPECT_EQ(layout.specific.find("usr/x")->content_id, "test:B");
+  EXPECT_EQ(layout.specific.find("usr/z")->content_id, "test:A");
+  EXPECT_THAT(sink.warnings, ElementsAre(HasSubstr("/usr/z")));
+}
+
+TEST(Layout, FollowsALinkThatIsADirectoryElsewhere) {
+  const std::vector<DebianPackage> packages{described("a", "amd64"), described("b", "amd64")};
+  std::vector<UnpackedPackage> unpacked(2);
+  unpacked[0].entries = {{.path = "usr/share/old", .type = EntryType::symlink, .link = "new"}};
+  unpacked[1].entries = {{.path = "usr/share/old", .type = EntryType::directory, .mode = 0755},
+                         file("usr/share/old/x", "X")};
+  const Layout layout = unwrap(lay_out(packages, unpacked, std::nullopt, 0, null_diagnostics()));
+  EXPECT_EQ(layout.specific.find("usr/share/old")->type, EntryType::symlink);
+  EXPECT_NE(layout.specific.find("usr/share/new/x"), nullptr);
+}
+
+struct Configured {
+  layer::FileTree all{};
+  layer::FileTree specific{};
+  std::vector<DebianPackage> packages{};
+  std::vector<UnpackedPackage> unpacked{};
+
+  std::string text(std::string_view path) {
+    return unwrap(ImageView(all, specific, 0).read(path, 1U << 20U));
+  }
+  Result<void> run(Result<void> (*step)(ImageView&, const ConfigureContext&),
+                   Diagnostics& diagnostics) {
+    ImageView image(all, specific, 86400);
+    FNIMAGE_CHECK(link_merged_usr(image));
+    return step(image, {packages, unpacked, "amd64", "x86_64-linux-gnu", 86400, diagnostics});
+  }
+};
+
+TEST(Alternatives, TheHighestPriorityIsLinked) {
+  Configured image;
+  EXPECT_THAT(image.specific.add(file("usr/lib/t/blas/libblas.so.3", "reference")), is_ok());
+  EXPECT_THAT(image.specific.add(file("usr/lib/t/openblas/libblas.so.3", "fast")), is_ok());
+  image.packages = {described("libblas3", "amd64"), described("libopenblas0", "amd64")};
+  image.unpacked.resize(2);
+  image.unpacked[0].control["postinst"] =
+      "update-alternatives --install /usr/lib/t/libblas.so.3 blas /usr/lib/t/blas/libblas.so.3 "
+      "10\n";
+  image.unpacked[1].control["postinst"] =
+      "update-alternatives --install /lib/t/libblas.so.3 blas /usr/lib/t/openblas/libblas.so.3 "
+      "100\n"
+      "update-alternatives --install /usr/bin/none none /usr/bin/missing 1\n";
+  ASSERT_THAT(image.run(configure_alternatives, null_diagnostics()), is_ok());
+  EXPECT_EQ(image.text("lib/t/libblas.so.3"), "fast");
+  EXPECT_EQ(image.specific.find("usr/bin/none"), nullptr);
+  EXPECT_EQ(image.text("var/lib/dpkg/alternatives/blas"),
+            "auto\n/usr/lib/t/libblas.so.3\n\n/usr/lib/t/blas/libblas.so.3\n10\n"
+            "/usr/lib/t/openblas/libblas.so.3\n100\n\n");
+}
+
+TEST(Alternatives, AFileOfAPackageIsNotReplaced) {
+  Configured image;
+  EXPECT_THAT(image.specific.add(file("usr/bin/vi", "real")), is_ok());
+  EXPECT_THAT(image.specific.add(file("usr/bin/vim", "vim")), is_ok());
+  image.packages = {described("vim", "amd64")};
+  image.unpacked.resize(1);
+  image.unpacked[0].control["postinst"] =
+      "update-alternatives --install /usr/bin/vi vi /usr/bin/vim 1";
+  Sink sink;
+  ASSERT_THAT(image.run(configure_alternatives, sink), is_ok());
+  EXPECT_EQ(image.text("usr/bin/vi"), "real");
+  EXPECT_EQ(sink.warnings.size(), 1U);
+}
+
+TEST(Accounts, PasswordsAreLockedInShadow) {
+  Configured image;
+  EXPECT_THAT(image.all.add(
+                  file("usr/share/base-passwd/passwd.master", "root:*:0:0:root:/root:/bin/bash\n")),
+              is_ok());
+  ASSERT_THAT(image.run(configure_accounts, null_diagnostics()), is_ok());
+  EXPECT_EQ(image.text("etc/passwd"), "root:x:0:0:root:/root:/bin/bash\n");
+  EXPECT_EQ(image.text("etc/shadow"), "root:*:1:0:99999:7:::\n");
+  EXPECT_EQ(image.specific.find("etc/shadow")->mode, 0640U);
+  EXPECT_EQ(image.specific.find("etc/shadow")->gid, 42U);
+  EXPECT_THAT(image.text("etc/group"), HasSubstr("nogroup"));
+}
+
+TEST(DpkgStatus, IsWhatDpkgWrites) {
+  Configured image;
+  EXPECT_THAT(image.specific.add(file("etc/a.conf", "hello")), is_ok());
+  image.packages = {described("a", "amd64")};
+  image.unpacked.resize(1);
+  image.unpacked[0].control = {
+      {"control", "Package: a\nVersion: 1\nMulti-Arch: same\nDescription: x\n y\n"},
+      {"conffiles", "/etc/a.conf\n"},
+      {"md5sums", "0  usr/a\n"}};
+  image.unpacked[0].entries = {file("etc/a.conf", "hello")};
+  ASSERT_THAT(image.run(write_dpkg_status, null_diagnostics()), is_ok());
+  EXPECT_EQ(
+      image.text("var/lib/dpkg/status"),
+      "Package: a\nStatus: install ok installed\nVersion: 1\nMulti-Arch: same\nDescription: x\n y\n"
+      "Conffiles:\n /etc/a.conf 5d41402abc4b2a76b9719d911017c592\n\n");
+  EXPECT_EQ(image.text("var/lib/dpkg/info/a:amd64.list"), "/.\n/etc/a.conf\n");
+  EXPECT_EQ(image.text("var/lib/dpkg/info/a:amd64.md5sums"), "0  usr/a\n");
+}
+
+}  // namespace
+}  // namespace fnimage::source::debian

@@ -1,0 +1,192 @@
+// The real archive: apt itself is the oracle of the resolver, readelf that of the layout. Uses the
+// mirror that the host's apt uses, and skips with the reason when it cannot be reached. Suites of
+// one mirror may be stale for rare architectures, so both sides use the release and its updates
+// only.
+#include <algorithm>
+#include <fstream>
+#include <set>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fnimage/base/text.hpp>
+#include <fnimage/source/debian.hpp>
+#include <fnimage/test/result_matchers.hpp>
+#include <fnimage/test/temp_dir.hpp>
+
+#include "debian/apt_sources.hpp"
+#include "debian/deb822.hpp"
+#include "debian/process.hpp"
+
+namespace fnimage::source {
+namespace {
+
+using debian::run_program;
+using test::unwrap;
+
+const std::vector<std::string> suites{"updates"};
+
+std::string host_release() {
+  std::ifstream file("/etc/os-release");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("VERSION_CODENAME=")) {
+      return line.substr(17);
+    }
+  }
+  return {};
+}
+
+class Network : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    settings_ = {.release = host_release(), .suites = suites, .cache_directory = cache_directory()};
+    auto transport = registry::make_curl_transport({.connect_timeout = std::chrono::seconds(5)});
+    auto archive =
+        DebianArchive::open(settings_, unwrap(std::move(transport)), pool_, null_diagnostics());
+    if (!archive) {
+      GTEST_SKIP() << "no Debian mirror: " << archive.error().describe();
+    }
+    archive_ = std::move(*archive);
+    platform_ = unwrap(manifest::Platform::parse(GetParam()));
+    architecture_ = std::string(*manifest::debian_architecture(platform_));
+  }
+
+  // Kept over runs when the environment says where, so that repeated runs do not download again.
+  std::filesystem::path cache_directory() const {
+    const char* kept = std::getenv("FNIMAGE_TEST_DEBIAN_CACHE");  // NOLINT(concurrency-mt-unsafe)
+    return kept != nullptr ? std::filesystem::path(kept) : dir_ / "cache";
+  }
+
+  std::vector<std::string> apt(std::vector<std::string> arguments) const {
+    const std::string root = (dir_ / "apt").string();
+    std::vector<std::string> command{"apt-get",
+                                     "-oDir::State::lists=" + root + "/lists",
+                                     "-oDir::State::status=" + root + "/status",
+                                     "-oDir::Cache=" + root + "/cache",
+                                     "-oDir::Etc::sourcelist=" + root + "/sources.list",
+                                     "-oDir::Etc::sourceparts=/dev/null",
+                                     "-oAPT::Architecture=" + architecture_,
+                                     "-oAPT::Architectures=" + architecture_};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    return command;
+  }
+
+  bool prepare_apt() const {
+    std::string list;
+    for (const auto& source : unwrap(debian::choose_sources(settings_))) {
+      list += fmt::format("deb [signed-by={}] {} {} {}\n", join(source.signed_by, ","), source.uri,
+                          source.suite, join(source.components, " "));
+    }
+    dir_.write("apt/sources.list", list);
+    dir_.write("apt/status", "");
+    std::filesystem::create_directories(dir_ / "apt/lists/partial");
+    std::filesystem::create_directories(dir_ / "apt/cache/archives/partial");
+    const auto updated = run_program(apt({"update"}));
+    return updated && updated->exit_code == 0;
+  }
+
+  std::set<std::string> apt_chooses(const std::vector<std::string>& packages) const {
+    std::vector<std::string> arguments{"-s", "--no-install-recommends", "install", "base-files",
+                                       "base-passwd"};
+    arguments.insert(arguments.begin() + 3, packages.begin(), packages.end());
+    std::set<std::string> chosen;
+    const auto output = unwrap(run_program(apt(arguments)));
+    for (const std::string_view line : split(output.standard_output, '\n')) {
+      const auto parts = debian::words(line);
+      if (parts.size() > 2 && parts[0] == "Inst") {
+        chosen.insert(fmt::format("{}={}", parts[1], parts[2].substr(1)));
+      }
+    }
+    return chosen;
+  }
+
+  test::TempDir dir_;
+  DebianSettings settings_;
+  WorkerPool pool_;
+  std::unique_ptr<DebianArchive> archive_;
+  manifest::Platform platform_;
+  std::string architecture_;
+};
+
+TEST_P(Network, ResolvesAsAptDoes) {
+  if (!prepare_apt()) {
+    GTEST_SKIP() << "apt-get update failed for " << architecture_;
+  }
+  const std::vector<std::vector<std::string>> requests{
+      {"python3-minimal"},
+      {"python3-numpy"},
+      {"python3-sklearn"},
+      {"python3-sklearn", "python3-h5py", "python3-ipykernel", "python3-nbclient", "python3-pandas",
+       "ca-certificates"},
+      {"nodejs", "python3-flask", "gunicorn", "default-mta"}};
+  for (const auto& packages : requests) {
+    const PackageSet set = unwrap(archive_->resolve({.packages = packages}, platform_));
+    std::set<std::string> ours;
+    for (const DebianPackage& package : set.packages) {
+      ours.insert(package.name + "=" + package.version);
+    }
+    EXPECT_EQ(ours, apt_chooses(packages)) << join(packages, " ");
+  }
+}
+
+struct Needs {
+  std::vector<std::string> libraries{};
+  bool beside_itself = false;  ///< RUNPATH $ORIGIN
+};
+
+// What an ELF file needs; nothing for other files.
+Needs needed_libraries(const layer::Entry& entry, const std::filesystem::path& scratch) {
+  const std::string bytes =
+      unwrap(read_all(*unwrap(entry.content->open()), std::uint64_t{1} << 30));
+  Needs needs;
+  if (!bytes.starts_with("\177ELF")) {
+    return needs;
+  }
+  std::ofstream(scratch, std::ios::binary) << bytes;
+  const std::vector<std::string> command{"readelf", "-d", scratch.string()};
+  const auto output = unwrap(run_program(command));
+  needs.beside_itself = output.standard_output.find("[$ORIGIN]") != std::string::npos;
+  for (const std::string_view line : split(output.standard_output, '\n')) {
+    const std::size_t open = line.find('[');
+    if (line.find("(NEEDED)") != std::string_view::npos && open != std::string_view::npos) {
+      needs.libraries.emplace_back(line.substr(open + 1, line.find(']') - open - 1));
+    }
+  }
+  return needs;
+}
+
+TEST_P(Network, EveryNeededLibraryOfNumpyIsThere) {
+  const std::vector<std::string> readelf{"readelf", "--version"};
+  if (!run_program(readelf)) {
+    GTEST_SKIP() << "readelf is not installed";
+  }
+  const PackageSet set = unwrap(archive_->resolve({.packages = {"python3-numpy"}}, platform_));
+  auto trees = unwrap(archive_->assemble(set, 1'600'000'000));
+  const layer::FileTree& tree = trees.back().tree;
+  const std::string triplet(*manifest::multiarch_triplet(platform_));
+  std::size_t checked = 0;
+  for (const auto& [path, entry] : tree.entries()) {
+    const bool is_program = path.find(".so") != std::string::npos || path.starts_with("usr/bin/");
+    if (entry.type != layer::EntryType::file || entry.content == nullptr || !is_program) {
+      continue;
+    }
+    const Needs needs = needed_libraries(entry, dir_ / "scratch");
+    for (const std::string& library : needs.libraries) {
+      ++checked;
+      const layer::Entry* found = tree.resolve(fmt::format("usr/lib/{}/{}", triplet, library));
+      found = found != nullptr ? found : tree.resolve("usr/lib64/" + library);
+      if (found == nullptr && needs.beside_itself) {
+        found = tree.resolve(path.substr(0, path.rfind('/') + 1) + library);
+      }
+      EXPECT_NE(found, nullptr) << path << " needs " << library;
+    }
+  }
+  EXPECT_GT(checked, 50U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Debian, Network, ::testing::Values("amd64", "ppc64le"),
+                         [](const auto& architecture) { return architecture.param; });
+
+}  // namespace
+}  // namespace fnimage::source
