@@ -93,6 +93,7 @@ class Planner {
                   source::DebianArchive::open(
                       {.release = debian->release,
                        .mirror = debian->mirror,
+                       .suites = debian->suites,
                        .cache_directory = environment_.cache_directory / "debian",
                        .offline = options_.offline},
                       environment_.transport, environment_.pool, environment_.diagnostics));

@@ -28,7 +28,9 @@ using Keys = std::string_view;
 constexpr std::array<Keys, 11> root_keys{"name",    "platforms", "base",       "packages",
                                          "exclude", "runtime",   "source",     "layers",
                                          "files",   "config",    "annotations"};
-constexpr std::array<Keys, 5> base_keys{"debian", "image", "scratch", "mirror", "essential"};
+constexpr std::array<Keys, 3> debian_keys{"mirror", "suites", "essential"};
+constexpr std::array<Keys, 6> base_keys{"debian", "image",  "scratch",
+                                        "mirror", "suites", "essential"};
 constexpr std::array<Keys, 2> source_keys{"main", "files"};
 constexpr std::array<Keys, 3> layer_keys{"name", "from", "to"};
 constexpr std::array<Keys, 3> file_keys{"from", "to", "mode"};
@@ -106,6 +108,17 @@ Result<Base> read_debian_base(const SpecReader& reader, const YamlNode& base) {
           "for example https://mirror.example/debian, or file:///srv/debian");
     }
   }
+  if (const YamlNode* suites = base.find("suites")) {
+    FNIMAGE_TRY(debian.suites, reader.text_list(*suites));
+    for (const std::string& suite : debian.suites) {
+      if (!is_release_name(suite) || suite.starts_with(debian.release)) {
+        return reader.refuse(*suites,
+                             fmt::format("'{}' cannot be a suite of {}",
+                                         printable(suite, shown_bytes), debian.release),
+                             "write what follows the release's name: [updates, security]");
+      }
+    }
+  }
   if (const YamlNode* essential = base.find("essential")) {
     FNIMAGE_TRY(debian.essential, reader.boolean(*essential));
   }
@@ -128,7 +141,7 @@ Result<void> read_base(const SpecReader& reader, const YamlNode& root, BuildSpec
     FNIMAGE_TRY(spec.base, read_debian_base(reader, *base));
     return {};
   }
-  for (const std::string_view key : {"mirror", "essential"}) {
+  for (const std::string_view key : debian_keys) {
     if (const YamlNode* node = base->find(key)) {
       return reader.refuse_key(*node, fmt::format("'{}' belongs to a 'debian' base", key));
     }

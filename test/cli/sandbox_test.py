@@ -12,7 +12,7 @@ import command
 ALLOWED = {"fnimage", "gpgv", "apt-config", "dpkg"}  # apt-config asks dpkg for the host's architecture
 SPEC = """name: probe
 platforms: [linux/amd64, linux/ppc64le]
-base: {debian: bookworm}
+base: {debian: bookworm, suites: [updates]}
 packages: [python3-minimal]
 runtime: none
 source: {main: handler.py}

@@ -32,7 +32,7 @@ HOST_PROGRAMS = ("gpgv", "apt-config")  # the builder's own machine's, not the i
 NUMPY_BUILD_FILE = """
 name: numbers
 platforms: [linux/amd64, linux/ppc64le]
-base: {debian: bookworm}
+base: {debian: bookworm, suites: [updates]}
 packages: [python3-numpy]
 runtime: python
 source: {main: numbers.py}

@@ -37,7 +37,8 @@ TEST(Spec, ReadsEveryKey) {
   const BuildSpec spec = unwrap(parse(R"(
 name: digits
 platforms: [linux/amd64, linux/ppc64le]
-base: {debian: bookworm, mirror: "https://mirror.example/debian", essential: true}
+base: {debian: bookworm, mirror: "https://mirror.example/debian",
+       suites: [updates], essential: true}
 packages: [python3-sklearn, python3-h5py=3.7.0-8]
 exclude: {python3-pythran: "build-time only"}
 runtime: python
@@ -62,6 +63,7 @@ annotations: {org.opencontainers.image.title: Digits}
   const auto& debian = std::get<DebianBase>(spec.base);
   EXPECT_EQ(debian.release, "bookworm");
   EXPECT_EQ(debian.mirror, "https://mirror.example/debian");
+  EXPECT_THAT(debian.suites, ElementsAre("updates"));
   EXPECT_TRUE(debian.essential);
   EXPECT_THAT(spec.packages, ElementsAre("python3-sklearn", "python3-h5py=3.7.0-8"));
   EXPECT_THAT(spec.exclude, ElementsAre(Pair("python3-pythran", "build-time only")));

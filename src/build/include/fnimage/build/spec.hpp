@@ -22,6 +22,8 @@ namespace fnimage::build {
 struct DebianBase {
   std::string release;
   std::string mirror{};
+  /// What is used beside the release itself: "updates" stands for RELEASE-updates.
+  std::vector<std::string> suites{"updates", "security"};
   bool essential = false;
 };
 /// base: {image: registry/repo:tag | oci:DIR[:tag] | name in the local store}
