@@ -1,0 +1,249 @@
+// Lists made of images in the local store (in memory) and in a registry that answers from a table.
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <fnimage/build/list.hpp>
+#include <fnimage/manifest/image_config.hpp>
+#include <fnimage/registry/memory_store.hpp>
+#include <fnimage/test/result_matchers.hpp>
+
+namespace fnimage::build {
+namespace {
+
+using manifest::Descriptor;
+using manifest::Document;
+using manifest::Reference;
+using test::fails_with;
+using test::is_ok;
+using test::unwrap;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+/// An image as two texts.
+struct Image {
+  std::string config;
+  std::string manifest;
+};
+
+Image make_image(const std::string& platform, manifest::Format format = manifest::Format::oci) {
+  manifest::ImageConfig config;
+  config.platform = unwrap(manifest::Platform::parse(platform));
+  Image image;
+  image.config = manifest::emit(config);
+  const auto type = manifest::convert_type(manifest::media_type::oci_config, format);
+  const manifest::ImageManifest value{.format = format,
+                                      .config = {.media_type = std::string(type),
+                                                 .digest = manifest::Digest::of(image.config),
+                                                 .size = image.config.size()},
+                                      .layers = {}};
+  image.manifest = manifest::emit(value);
+  return image;
+}
+
+Document document_of(const std::string& bytes) {
+  return unwrap(Document::from_bytes(bytes, "", "test"));
+}
+
+/// A registry that holds what its table says, and counts what is asked of it.
+class TableRegistry final : public registry::Transport {
+ public:
+  void add(const std::string& repository, const std::string& tag, const Image& image) {
+    add_manifest(repository, tag, image.manifest);
+    blobs_[repository + "/blobs/" + manifest::Digest::of(image.config).str()] = image.config;
+  }
+  void add_manifest(const std::string& repository, const std::string& tag,
+                    const std::string& bytes) {
+    manifests_[repository + "/manifests/" + tag] = bytes;
+    manifests_[repository + "/manifests/" + manifest::Digest::of(bytes).str()] = bytes;
+  }
+
+  Result<registry::HttpResponse> perform(const registry::HttpRequest& request) override {
+    const std::string prefix = "http://registry.example/v2/";
+    registry::HttpResponse response;
+    response.status = 200;
+    const std::string path =
+        request.url.size() > prefix.size() ? request.url.substr(prefix.size()) : "";
+    if (path.empty()) {
+      return response;
+    }
+    const bool is_manifest = manifests_.contains(path);
+    if (!is_manifest && !blobs_.contains(path)) {
+      response.status = 404;
+      return response;
+    }
+    const std::string& bytes = is_manifest ? manifests_.at(path) : blobs_.at(path);
+    response.headers = {{"Content-Length", std::to_string(bytes.size())}};
+    if (is_manifest) {
+      const Document document = document_of(bytes);
+      response.headers.push_back({"Content-Type", document.media_type()});
+      response.headers.push_back({"Docker-Content-Digest", document.digest().str()});
+    }
+    if (request.method == "GET" && request.sink != nullptr) {
+      FNIMAGE_CHECK(request.sink->write(as_bytes(bytes)));
+    } else if (request.method == "GET") {
+      response.body = bytes;
+    }
+    return response;
+  }
+
+ private:
+  std::map<std::string, std::string> manifests_;
+  std::map<std::string, std::string> blobs_;
+};
+
+class CreateList : public ::testing::Test {
+ protected:
+  void put_local(const std::string& name, const Image& image) {
+    unwrap(local_->put_blob(document_of(image.manifest).image()->config,
+                            *memory_content(image.config), {}));
+    unwrap(local_->put_manifest(document_of(image.manifest), name));
+  }
+  Result<Descriptor> create(const std::string& name, const std::vector<std::string>& children,
+                            const CreateListOptions& options = {}) {
+    std::vector<Reference> references;
+    for (const std::string& child : children) {
+      references.push_back(unwrap(Reference::parse(child)));
+    }
+    return create_list(unwrap(Reference::parse(name)), references, options, *local_, client_,
+                       null_diagnostics());
+  }
+  std::vector<std::string> platforms_of(const std::string& name) {
+    std::vector<std::string> names;
+    for (const Descriptor& entry : unwrap(unwrap(local_->get_manifest(name)).index()).manifests) {
+      names.push_back(entry.platform->str());
+    }
+    return names;
+  }
+  [[nodiscard]] bool local_has(const std::string& bytes) {
+    return unwrap(local_->resolve(manifest::Digest::of(bytes))).has_value();
+  }
+
+  Image amd64_ = make_image("linux/amd64");
+  Image ppc64le_ = make_image("linux/ppc64le");
+  std::shared_ptr<TableRegistry> remote_ = std::make_shared<TableRegistry>();
+  std::unique_ptr<registry::ImageStore> local_ = registry::make_memory_store("local");
+  registry::Client client_{remote_, registry::fixed_credentials("registry.example", {}),
+                           registry::ClientOptions{.plain_http = true}, null_diagnostics()};
+};
+
+TEST_F(CreateList, TakesPlatformsFromConfigsAndSortsThem) {
+  put_local("action:p", ppc64le_);
+  put_local("action:x", amd64_);
+  const Descriptor list = unwrap(create("action:latest", {"action:p", "action:x"}));
+  EXPECT_EQ(list.media_type, manifest::media_type::oci_index);
+  EXPECT_THAT(platforms_of("action:latest"), ElementsAre("linux/amd64", "linux/ppc64le"));
+  // Equal sets give equal bytes.
+  EXPECT_EQ(unwrap(create("other:latest", {"action:x", "action:p"})).digest, list.digest);
+}
+
+TEST_F(CreateList, OnlyRefersToImagesOfItsOwnRepository) {
+  remote_->add("action", "ppc64le", ppc64le_);
+  remote_->add("action", "x86-64", amd64_);
+  EXPECT_THAT(create("registry.example/action:latest",
+                     {"registry.example/action:ppc64le", "registry.example/action:x86-64"}),
+              is_ok());
+  EXPECT_THAT(platforms_of("registry.example/action:latest"),
+              ElementsAre("linux/amd64", "linux/ppc64le"));
+  EXPECT_FALSE(local_has(amd64_.manifest));
+}
+
+TEST_F(CreateList, CopiesImagesOfOtherRepositories) {
+  remote_->add("action", "x86-64", amd64_);
+  EXPECT_THAT(create("registry.example/other:latest", {"registry.example/action:x86-64"}), is_ok());
+  EXPECT_TRUE(local_has(amd64_.manifest));
+}
+
+TEST_F(CreateList, FlattensListsAndLeavesAttestationsOut) {
+  remote_->add("action", "a", amd64_);
+  remote_->add("action", "p", ppc64le_);
+  manifest::Index inner;
+  for (const Image* image : {&amd64_, &ppc64le_}) {
+    Descriptor entry = document_of(image->manifest).descriptor();
+    entry.platform = unwrap(manifest::ImageConfig::parse(image->config)).platform;
+    inner.manifests.push_back(entry);
+  }
+  Descriptor attestation = document_of(amd64_.manifest).descriptor();
+  attestation.digest = manifest::Digest::of("attestation");
+  attestation.platform = manifest::Platform{"unknown", "unknown", {}, {}, {}};
+  inner.manifests.push_back(attestation);
+  remote_->add_manifest("action", "both", manifest::emit(inner));
+  EXPECT_THAT(create("registry.example/action:latest", {"registry.example/action:both"}), is_ok());
+  EXPECT_THAT(platforms_of("registry.example/action:latest"),
+              ElementsAre("linux/amd64", "linux/ppc64le"));
+}
+
+TEST_F(CreateList, RefusesAListThatContradictsAConfig) {
+  remote_->add("action", "a", amd64_);
+  manifest::Index inner;
+  Descriptor entry = document_of(amd64_.manifest).descriptor();
+  entry.platform = unwrap(manifest::Platform::parse("linux/ppc64le"));
+  inner.manifests.push_back(entry);
+  remote_->add_manifest("action", "wrong", manifest::emit(inner));
+  EXPECT_THAT(create("registry.example/action:latest", {"registry.example/action:wrong"}),
+              fails_with(ErrorCode::platform_mismatch,
+                         AllOf(HasSubstr("says linux/ppc64le"), HasSubstr("says linux/amd64"))));
+}
+
+TEST_F(CreateList, RefusesTwoImagesOfOnePlatform) {
+  put_local("action:a", amd64_);
+  EXPECT_THAT(create("action:latest", {"action:a", "action:a"}),
+              fails_with(ErrorCode::platform_mismatch,
+                         HasSubstr("action:a and action:a are both linux/amd64")));
+  EXPECT_FALSE(unwrap(local_->resolve("action:latest")).has_value());
+}
+
+TEST_F(CreateList, RefusesAnExistingListUnlessAmending) {
+  put_local("action:a", amd64_);
+  put_local("action:p", ppc64le_);
+  unwrap(create("action:latest", {"action:a"}));
+  const auto refused = create("action:latest", {"action:p"});
+  EXPECT_THAT(refused, fails_with(ErrorCode::already_exists));
+  EXPECT_THAT(refused.error().hint(), HasSubstr("--amend"));
+  EXPECT_THAT(platforms_of("action:latest"), ElementsAre("linux/amd64"));
+  EXPECT_THAT(create("action:latest", {"action:p"}, {.amend = true}), is_ok());
+  EXPECT_THAT(platforms_of("action:latest"), ElementsAre("linux/amd64", "linux/ppc64le"));
+}
+
+TEST_F(CreateList, AmendingReplacesTheEntryOfAPlatform) {
+  put_local("action:a", amd64_);
+  unwrap(create("action:latest", {"action:a"}));
+  Image newer = amd64_;
+  manifest::ImageConfig config = unwrap(manifest::ImageConfig::parse(newer.config));
+  config.author = "somebody";
+  newer.config = manifest::emit(config);
+  manifest::ImageManifest value = unwrap(document_of(newer.manifest).image());
+  value.config.digest = manifest::Digest::of(newer.config);
+  value.config.size = newer.config.size();
+  newer.manifest = manifest::emit(value);
+  put_local("action:b", newer);
+  unwrap(create("action:latest", {"action:b"}, {.amend = true}));
+  const auto index = unwrap(unwrap(local_->get_manifest("action:latest")).index());
+  ASSERT_EQ(index.manifests.size(), 1U);
+  EXPECT_EQ(index.manifests[0].digest, manifest::Digest::of(newer.manifest));
+}
+
+TEST_F(CreateList, IsADockerListWhenAllImagesAreDockers) {
+  put_local("action:a", make_image("linux/amd64", manifest::Format::docker));
+  EXPECT_EQ(unwrap(create("action:latest", {"action:a"})).media_type,
+            manifest::media_type::docker_list);
+}
+
+TEST_F(CreateList, NamesTheImageThatIsMissing) {
+  EXPECT_THAT(create("action:latest", {"action:absent"}),
+              fails_with(ErrorCode::not_found, HasSubstr("action:absent")));
+  EXPECT_THAT(create("registry.example/action:latest", {"registry.example/action:absent"}),
+              fails_with(ErrorCode::not_found, HasSubstr("registry.example/action:absent")));
+}
+
+TEST_F(CreateList, RefusesADigestAsItsName) {
+  put_local("action:a", amd64_);
+  EXPECT_THAT(create("action@" + manifest::Digest::of("x").str(), {"action:a"}),
+              fails_with(ErrorCode::invalid_argument));
+  EXPECT_THAT(create("action:latest", {}), fails_with(ErrorCode::invalid_argument));
+}
+
+}  // namespace
+}  // namespace fnimage::build

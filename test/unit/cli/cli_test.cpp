@@ -1,0 +1,218 @@
+// argv -> exit code, standard output and standard error. No network but a port nobody listens on.
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <fnimage/base/json.hpp>
+#include <fnimage/test/result_matchers.hpp>
+
+#include "program.hpp"
+
+namespace fnimage::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+constexpr std::string_view build_file =
+    "name: probe\nplatforms: [linux/ppc64le, linux/amd64]\nbase: {scratch: true}\n"
+    "source: {main: handler.py}\n";
+
+class Command : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    program_.directory().write("project/fnimage.yaml", build_file);
+    program_.directory().write("project/handler.py", "def main(args):\n    return {}\n");
+  }
+  [[nodiscard]] Outcome run(const std::vector<std::string>& arguments) const {
+    return program_.run(arguments);
+  }
+  [[nodiscard]] nlohmann::json json(std::vector<std::string> arguments) const {
+    arguments.emplace_back("--json");
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return unwrap(parse_json(outcome.out, "output"));
+  }
+  /// Builds the project for one platform under a name, and returns the manifest's digest.
+  [[nodiscard]] std::string build_one(const std::string& name, const std::string& platform) const {
+    const nlohmann::json built = json({"build", "project", "-t", name, "--platform", platform});
+    return built.at("platforms").at(0).at("manifest").at("digest");
+  }
+
+  Program program_;
+};
+
+struct Misuse {
+  std::string name;
+  std::vector<std::string> arguments;
+  int exit_code;
+  std::string message;  ///< part of standard error
+};
+
+class WrongArguments : public Command, public ::testing::WithParamInterface<Misuse> {};
+
+TEST_P(WrongArguments, AreRefusedWithAWayOut) {
+  const Outcome outcome = run(GetParam().arguments);
+  EXPECT_EQ(outcome.exit_code, GetParam().exit_code);
+  EXPECT_THAT(outcome.err, AllOf(StartsWith("fnimage: error: "), HasSubstr(GetParam().message),
+                                 HasSubstr("\n  hint: ")));
+  EXPECT_THAT(outcome.out, IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, WrongArguments,
+    ::testing::Values(
+        Misuse{"NoCommand", {}, 2, "subcommand is required"},
+        Misuse{"UnknownCommand", {"bild"}, 2, "unknown command 'bild'; did you mean 'build'?"},
+        Misuse{"UnknownSubcommand",
+               {"manifest", "craete", "x", "y"},
+               2,
+               "unknown command 'craete'; did you mean 'create'?"},
+        Misuse{
+            "UnknownOption", {"build", "--platfrom=linux/amd64"}, 2, "did you mean '--platform'?"},
+        Misuse{"TooMany", {"inspect", "a", "b"}, 2, "unexpected argument 'b'"},
+        Misuse{"ControlBytes", {"\x1b[2J"}, 2, "unknown command '\\x1b[2J'"},
+        Misuse{"NoReference", {"push"}, 2, "REF is required"},
+        Misuse{"BadFormat", {"build", "--format", "zip"}, 2, "zip not in {oci,docker}"},
+        Misuse{"NoThreads", {"build", "--threads", "0"}, 2, "0 not in range"},
+        Misuse{"PushWhere", {"build", "--push", "project"}, 2, "--push needs to know where to"},
+        Misuse{"PushLocal", {"build", "--push", "-t", "probe", "project"}, 2, "names no registry"},
+        Misuse{"OutputRegistry",
+               {"build", "-o", "registry.example/x:y", "project"},
+               2,
+               "cannot build into 'registry.example/x:y'"},
+        Misuse{"DebianName", {"build", "--platform", "linux/ppc64el", "project"}, 2, "ppc64el"},
+        Misuse{"CertificateAlone",
+               {"inspect", "--cert-file", "project/handler.py", "registry.example/x"},
+               2,
+               "--cert-file and --key-file belong together"},
+        Misuse{"NoBuildFile", {"build"}, 4, "there is no build file fnimage.yaml"},
+        Misuse{"NothingToPush",
+               {"push", "registry.example/x:y"},
+               4,
+               "no image registry.example/x:y in the local store"},
+        Misuse{"NoSuchList",
+               {"manifest", "push", "registry.example/x:y"},
+               4,
+               "no list registry.example/x:y in the local store"},
+        Misuse{"NoSuchImage", {"manifest", "create", "x:y", "x:z"}, 4, "no image x:z"},
+        Misuse{"InitRuntime", {"init", "--runtime", "cobol", "new"}, 2, "cobol"},
+        Misuse{"InitTwice", {"init", "project"}, 5, "project/fnimage.yaml exists already"}),
+    [](const auto& tested) { return tested.param.name; });
+
+TEST_F(Command, EveryHelpHasAnExample) {
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{},
+                                             {"init"},
+                                             {"build"},
+                                             {"push"},
+                                             {"inspect"},
+                                             {"images"},
+                                             {"manifest"},
+                                             {"manifest", "create"},
+                                             {"manifest", "inspect"},
+                                             {"manifest", "push"}}) {
+    std::vector<std::string> arguments = command;
+    arguments.emplace_back("--help");
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.exit_code, 0);
+    EXPECT_THAT(outcome.out, AllOf(HasSubstr("Usage: fnimage"), HasSubstr("Example:\n  fnimage ")));
+  }
+  EXPECT_THAT(run({"--version"}).out, StartsWith("fnimage "));
+}
+
+TEST_F(Command, ErrorsAreJsonToo) {
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"push", "--json", "registry.example/x:y"}, {"bild", "--json"}}) {
+    const Outcome outcome = run(arguments);
+    const nlohmann::json error = unwrap(parse_json(outcome.out, "output")).at("error");
+    EXPECT_EQ(error.at("code"), arguments[0] == "push" ? "not_found" : "invalid_argument");
+    EXPECT_NE(error.at("message"), "");
+    EXPECT_NE(error.at("hint"), "");
+    EXPECT_THAT(outcome.err, StartsWith("fnimage: error: "));
+  }
+}
+
+TEST_F(Command, BuildsIntoTheLocalStoreAndShowsIt) {
+  EXPECT_THAT(json({"images"}).at("images"), IsEmpty());
+  const nlohmann::json built = json({"build", "project"});
+  EXPECT_THAT(built.at("names"), ElementsAre("probe:latest"));
+  const nlohmann::json images = json({"images"}).at("images");
+  ASSERT_EQ(images.size(), 1U);
+  EXPECT_EQ(images[0].at("reference"), "probe:latest");
+  EXPECT_EQ(images[0].at("digest"), built.at("list").at("digest"));
+  EXPECT_THAT(images[0].at("platforms"), ElementsAre("linux/amd64", "linux/ppc64le"));
+  const Outcome tree = run({"inspect", "probe"});
+  EXPECT_THAT(tree.out, AllOf(HasSubstr("├── linux/amd64  sha256:"),
+                              HasSubstr("└── linux/ppc64le  sha256:"), HasSubstr("(shared)")));
+  const nlohmann::json raw = unwrap(parse_json(run({"inspect", "--raw", "probe"}).out, "raw"));
+  EXPECT_EQ(raw.at("manifests").size(), 2U);
+}
+
+TEST_F(Command, PrintsTheListsDigestWhenQuiet) {
+  const Outcome first = run({"build", "-q", "project"});
+  EXPECT_EQ(first.exit_code, 0);
+  EXPECT_THAT(first.err, IsEmpty());
+  EXPECT_THAT(first.out, ::testing::MatchesRegex("sha256:[0-9a-f]+\n"));
+  EXPECT_EQ(run({"build", "-q", "project"}).out, first.out);
+}
+
+TEST_F(Command, BuildsIntoALayoutWithATagPerPlatform) {
+  EXPECT_EQ(run({"build", "-o", "oci:layout:v1", "project"}).exit_code, 0);
+  for (const std::string tag : {"v1", "v1-amd64", "v1-ppc64le"}) {
+    EXPECT_EQ(run({"inspect", "oci:layout:" + tag}).exit_code, 0) << tag;
+  }
+  EXPECT_THAT(json({"images"}).at("images"), IsEmpty());
+}
+
+TEST_F(Command, TakesPathsRelativeToTheDirectoryThatIsNamed) {
+  program_.directory().write("other.yaml", build_file);
+  EXPECT_EQ(run({"build", "-f", "other.yaml"}).exit_code, 4);
+  EXPECT_EQ(run({"build", "-f", "other.yaml", "project"}).exit_code, 0);
+}
+
+TEST_F(Command, ManifestCreateJoinsImagesAsDockerDoes) {
+  const std::string amd64 = build_one("team/probe:amd64", "linux/amd64");
+  const std::string ppc64le = build_one("team/probe:ppc64le", "linux/ppc64le");
+  const std::vector<std::string> create{"-D",
+                                        "manifest",
+                                        "create",
+                                        "--insecure",
+                                        "team/probe:both",
+                                        "team/probe:ppc64le",
+                                        "team/probe:amd64"};
+  const Outcome created = run(create);
+  EXPECT_EQ(created.exit_code, 0) << created.err;
+  EXPECT_EQ(created.out, "Created manifest list team/probe:both\n");
+  const Outcome inspected = run({"manifest", "inspect", "team/probe:both"});
+  const nlohmann::json list = unwrap(parse_json(inspected.out, "list"));
+  EXPECT_EQ(list.at("manifests").at(0).at("digest"), amd64);
+  EXPECT_EQ(list.at("manifests").at(1).at("digest"), ppc64le);
+  EXPECT_THAT(inspected.out, HasSubstr("\n  \"manifests\": [\n    {\n"));
+  const Outcome again = run(create);
+  EXPECT_EQ(again.exit_code, 5);
+  EXPECT_THAT(again.err, HasSubstr("--amend"));
+}
+
+TEST_F(Command, FindsTheRegistryBeforeItBuilds) {
+  const Outcome outcome =
+      run({"build", "--push", "--plain-http", "-t", "127.0.0.1:1/probe:latest", "project"});
+  EXPECT_EQ(outcome.exit_code, 8);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("127.0.0.1:1"), HasSubstr("\n  hint: ")));
+  EXPECT_THAT(json({"images"}).at("images"), IsEmpty());
+}
+
+TEST_F(Command, InitWritesAProject) {
+  const Outcome outcome = run({"init", "--name", "hello", "new"});
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_THAT(program_.directory().read("new/fnimage.yaml"), HasSubstr("\nname: hello\n"));
+  EXPECT_THAT(program_.directory().read("new/handler.py"), HasSubstr("def main(args):"));
+}
+
+}  // namespace
+}  // namespace fnimage::test
