@@ -1,0 +1,221 @@
+// transfer(): order, sparing, completeness, and what is left when something fails.
+#include <algorithm>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fnimage/base/atomic_file.hpp>
+#include <fnimage/registry/memory_store.hpp>
+#include <fnimage/registry/oci_layout.hpp>
+#include <fnimage/registry/transfer.hpp>
+#include <fnimage/test/result_matchers.hpp>
+
+#include "sample_image.hpp"
+
+namespace fnimage::registry {
+namespace {
+
+using manifest::Descriptor;
+using manifest::Digest;
+using manifest::Document;
+using test::fails_with;
+using test::unwrap;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+/// A store that acts as a registry's repository, notes what is put, and fails at the n-th put.
+class RecordingStore final : public ImageStore {
+ public:
+  static constexpr int never = -1;
+  explicit RecordingStore(int fail_at = never) : fail_at_(fail_at) {}
+
+  [[nodiscard]] std::string describe() const override { return "recording"; }
+  [[nodiscard]] std::optional<RepositoryName> repository() const override {
+    return RepositoryName{"registry.example", "target"};
+  }
+  Result<std::optional<Descriptor>> resolve(const Selector& s) override {
+    return inner_->resolve(s);
+  }
+  Result<Document> get_manifest(const Selector& s) override { return inner_->get_manifest(s); }
+  Result<void> put_manifest(const Document& document,
+                            const std::optional<std::string>& tag) override {
+    FNIMAGE_CHECK(note(tag ? "tag " + *tag : (document.is_index() ? "list" : "image")));
+    FNIMAGE_CHECK(require_content(document));
+    return inner_->put_manifest(document, tag);
+  }
+  Result<bool> has_blob(const Descriptor& blob) override { return inner_->has_blob(blob); }
+  Result<ContentPtr> blob(const Descriptor& blob) override { return inner_->blob(blob); }
+  Result<BlobOutcome> put_blob(const Descriptor& blob, const Content& content,
+                               const PutBlobOptions& options) override {
+    FNIMAGE_CHECK(note("blob"));
+    return inner_->put_blob(blob, content, options);
+  }
+  Result<std::vector<std::string>> tags() override { return inner_->tags(); }
+  Result<void> remove_tag(const std::string& tag) override { return inner_->remove_tag(tag); }
+  Result<std::vector<Descriptor>> referrers(const Digest& d) override {
+    return inner_->referrers(d);
+  }
+
+  std::vector<std::string> puts;
+
+ private:
+  Result<void> note(std::string what) {
+    const std::lock_guard lock(mutex_);
+    if (fail_at_ == static_cast<int>(puts.size())) {
+      puts.emplace_back("failure");
+      return fail(ErrorCode::unavailable, "the connection was reset");
+    }
+    puts.push_back(std::move(what));
+    return {};
+  }
+  /// As a registry does: what a manifest names must be there first.
+  Result<void> require_content(const Document& document) {
+    std::vector<Descriptor> needed;
+    if (document.is_index()) {
+      for (const auto& child : unwrap(document.index()).manifests) {
+        if (!unwrap(inner_->resolve(child.digest))) {
+          return fail(ErrorCode::protocol, "MANIFEST_BLOB_UNKNOWN");
+        }
+      }
+    } else {
+      const auto image = unwrap(document.image());
+      needed = image.layers;
+      needed.push_back(image.config);
+    }
+    for (const auto& blob : needed) {
+      if (!unwrap(inner_->has_blob(blob))) {
+        return fail(ErrorCode::protocol, "MANIFEST_BLOB_UNKNOWN");
+      }
+    }
+    return {};
+  }
+
+  int fail_at_;
+  std::mutex mutex_;
+  std::unique_ptr<ImageStore> inner_ = make_memory_store("inner");
+};
+
+class TransferTest : public ::testing::Test {
+ protected:
+  Result<TransferResult> send(ImageStore& to, TransferOptions options = {.tags = {"latest"}}) {
+    return transfer(*from_, Selector("v1"), to, options, null_diagnostics());
+  }
+  std::unique_ptr<ImageStore> from_ = make_memory_store("from");
+  Document list_ = test::put_list(*from_, "v1");
+};
+
+TEST_F(TransferTest, BlobsThenImagesThenListThenTags) {
+  RecordingStore to;
+  const auto result = unwrap(send(to, {.tags = {"a", "b"}, .tag_platforms = true}));
+  EXPECT_EQ(result.root.digest, list_.digest());
+  EXPECT_EQ(result.blobs_uploaded, 5U) << "two configs, two layers, and the shared layer once";
+  EXPECT_THAT(to.puts, ElementsAre("blob", "blob", "blob", "blob", "blob", "image", "image", "list",
+                                   "tag a-amd64", "tag b-amd64", "tag a-ppc64le", "tag b-ppc64le",
+                                   "tag a", "tag b"));
+  EXPECT_EQ(unwrap(to.get_manifest(Selector("a"))).bytes(), list_.bytes());
+}
+
+TEST_F(TransferTest, FailureAtAnyPutMovesNoTag) {
+  RecordingStore whole;
+  unwrap(send(whole));
+  const int tag_position = static_cast<int>(whole.puts.size()) - 1;
+  for (int at = 0; at <= tag_position; ++at) {
+    RecordingStore to(at);
+    EXPECT_THAT(send(to), fails_with(ErrorCode::unavailable, HasSubstr("reset"))) << at;
+    EXPECT_THAT(unwrap(to.tags()), IsEmpty()) << at;
+  }
+}
+
+TEST_F(TransferTest, SecondRunSendsOnlyTheTag) {
+  RecordingStore to;
+  unwrap(send(to));
+  to.puts.clear();
+  const auto again = unwrap(send(to));
+  EXPECT_EQ(again.blobs_uploaded, 0U);
+  EXPECT_THAT(to.puts, ElementsAre("list", "tag latest"));
+}
+
+TEST_F(TransferTest, ListOfImagesThatAreThereAlreadyNeedsOnlyItself) {
+  RecordingStore to;
+  test::put_list(to, "other");
+  to.puts.clear();
+  const auto lists_only = make_memory_store("lists");
+  unwrap(lists_only->put_manifest(list_, "v1"));
+  unwrap(transfer(*lists_only, Selector("v1"), to, {.tags = {"latest"}}, null_diagnostics()));
+  EXPECT_THAT(to.puts, ElementsAre("list", "tag latest"));
+}
+
+TEST_F(TransferTest, MissingImageIsNamedWithItsPlatform) {
+  const auto lists_only = make_memory_store("lists");
+  unwrap(lists_only->put_manifest(list_, "v1"));
+  RecordingStore to;
+  EXPECT_THAT(transfer(*lists_only, Selector("v1"), to, {.tags = {"latest"}}, null_diagnostics()),
+              fails_with(ErrorCode::not_found, HasSubstr("linux/amd64")));
+  EXPECT_THAT(to.puts, IsEmpty());
+}
+
+TEST_F(TransferTest, ThroughALayoutAndBackKeepsEveryByte) {
+  const auto directory = unwrap(TemporaryDirectory::create("fnimage-transfer"));
+  const auto layout = unwrap(OciLayout::open(directory.path() / "l", OciLayout::Mode::create));
+  unwrap(send(*layout));
+  const auto back = make_memory_store("back");
+  unwrap(transfer(*layout, Selector("latest"), *back, {.tags = {"v1"}}, null_diagnostics()));
+  EXPECT_EQ(unwrap(back->get_manifest(Selector("v1"))).bytes(), list_.bytes());
+  for (const auto& child : unwrap(list_.index()).manifests) {
+    EXPECT_EQ(unwrap(back->get_manifest(child.digest)).bytes(),
+              unwrap(from_->get_manifest(child.digest)).bytes());
+  }
+}
+
+TEST_F(TransferTest, SingleImage) {
+  const auto image = test::put_image(*from_, "linux/arm64");
+  RecordingStore to;
+  unwrap(transfer(*from_, image.digest, to, {.tags = {"one"}, .tag_platforms = true},
+                  null_diagnostics()));
+  EXPECT_THAT(unwrap(to.tags()), ElementsAre("one"));
+}
+
+TEST_F(TransferTest, BadTagIsRefusedBeforeAnythingIsSent) {
+  RecordingStore to;
+  EXPECT_THAT(send(to, {.tags = {"not a tag"}}), fails_with(ErrorCode::invalid_argument));
+  EXPECT_THAT(to.puts, IsEmpty());
+}
+
+TEST_F(TransferTest, SizeThatTheListGetsWrongIsRefused) {
+  auto index = unwrap(list_.index());
+  index.manifests[0].size += 1;
+  unwrap(from_->put_manifest(Document::of(index), "v1"));
+  RecordingStore to;
+  EXPECT_THAT(send(to), fails_with(ErrorCode::verification));
+}
+
+TEST_F(TransferTest, ListsNestedTooDeepAreRefused) {
+  Document inner = list_;
+  for (int depth = 0; depth < 12; ++depth) {
+    manifest::Index outer;
+    outer.manifests.push_back(inner.descriptor());
+    inner = Document::of(outer);
+    unwrap(from_->put_manifest(inner, "v1"));
+  }
+  RecordingStore to;
+  EXPECT_THAT(send(to), fails_with(ErrorCode::invalid_input, HasSubstr("nested")));
+}
+
+TEST_F(TransferTest, DamagedBlobAtTheSourceIsNotPublished) {
+  const auto image =
+      unwrap(unwrap(from_->get_manifest(unwrap(list_.index()).manifests[0].digest)).image());
+  auto wrong = image;
+  wrong.layers[0].size += 1;
+  unwrap(from_->put_manifest(Document::of(wrong), "v1"));
+  RecordingStore to;
+  EXPECT_THAT(send(to), fails_with(ErrorCode::verification, HasSubstr("layer sha256:")));
+  EXPECT_THAT(unwrap(to.tags()), IsEmpty());
+}
+
+}  // namespace
+}  // namespace fnimage::registry
