@@ -14,13 +14,6 @@ function(fnimage_module name)
   set(root ${CMAKE_CURRENT_SOURCE_DIR}/include)
   list(TRANSFORM ARG_HEADERS PREPEND ${root}/fnimage/${name}/)
 
-  foreach(source IN LISTS ARG_SOURCES)
-    if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${source})
-      message(WARNING "${name}: ${source} is not written yet")
-      list(REMOVE_ITEM ARG_SOURCES ${source})
-    endif()
-  endforeach()
-
   add_library(${target} STATIC)
   add_library(fnimage::${name} ALIAS ${target})
   target_sources(${target}
@@ -32,7 +25,6 @@ function(fnimage_module name)
   fnimage_warnings(${target})
   set_target_properties(${target} PROPERTIES
     EXPORT_NAME ${name}
-    LINKER_LANGUAGE CXX
     POSITION_INDEPENDENT_CODE ON
     VERIFY_INTERFACE_HEADER_SETS ON)
   install(TARGETS ${target} EXPORT fnimage-targets FILE_SET HEADERS)
