@@ -56,6 +56,14 @@ def main(args):
 """
 
 
+def wait_until(condition):
+    """Until it holds, at most half a minute: logs may pass through a pipe of the container engine."""
+    deadline = time.monotonic() + 30
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+
 class Answer:
     """Status, headers and body of one answer, held to what every answer must be."""
 
@@ -154,9 +162,7 @@ class Suite:
         result = call()
         self.marked += expected
         wanted = [self.marked] * len(self.client.logs)
-        deadline = time.monotonic() + 30  # logs may pass through a pipe of the container engine
-        while self.client.markers() != wanted and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: self.client.markers() == wanted)
         assert self.client.markers() == wanted, f"markers {self.client.markers()}, not {wanted}"
         if expected:
             for log in self.client.logs:
@@ -217,6 +223,8 @@ class Suite:
         error = answer.expect_error(403)
         assert error == REINIT_TEXT, error
         if self.client.logs:
+            # No marker follows this one, so nothing else tells that the logs have caught up.
+            wait_until(lambda: any(REINIT_TEXT in read(log) for log in self.client.logs))
             assert any(REINIT_TEXT in read(log) for log in self.client.logs), "not in the logs"
 
     # /run

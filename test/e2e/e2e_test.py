@@ -27,7 +27,8 @@ from containers import Skip, require_tool, run
 ARCHITECTURES = ("amd64", "ppc64le")
 INDEX = "application/vnd.oci.image.index.v1+json"
 NOBODY = 65534
-HOST_PROGRAMS = ("gpgv", "apt-config")  # the builder's own machine's, not the image's
+# The builder's own machine's, not the image's: gpgv verifies, apt-config tells the settings and asks dpkg.
+HOST_PROGRAMS = ("gpgv", "apt-config", "dpkg")
 
 NUMPY_BUILD_FILE = """
 name: numbers
