@@ -131,10 +131,10 @@ std::string record(const Group& group) {
             [](const auto& a, const auto& b) { return a.path < b.path; });
   for (const AlternativeInstall& choice : choices) {
     text += fmt::format("{}\n{}\n", choice.path, choice.priority);
-    for (const auto& [name, link] : slaves) {
+    for (const auto& known : slaves) {
       const auto slave =
           std::find_if(choice.slaves.begin(), choice.slaves.end(),
-                       [&](const AlternativeSlave& one) { return one.name == name; });
+                       [&](const AlternativeSlave& one) { return one.name == known.first; });
       text += (slave == choice.slaves.end() ? std::string() : slave->path) + "\n";
     }
   }
