@@ -2,7 +2,6 @@
 #include "exchange.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 namespace fnimage::registry {
@@ -27,7 +26,7 @@ std::optional<std::size_t> Exchange::collect(char* target, std::size_t capacity)
   while (copied < capacity && !chunks_.empty()) {
     const std::string& front = chunks_.front();
     const std::size_t count = std::min(capacity - copied, front.size() - front_offset_);
-    std::memcpy(target + copied, front.data() + front_offset_, count);
+    front.copy(target + copied, count, front_offset_);
     copied += count;
     front_offset_ += count;
     if (front_offset_ == front.size()) {

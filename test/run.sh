@@ -2,7 +2,7 @@
 # Installs what the tests need, builds, and runs all of them:
 #   test/run.sh
 # In order: formatting, an optimised build with g++, clang-tidy, the unit tests under the address and undefined-behaviour sanitizers
-# (built with clang++) and the concurrent ones under the thread sanitizer, then everything, images that really run included.
+# (built with clang++), then everything, images that really run included.
 # The last lines are ctest's summary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,11 +26,6 @@ say "Unit tests under address and undefined-behaviour sanitizers (clang++)"
 CXX=clang++-14 cmake --preset asan-ubsan >/dev/null
 cmake --build --preset asan-ubsan
 ctest --preset asan-ubsan -L unit -j "$(nproc)" --output-on-failure --quiet
-
-say "Concurrent unit tests under the thread sanitizer"
-cmake --preset tsan >/dev/null
-cmake --build --preset tsan --target base_test layer_test registry_stores_test registry_client_test
-ctest --preset tsan -R '^(base|layer|registry_stores|registry_client)\.' -j "$(nproc)" --output-on-failure --quiet
 
 say "All tests"
 ctest --preset ci -j "$(nproc)"

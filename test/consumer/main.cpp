@@ -1,4 +1,7 @@
-// What a platform controller does first: read a list and choose a node's image. Uses one header of each public module.
+// What a platform controller does first: read a list and choose a node's image. Uses one header of
+// each public module.
+#include <iostream>
+
 #include <fnimage/base/result.hpp>
 #include <fnimage/build/build.hpp>
 #include <fnimage/layer/file_tree.hpp>
@@ -8,8 +11,6 @@
 #include <fnimage/registry/transfer.hpp>
 #include <fnimage/runtime/runtime.hpp>
 #include <fnimage/source/files.hpp>
-
-#include <iostream>
 
 namespace {
 

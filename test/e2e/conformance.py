@@ -63,7 +63,6 @@ def wait_until(condition):
         time.sleep(0.05)
 
 
-
 class Answer:
     """Status, headers and body of one answer, held to what every answer must be."""
 

@@ -31,12 +31,12 @@ NOBODY = 65534
 HOST_PROGRAMS = ("gpgv", "apt-config", "dpkg")
 
 NUMPY_BUILD_FILE = """
-name: numbers
+name: arrays
 platforms: [linux/amd64, linux/ppc64le]
 base: {debian: bookworm, suites: [updates]}
 packages: [python3-numpy]
 runtime: python
-source: {main: numbers.py}
+source: {main: arrays.py}
 config: {user: "1000:1000"}
 """
 NUMPY_FUNCTION = """
@@ -288,14 +288,14 @@ def running(reference, calls, modules=()):
 
 def numpy_checks(work):
     def check_build_and_push():
-        source = work.directory / "numbers"
+        source = work.directory / "arrays"
         source.mkdir()
         (source / "fnimage.yaml").write_text(NUMPY_BUILD_FILE)
-        (source / "numbers.py").write_text(NUMPY_FUNCTION)
-        work.publish("numbers", source)
+        (source / "arrays.py").write_text(NUMPY_FUNCTION)
+        work.publish("arrays", source)
 
     call = ({"a": [[3, 1], [1, 2]], "b": [9, 8]}, {"x": [2.0, 3.0], "machine": "{machine}"})
-    return [check_build_and_push, *running(work.reference("numbers"), [call], ["numpy"])]
+    return [check_build_and_push, *running(work.reference("arrays"), [call], ["numpy"])]
 
 
 def digits_checks(work):
