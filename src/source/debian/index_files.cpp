@@ -1,13 +1,13 @@
-// Packages files from mirror to memory: download by hash, decompress (xz, gzip; in this process, by
-// libarchive) with the size and hash that the release file gives, drop the fields nobody reads
+// Packages files from mirror to memory: download by hash, decompress (xz, gzip; by the layer
+// module) with the size and hash that the release file gives, drop the fields nobody reads
 // here, cache, map. Thread-safety: no shared state; files of the cache appear atomically.
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <span>
 #include <system_error>
 
-#include <archive.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
@@ -16,6 +16,7 @@
 
 #include <fnimage/base/atomic_file.hpp>
 #include <fnimage/base/text.hpp>
+#include <fnimage/layer/compression.hpp>
 
 #include "debian/index.hpp"
 
@@ -89,47 +90,23 @@ class FieldFilter {
   bool keep_ = false;
 };
 
-struct CloseArchive {
-  void operator()(archive* handle) const noexcept { archive_read_free(handle); }
-};
-using ArchivePtr = std::unique_ptr<archive, CloseArchive>;
-
-Result<ArchivePtr> open_compressed(const std::filesystem::path& path) {
-  ArchivePtr handle(archive_read_new());
-  if (handle == nullptr) {
-    return fail(ErrorCode::io, "no memory for a decompressor");
-  }
-  archive_read_support_filter_xz(handle.get());
-  archive_read_support_filter_gzip(handle.get());
-  archive_read_support_format_raw(handle.get());
-  archive_entry* entry = nullptr;
-  if (archive_read_open_filename(handle.get(), path.c_str(), std::size_t{64} << 10) != ARCHIVE_OK ||
-      archive_read_next_header(handle.get(), &entry) != ARCHIVE_OK) {
-    const char* text = archive_error_string(handle.get());
-    return fail(ErrorCode::invalid_input, fmt::format("decompress {}: {}", path.string(),
-                                                      text != nullptr ? text : "not compressed"));
-  }
-  return handle;
-}
-
 Result<void> decompress(const std::filesystem::path& compressed, const IndexFile& expected,
                         Writer& out) {
-  FNIMAGE_TRY(const ArchivePtr handle, open_compressed(compressed));
+  FNIMAGE_TRY(auto file, open_file(compressed));
+  FNIMAGE_TRY(const auto reader, layer::decompressing_reader(std::move(file)));
   manifest::Hasher hasher;
   FieldFilter filter(out);
   std::uint64_t total = 0;
   std::string buffer(std::size_t{256} << 10, '\0');
   while (true) {
-    const la_ssize_t got = archive_read_data(handle.get(), buffer.data(), buffer.size());
-    if (got < 0) {
-      const char* text = archive_error_string(handle.get());
-      return fail(ErrorCode::invalid_input, fmt::format("decompress {}: {}", compressed.string(),
-                                                        text != nullptr ? text : "damaged"));
+    auto got = reader->read(std::as_writable_bytes(std::span(buffer)));
+    if (!got) {
+      return fail(std::move(got).error().while_doing("decompress " + compressed.string()));
     }
-    if (got == 0) {
+    if (*got == 0) {
       break;
     }
-    const std::string_view chunk(buffer.data(), static_cast<std::size_t>(got));
+    const std::string_view chunk(buffer.data(), *got);
     total += chunk.size();
     if (total > expected.size) {
       return fail(ErrorCode::verification, "package index is larger than its release file says");
