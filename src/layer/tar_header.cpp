@@ -3,7 +3,6 @@
 #include "tar_header.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
 
 #include <fmt/format.h>
@@ -129,7 +128,7 @@ struct Fields {
 std::string ustar_block(const Fields& fields) {
   std::string block(block_size, '\0');
   const auto put = [&](std::size_t offset, std::string_view text) {
-    std::memcpy(block.data() + offset, text.data(), text.size());
+    std::copy(text.begin(), text.end(), block.begin() + static_cast<std::ptrdiff_t>(offset));
   };
   put(0, fields.path.name);
   put(100, fmt::format("{:07o}", fields.mode));
