@@ -10,7 +10,7 @@ declare -A group=(
     libcurl4-openssl-dev libssl-dev nlohmann-json3-dev libarchive-dev libzstd-dev libfmt-dev
     libexpected-dev libyaml-cpp-dev libdeflate-dev libcli11-dev"
   [quickstart]="curl docker-registry"
-  [test]="libgtest-dev libgmock-dev libcpp-httplib-dev python3 clang-14 clang-format-14 clang-tidy-14
+  [test]="libgtest-dev libgmock-dev python3 clang-14 clang-format-14 clang-tidy-14
     libclang-rt-14-dev curl openssl docker-registry skopeo umoci podman buildah runc fuse-overlayfs
     qemu-user-static binutils strace gnupg apache2-utils pigz libarchive-tools time"
 )
@@ -38,6 +38,6 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "installing: ${missing[*]}"
 "${as_root[@]}" apt-get update -q
-# policy-rc.d is honoured by dpkg's service helpers: installing a server here must not start one.
+# Runlevel 1 keeps Debian's service helper from starting a server that is installed here.
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
   apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null
