@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fnimage/base/atomic_file.hpp>
@@ -223,9 +224,10 @@ void remove_stale_temporaries(const fs::path& directory) noexcept {
     for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
       const std::optional<pid_t> writer = writer_of(entry->path().filename().native());
       std::error_code ignored;
-      if (writer && fs::is_regular_file(entry->symlink_status(ignored)) &&
+      const fs::file_status status = entry->symlink_status(ignored);
+      if (writer && (fs::is_regular_file(status) || fs::is_directory(status)) &&
           is_abandoned(entry->path(), *writer)) {
-        fs::remove(entry->path(), ignored);
+        remove_tree(entry->path());
       }
     }
   } catch (const std::exception&) {
@@ -247,19 +249,40 @@ Result<TemporaryDirectory> TemporaryDirectory::create(std::string_view prefix) {
   return TemporaryDirectory(fs::path(std::move(name)));
 }
 
+Result<TemporaryDirectory> TemporaryDirectory::create_in(const fs::path& directory) {
+  FNIMAGE_CHECK(make_directories(directory));
+  fs::path path = directory / random_name();
+  if (::mkdir(path.c_str(), 0700) != 0) {
+    return fail(storage_error(errno, "create a directory in " + directory.string(), directory));
+  }
+  const int lock = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (lock >= 0) {
+    (void)::flock(lock, LOCK_EX | LOCK_NB);
+  }
+  return TemporaryDirectory(std::move(path), lock);
+}
+
 TemporaryDirectory::TemporaryDirectory(TemporaryDirectory&& other) noexcept
-    : path_(std::exchange(other.path_, {})) {}
+    : path_(std::exchange(other.path_, {})), lock_(std::exchange(other.lock_, -1)) {}
 
 TemporaryDirectory& TemporaryDirectory::operator=(TemporaryDirectory&& other) noexcept {
   if (this != &other) {
-    remove_tree(path_);
+    discard();
     path_ = std::exchange(other.path_, {});
+    lock_ = std::exchange(other.lock_, -1);
   }
   return *this;
 }
 
 TemporaryDirectory::~TemporaryDirectory() {
+  discard();
+}
+
+void TemporaryDirectory::discard() noexcept {
   remove_tree(path_);
+  if (lock_ >= 0) {
+    ::close(lock_);
+  }
 }
 
 }  // namespace fnimage

@@ -136,13 +136,16 @@ TEST(StaleTemporaries, OnlyThoseOfTheDeadAreRemoved) {
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   const std::string dead = ".tmp-" + std::to_string(child) + "-00";
   dir.write(dead, "x");
+  dir.write(dead + "directory/below/file", "x");
   dir.write(".tmp-not-a-pid", "x");
   dir.write("kept", "x");
   const AtomicFile live = unwrap(AtomicFile::create(dir.path()));
+  const TemporaryDirectory directory = unwrap(TemporaryDirectory::create_in(dir.path()));
   remove_stale_temporaries(dir.path());
-  EXPECT_THAT(dir.list(), SizeIs(3));
+  EXPECT_THAT(dir.list(), SizeIs(4));
   EXPECT_FALSE(std::filesystem::exists(dir / dead));
   EXPECT_TRUE(std::filesystem::exists(live.temporary_path()));
+  EXPECT_TRUE(std::filesystem::exists(directory.path()));
   remove_stale_temporaries(dir / "missing");
 }
 

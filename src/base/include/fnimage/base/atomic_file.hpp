@@ -52,15 +52,17 @@ Result<void> make_directories(const std::filesystem::path& path);
 /// Makes directory entries (renames, links) durable.
 Result<void> sync_directory(const std::filesystem::path& directory);
 
-/// Removes temporary files left in `directory` by processes that no longer run. Failures are
-/// ignored.
+/// Removes temporary files and directories left in `directory` by processes that no longer run.
+/// Failures are ignored.
 void remove_stale_temporaries(const std::filesystem::path& directory) noexcept;
 
-/// A private directory below the system's temporary directory, removed with all its content at the
-/// end of life.
+/// A private directory, removed with all its content at the end of life.
 class TemporaryDirectory {
  public:
   static Result<TemporaryDirectory> create(std::string_view prefix);
+  /// The same below `directory`, which is created if missing: for what is linked from files there.
+  /// One that a killed process left there is removed by remove_stale_temporaries().
+  static Result<TemporaryDirectory> create_in(const std::filesystem::path& directory);
   TemporaryDirectory(TemporaryDirectory&& other) noexcept;
   TemporaryDirectory& operator=(TemporaryDirectory&& other) noexcept;
   TemporaryDirectory(const TemporaryDirectory&) = delete;
@@ -69,8 +71,11 @@ class TemporaryDirectory {
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
  private:
-  explicit TemporaryDirectory(std::filesystem::path path) : path_(std::move(path)) {}
+  explicit TemporaryDirectory(std::filesystem::path path, int lock = -1)
+      : path_(std::move(path)), lock_(lock) {}
+  void discard() noexcept;
   std::filesystem::path path_;
+  int lock_ = -1;  ///< tells other pid namespaces that it is in use
 };
 
 }  // namespace fnimage

@@ -40,8 +40,18 @@ class Content {
   [[nodiscard]] virtual std::uint64_t size() const noexcept = 0;
   /// Opens a new stream that starts at `offset` (<= size()).
   [[nodiscard]] virtual Result<std::unique_ptr<Reader>> open(std::uint64_t offset = 0) const = 0;
+  /// As open(), without the verification that open() may come with: for a receiver that verifies
+  /// the whole itself, as a registry does.
+  [[nodiscard]] virtual Result<std::unique_ptr<Reader>> open_unverified(
+      std::uint64_t offset) const {
+    return open(offset);
+  }
   /// The file that holds exactly these bytes, if there is one: lets a store link instead of copy.
   [[nodiscard]] virtual std::optional<std::filesystem::path> file() const { return std::nullopt; }
+  /// The file that should hold these bytes: as file(), for a receiver that verifies the whole.
+  [[nodiscard]] virtual std::optional<std::filesystem::path> unverified_file() const {
+    return file();
+  }
 };
 
 using ContentPtr = std::shared_ptr<const Content>;
