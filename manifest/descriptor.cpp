@@ -14,15 +14,11 @@ namespace fnimage::manifest {
 
 namespace {
 
-tl::unexpected<Error> refuse(const std::string& path, std::string_view why) {
-  return fail(ErrorCode::invalid_input, fmt::format("{}: {}", path, why));
-}
-
 Result<std::string> read_media_type(const JsonObject& object, std::string_view key) {
   FNIMAGE_TRY(std::string type, object.string(key));
   if (!is_media_type(type)) {
-    return refuse(object.path_of(key),
-                  fmt::format("\"{}\" is not a media type", printable(type, 120)));
+    return refuse_field(object.path_of(key),
+                        fmt::format("\"{}\" is not a media type", printable(type, 120)));
   }
   return type;
 }
@@ -30,7 +26,7 @@ Result<std::string> read_media_type(const JsonObject& object, std::string_view k
 Result<std::uint64_t> read_size(const JsonObject& object) {
   FNIMAGE_TRY(const std::int64_t size, object.integer("size"));
   if (size < 0) {
-    return refuse(object.path_of("size"), "negative");
+    return refuse_field(object.path_of("size"), "negative");
   }
   return static_cast<std::uint64_t>(size);
 }
@@ -40,7 +36,8 @@ Result<std::vector<std::string>> read_urls(const JsonObject& object) {
   for (std::size_t i = 0; i < urls.size(); ++i) {
     const std::string lower = to_lower(urls[i].substr(0, 8));
     if (!lower.starts_with("http://") && !lower.starts_with("https://")) {
-      return refuse(fmt::format("{}/{}", object.path_of("urls"), i), "not an http or https URL");
+      return refuse_field(fmt::format("{}/{}", object.path_of("urls"), i),
+                          "not an http or https URL");
     }
   }
   return urls;
@@ -56,15 +53,15 @@ Result<std::optional<std::string>> read_data(const JsonObject& object, const Dig
   FNIMAGE_TRY(const std::string text, object.string("data"));
   Result<std::string> data = from_base64(text);
   if (!data) {
-    return refuse(path, data.error().message());
+    return refuse_field(path, data.error().message());
   }
   if (data->size() != size) {
-    return refuse(path, fmt::format("holds {} bytes instead of {}", data->size(), size));
+    return refuse_field(path, fmt::format("holds {} bytes instead of {}", data->size(), size));
   }
   Hasher hasher = Hasher::for_digest(digest);
   hasher.update(as_bytes(*data));
   if (hasher.finish() != digest) {
-    return refuse(path, "does not have the descriptor's digest");
+    return refuse_field(path, "does not have the descriptor's digest");
   }
   return std::optional<std::string>(std::move(*data));
 }
@@ -90,7 +87,7 @@ Result<Descriptor> parse_descriptor(const nlohmann::json& value, const std::stri
   FNIMAGE_TRY(std::string media_type, read_media_type(object, "mediaType"));
   const nlohmann::json* digest_value = object.find("digest");
   if (digest_value == nullptr) {
-    return refuse(object.path_of("digest"), "missing");
+    return refuse_field(object.path_of("digest"), "missing");
   }
   FNIMAGE_TRY(Digest digest, read_digest(*digest_value, object.path_of("digest")));
   FNIMAGE_TRY(const std::uint64_t size, read_size(object));

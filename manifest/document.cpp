@@ -23,7 +23,8 @@ std::string essence(std::string_view content_type) {
   return type;
 }
 
-tl::unexpected<Error> refuse(std::string_view what, std::string_view why, std::string hint = {}) {
+tl::unexpected<Error> refuse_document(std::string_view what, std::string_view why,
+                                      std::string hint = {}) {
   return fail(ErrorCode::invalid_input, fmt::format("{}: {}", what, why), std::move(hint));
 }
 
@@ -33,13 +34,15 @@ Result<void> refuse_ambiguity(const JsonObject& object, std::string_view what,
   const bool image_fields = object.find("layers") != nullptr || object.find("config") != nullptr;
   constexpr const char* hint = "the document was made to be read differently by different programs";
   if (list_fields && image_fields) {
-    return refuse(what, "is both a list and an image manifest", hint);
+    return refuse_document(what, "is both a list and an image manifest", hint);
   }
   if (is_index_type(type) && image_fields) {
-    return refuse(what, "calls itself a list but has the fields of an image manifest", hint);
+    return refuse_document(what, "calls itself a list but has the fields of an image manifest",
+                           hint);
   }
   if (is_manifest_type(type) && list_fields) {
-    return refuse(what, "calls itself an image manifest but has the fields of a list", hint);
+    return refuse_document(what, "calls itself an image manifest but has the fields of a list",
+                           hint);
   }
   return {};
 }
@@ -51,7 +54,7 @@ Result<std::string> type_by_fields(const JsonObject& object, std::string_view wh
   }
   const nlohmann::json* config = object.find("config");
   if (config == nullptr || !object.has("layers")) {
-    return refuse(what, "is neither a list nor an image manifest");
+    return refuse_document(what, "is neither a list nor an image manifest");
   }
   FNIMAGE_TRY(const JsonObject members, JsonObject::of(*config, object.path_of("config")));
   FNIMAGE_TRY(const std::string type, members.string_or("mediaType", {}));
@@ -85,8 +88,8 @@ Result<Document> Document::from_bytes(std::string bytes, std::string_view conten
   FNIMAGE_CHECK(refuse_schema1(object, what, type));
   FNIMAGE_TRY(std::string own_type, object.string_or("mediaType", {}));
   if (!type.empty() && !own_type.empty() && !equals_ignoring_case(type, own_type)) {
-    return refuse(what, fmt::format("came as {} but calls itself {}", printable(type, 120),
-                                    printable(own_type, 120)));
+    return refuse_document(what, fmt::format("came as {} but calls itself {}", printable(type, 120),
+                                             printable(own_type, 120)));
   }
   if (!own_type.empty()) {
     type = std::move(own_type);

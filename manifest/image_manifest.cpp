@@ -34,4 +34,18 @@ Result<ImageManifest> ImageManifest::parse(std::string_view bytes) {
   return manifest;
 }
 
+ImageManifest convert(ImageManifest manifest, Format format) {
+  manifest.format = format;
+  manifest.config.media_type = convert_type(manifest.config.media_type, format);
+  for (Descriptor& layer : manifest.layers) {
+    layer.media_type = convert_type(layer.media_type, format);
+  }
+  if (format == Format::docker) {
+    manifest.annotations.clear();
+    manifest.artifact_type.clear();
+    manifest.subject.reset();
+  }
+  return manifest;
+}
+
 }  // namespace fnimage::manifest

@@ -17,10 +17,6 @@ namespace {
 
 using nlohmann::json;
 
-tl::unexpected<Error> refuse(const std::string& path, std::string_view why) {
-  return fail(ErrorCode::invalid_input, fmt::format("{}: {}", path, why));
-}
-
 bool is_restricted_name(std::string_view name) noexcept {
   const auto alphanumeric = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -40,13 +36,17 @@ std::string at_index(const std::string& path, std::size_t index) {
 Result<std::string> read_word(const JsonObject& object, std::string_view key, bool required) {
   FNIMAGE_TRY(std::string word, required ? object.string(key) : object.string_or(key, {}));
   if ((required || !word.empty()) && !is_platform_word(word)) {
-    return refuse(object.path_of(key),
-                  fmt::format("\"{}\" cannot be part of a platform", printable(word, 80)));
+    return refuse_field(object.path_of(key),
+                        fmt::format("\"{}\" cannot be part of a platform", printable(word, 80)));
   }
   return word;
 }
 
 }  // namespace
+
+tl::unexpected<Error> refuse_field(const std::string& path, std::string_view why) {
+  return fail(ErrorCode::invalid_input, fmt::format("{}: {}", path, why));
+}
 
 bool is_media_type(std::string_view text) noexcept {
   const std::size_t slash = text.find('/');
@@ -60,10 +60,11 @@ Result<const json*> read_array(const JsonObject& object, std::string_view key) {
     return value;
   }
   if (!value->is_array()) {
-    return refuse(object.path_of(key), "not an array");
+    return refuse_field(object.path_of(key), "not an array");
   }
   if (value->size() > max_array_entries) {
-    return refuse(object.path_of(key), fmt::format("more than {} entries", max_array_entries));
+    return refuse_field(object.path_of(key),
+                        fmt::format("more than {} entries", max_array_entries));
   }
   return value;
 }
@@ -77,7 +78,7 @@ Result<std::vector<std::string>> read_strings(const JsonObject& object, std::str
   strings.reserve(array->size());
   for (const json& element : *array) {
     if (!element.is_string()) {
-      return refuse(at_index(object.path_of(key), strings.size()), "not a string");
+      return refuse_field(at_index(object.path_of(key), strings.size()), "not a string");
     }
     strings.push_back(element.get_ref<const std::string&>());
   }
@@ -93,7 +94,7 @@ Result<Annotations> read_string_map(const JsonObject& object, std::string_view k
   FNIMAGE_TRY(const JsonObject members, JsonObject::of(*value, object.path_of(key)));
   for (const auto& [name, element] : value->items()) {
     if (!element.is_string()) {
-      return refuse(members.path_of(name), "not a string");
+      return refuse_field(members.path_of(name), "not a string");
     }
     map.emplace(name, element.get_ref<const std::string&>());
   }
@@ -102,11 +103,11 @@ Result<Annotations> read_string_map(const JsonObject& object, std::string_view k
 
 Result<Digest> read_digest(const json& value, const std::string& path) {
   if (!value.is_string()) {
-    return refuse(path, "not a string");
+    return refuse_field(path, "not a string");
   }
   Result<Digest> digest = Digest::parse(value.get_ref<const std::string&>());
   if (!digest) {
-    return refuse(path, digest.error().message());
+    return refuse_field(path, digest.error().message());
   }
   return digest;
 }
@@ -124,7 +125,7 @@ Result<Platform> read_platform(const JsonObject& object) {
 Result<Descriptor> read_descriptor(const JsonObject& object, std::string_view key) {
   const json* value = object.find(key);
   if (value == nullptr) {
-    return refuse(object.path_of(key), "missing");
+    return refuse_field(object.path_of(key), "missing");
   }
   return parse_descriptor(*value, object.path_of(key));
 }
@@ -141,7 +142,7 @@ Result<std::optional<Descriptor>> read_optional_descriptor(const JsonObject& obj
 Result<std::vector<Descriptor>> read_descriptors(const JsonObject& object, std::string_view key) {
   FNIMAGE_TRY(const json* const array, read_array(object, key));
   if (array == nullptr) {
-    return refuse(object.path_of(key), "missing");
+    return refuse_field(object.path_of(key), "missing");
   }
   std::vector<Descriptor> descriptors;
   descriptors.reserve(array->size());
@@ -158,12 +159,12 @@ Result<std::string> read_schema(const JsonObject& object, std::string_view oci_t
                                 std::string_view docker_type) {
   FNIMAGE_TRY(const std::int64_t version, object.integer("schemaVersion"));
   if (version != 2) {
-    return refuse(object.path_of("schemaVersion"), fmt::format("{} instead of 2", version));
+    return refuse_field(object.path_of("schemaVersion"), fmt::format("{} instead of 2", version));
   }
   FNIMAGE_TRY(std::string type, object.string_or("mediaType", {}));
   if (!type.empty() && type != oci_type && type != docker_type) {
-    return refuse(object.path_of("mediaType"),
-                  fmt::format("\"{}\" instead of \"{}\"", printable(type, 120), oci_type));
+    return refuse_field(object.path_of("mediaType"),
+                        fmt::format("\"{}\" instead of \"{}\"", printable(type, 120), oci_type));
   }
   return type;
 }
@@ -172,10 +173,10 @@ Result<void> refuse_members(const JsonObject& object, std::initializer_list<std:
                             std::string_view kind) {
   for (const std::string_view key : keys) {
     if (object.find(key) != nullptr) {
-      return refuse(object.path_of(key),
-                    fmt::format("does not belong into {}; a document that can be "
-                                "read in two ways is refused",
-                                kind));
+      return refuse_field(object.path_of(key),
+                          fmt::format("does not belong into {}; a document that can be "
+                                      "read in two ways is refused",
+                                      kind));
     }
   }
   return {};

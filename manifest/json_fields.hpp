@@ -18,6 +18,9 @@ namespace fnimage::manifest {
 /// Entries of one array in a document: far above anything real, far below what hurts.
 inline constexpr std::size_t max_array_entries = 10'000;
 
+/// invalid_input at a JSON path.
+tl::unexpected<Error> refuse_field(const std::string& path, std::string_view why);
+
 /// `type/subtype` of RFC 6838.
 bool is_media_type(std::string_view text) noexcept;
 

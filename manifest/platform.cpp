@@ -86,7 +86,8 @@ std::string_view suggestion_for(std::string_view architecture) noexcept {
   return {};
 }
 
-tl::unexpected<Error> refuse(std::string_view text, std::string_view why, std::string hint = {}) {
+tl::unexpected<Error> refuse_platform(std::string_view text, std::string_view why,
+                                      std::string hint = {}) {
   if (hint.empty()) {
     hint = "write os/architecture with Go's names, for example linux/amd64 or linux/ppc64le";
   }
@@ -101,11 +102,11 @@ Result<Platform> parse_single(std::string_view text, std::string_view word) {
     return platform;
   }
   if (is_known_os(to_lower(word)) || equals_ignoring_case(word, "macos")) {
-    return refuse(text, "names no architecture");
+    return refuse_platform(text, "names no architecture");
   }
   const auto near = nearest(to_lower(word), known_architectures);
-  return refuse(text, "is not a known architecture",
-                near ? fmt::format("did you mean {}?", *near) : std::string());
+  return refuse_platform(text, "is not a known architecture",
+                         near ? fmt::format("did you mean {}?", *near) : std::string());
 }
 
 }  // namespace
@@ -135,19 +136,20 @@ bool is_baseline_only(std::string_view architecture) noexcept {
 Result<Platform> Platform::parse(std::string_view text) {
   const std::vector<std::string_view> parts = split(text, '/');
   if (parts.size() > 3) {
-    return refuse(text, "has more than three parts");
+    return refuse_platform(text, "has more than three parts");
   }
   for (const std::string_view part : parts) {
     if (!is_platform_word(part)) {
-      return refuse(text, part.empty()
-                              ? "has an empty part"
-                              : "has characters other than letters, digits, '.', '_', '-'");
+      return refuse_platform(
+          text, part.empty() ? "has an empty part"
+                             : "has characters other than letters, digits, '.', '_', '-'");
     }
   }
   const std::string_view architecture = parts.size() == 1 ? parts[0] : parts[1];
   if (const std::string_view right = suggestion_for(to_lower(architecture)); !right.empty()) {
-    return refuse(text, fmt::format("\"{}\" is not Go's name of the architecture", architecture),
-                  fmt::format("write {}", right));
+    return refuse_platform(text,
+                           fmt::format("\"{}\" is not Go's name of the architecture", architecture),
+                           fmt::format("write {}", right));
   }
   if (parts.size() == 1) {
     return parse_single(text, parts[0]);
@@ -160,8 +162,8 @@ Result<Platform> Platform::parse(std::string_view text) {
   platform = normalize(std::move(platform));
   if (!is_known_os(platform.os)) {
     const auto near = nearest(platform.os, known_systems);
-    return refuse(text, fmt::format("\"{}\" is not a known operating system", platform.os),
-                  near ? fmt::format("did you mean {}?", *near) : std::string());
+    return refuse_platform(text, fmt::format("\"{}\" is not a known operating system", platform.os),
+                           near ? fmt::format("did you mean {}?", *near) : std::string());
   }
   return platform;
 }

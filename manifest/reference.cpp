@@ -96,7 +96,8 @@ bool is_registry(std::string_view text) {
   return is_host(text.substr(0, colon)) && is_port(text.substr(colon + 1));
 }
 
-tl::unexpected<Error> refuse(std::string_view text, std::string_view why, std::string hint = {}) {
+tl::unexpected<Error> refuse_reference(std::string_view text, std::string_view why,
+                                       std::string hint = {}) {
   return fail(ErrorCode::invalid_argument,
               fmt::format("image reference \"{}\": {}", printable(text, 120), why),
               std::move(hint));
@@ -104,23 +105,24 @@ tl::unexpected<Error> refuse(std::string_view text, std::string_view why, std::s
 
 Result<void> check_repository(std::string_view text, std::string_view repository) {
   if (std::any_of(repository.begin(), repository.end(), is_upper)) {
-    return refuse(text, "the repository has upper-case letters",
-                  fmt::format("write it in lower case: {}", to_lower(repository)));
+    return refuse_reference(text, "the repository has upper-case letters",
+                            fmt::format("write it in lower case: {}", to_lower(repository)));
   }
   for (const std::string_view part : split(repository, '/')) {
     if (!is_path_component(part)) {
-      return refuse(text,
-                    part.empty() ? std::string("the repository has an empty part")
-                                 : fmt::format("\"{}\" is not a valid part of a repository name",
-                                               printable(part, 80)),
-                    "use lower-case letters and digits, with single '.', '_', '__' or '-' between");
+      return refuse_reference(
+          text,
+          part.empty()
+              ? std::string("the repository has an empty part")
+              : fmt::format("\"{}\" is not a valid part of a repository name", printable(part, 80)),
+          "use lower-case letters and digits, with single '.', '_', '__' or '-' between");
     }
   }
   return {};
 }
 
 tl::unexpected<Error> bad_tag(std::string_view text, std::string_view tag) {
-  return refuse(
+  return refuse_reference(
       text, fmt::format("\"{}\" is not a valid tag", printable(tag, 140)),
       "a tag has 1 to 128 letters, digits, '_', '.' or '-' and does not begin with '.' or '-'");
 }
@@ -137,13 +139,13 @@ bool is_valid_tag(std::string_view tag) noexcept {
 
 Result<Reference> Reference::parse(std::string_view text) {
   if (text.empty()) {
-    return refuse(text, "is empty");
+    return refuse_reference(text, "is empty");
   }
   if (text.size() > longest_reference) {
-    return refuse(text, "is too long");
+    return refuse_reference(text, "is too long");
   }
   if (const std::size_t scheme = text.find("://"); scheme != std::string_view::npos) {
-    return refuse(
+    return refuse_reference(
         text, "is a URL",
         fmt::format("write it without the scheme: {}", printable(text.substr(scheme + 3), 120)));
   }
@@ -152,8 +154,8 @@ Result<Reference> Reference::parse(std::string_view text) {
   if (const std::size_t at = rest.find('@'); at != std::string_view::npos) {
     Result<Digest> digest = Digest::parse(rest.substr(at + 1));
     if (!digest) {
-      return refuse(text, digest.error().message(),
-                    "a digest is sha256: and 64 hexadecimal digits");
+      return refuse_reference(text, digest.error().message(),
+                              "a digest is sha256: and 64 hexadecimal digits");
     }
     reference.digest_ = std::move(*digest);
     rest = rest.substr(0, at);
@@ -174,8 +176,9 @@ Result<Reference> Reference::parse(std::string_view text) {
   if (first_slash != std::string_view::npos &&
       (first.find_first_of(".:") != std::string_view::npos || first == "localhost")) {
     if (!is_registry(first)) {
-      return refuse(text, fmt::format("\"{}\" is not a valid registry", printable(first, 80)),
-                    "write host or host:port, for example serverless:30501");
+      return refuse_reference(text,
+                              fmt::format("\"{}\" is not a valid registry", printable(first, 80)),
+                              "write host or host:port, for example serverless:30501");
     }
     reference.registry_ = std::string(first);
     rest = rest.substr(first_slash + 1);
@@ -183,7 +186,7 @@ Result<Reference> Reference::parse(std::string_view text) {
   FNIMAGE_CHECK(check_repository(text, rest));
   reference.repository_ = std::string(rest);
   if (reference.name().size() > longest_name) {
-    return refuse(
+    return refuse_reference(
         text, fmt::format("registry and repository have more than {} characters", longest_name));
   }
   return reference;

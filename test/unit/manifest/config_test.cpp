@@ -35,14 +35,14 @@ TEST(ImageConfig, NullAndUnknownFieldsAreFine) {
   EXPECT_TRUE(config.diff_ids.empty());
 }
 
-struct Bad {
+struct BadConfig {
   const char* pointer;
   json value;
   const char* message;
 };
 
 TEST(ImageConfig, EveryErrorNamesItsPath) {
-  const Bad table[] = {
+  const BadConfig table[] = {
       {"/architecture", nullptr, "image config: /architecture: missing"},
       {"/os", nullptr, "image config: /os: missing"},
       {"/os", "a b", "image config: /os: "},
@@ -61,7 +61,7 @@ TEST(ImageConfig, EveryErrorNamesItsPath) {
       {"/config/Labels", {{"a/b", 1}}, "image config: /config/Labels/a~1b: not a string"},
       {"/config/ExposedPorts", {"80"}, "image config: /config/ExposedPorts: not an object"},
   };
-  for (const Bad& row : table) {
+  for (const BadConfig& row : table) {
     json value = json::parse(emit(samples::config()));
     value[json::json_pointer(row.pointer)] = row.value;
     EXPECT_THAT(ImageConfig::parse(value.dump()),

@@ -60,14 +60,14 @@ TEST(Descriptor, NullCountsAsAbsent) {
   EXPECT_EQ(unwrap(parse_descriptor(value, "")), unwrap(parse_descriptor(good(), "")));
 }
 
-struct Bad {
+struct BadDescriptor {
   json value;
   const char* message;
 };
 
 TEST(Descriptor, EveryErrorNamesItsPath) {
   const std::string hello = Digest::of("hello").str();
-  const Bad table[] = {
+  const BadDescriptor table[] = {
       {json::array(), "/layers/3: not an object"},
       {with("mediaType", nullptr), "/layers/3/mediaType: missing"},
       {with("mediaType", 7), "/layers/3/mediaType: not a string"},
@@ -96,7 +96,7 @@ TEST(Descriptor, EveryErrorNamesItsPath) {
       {with("platform", {{"os", "linux"}, {"architecture", "arm"}, {"variant", "a/b"}}),
        "/layers/3/platform/variant: "},
   };
-  for (const Bad& row : table) {
+  for (const BadDescriptor& row : table) {
     EXPECT_THAT(parse_descriptor(row.value, "/layers/3"),
                 fails_with(ErrorCode::invalid_input, HasSubstr(row.message)))
         << row.value.dump();

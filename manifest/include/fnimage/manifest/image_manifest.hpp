@@ -28,6 +28,10 @@ struct ImageManifest {
   static Result<ImageManifest> parse(std::string_view bytes);
 };
 
+/// The same image in the given family of media types: its config and layers keep their bytes.
+/// Docker's has no annotations, artifact type and subject, so they are left out there.
+ImageManifest convert(ImageManifest manifest, Format format);
+
 /// The JSON bytes: schemaVersion, mediaType, … in fixed order, compact. Equal values give equal
 /// bytes.
 std::string emit(const ImageManifest& manifest);
