@@ -2,6 +2,7 @@
 #include "auth.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include <nlohmann/json.hpp>
 
@@ -16,6 +17,7 @@ namespace fnimage::registry {
 namespace {
 
 constexpr std::size_t max_token_bytes = std::size_t{64} * 1024;
+constexpr std::uint64_t max_answer_bytes = std::uint64_t{256} * 1024;
 constexpr std::size_t max_scope_bytes = 1024;
 constexpr std::int64_t default_lifetime = 60;  // seconds; what the specification says
 constexpr std::int64_t max_lifetime = std::int64_t{24} * 3600;
@@ -41,6 +43,48 @@ std::string form(std::initializer_list<std::pair<std::string_view, std::string_v
 std::string token_key(const Challenge& challenge, const Scopes& scopes) {
   return challenge.parameter("realm") + "\n" + challenge.parameter("service") + "\n" +
          join(scopes, " ");
+}
+
+/// "a/b" of "repository:a/b:pull", the first of its kind.
+std::string repository_of(const Scopes& scopes) {
+  constexpr std::string_view prefix = "repository:";
+  for (const std::string& scope : scopes) {
+    if (scope.starts_with(prefix)) {
+      const std::string_view rest = std::string_view(scope).substr(prefix.size());
+      return std::string(rest.substr(0, rest.rfind(':')));
+    }
+  }
+  return {};
+}
+
+/// Labels from the end that belong to everybody: one, or two as in "co.uk".
+std::size_t public_labels(const std::vector<std::string_view>& labels) {
+  constexpr std::array<std::string_view, 9> shared{"ac",  "co",  "com", "edu", "gob",
+                                                   "gov", "net", "or",  "org"};
+  constexpr std::size_t country = 2;  // letters
+  const bool two =
+      labels.size() > 2 && labels.back().size() == country &&
+      std::find(shared.begin(), shared.end(), labels[labels.size() - 2]) != shared.end();
+  return two ? 2 : 1;
+}
+
+/// The part of a host name that one owner registered; empty for addresses and bare names.
+std::string registered_domain(const std::string& host) {
+  const std::vector<std::string_view> labels = split(host, '.');
+  const std::size_t needed = public_labels(labels) + 1;
+  if (address_kind(host) || labels.size() < needed) {
+    return {};
+  }
+  std::string domain;
+  for (std::size_t i = labels.size() - needed; i < labels.size(); ++i) {
+    domain += (domain.empty() ? "" : ".") + std::string(labels[i]);
+  }
+  return domain;
+}
+
+bool are_of_one_domain(const std::string& a, const std::string& b) {
+  const std::string domain = registered_domain(a);
+  return !domain.empty() && domain == registered_domain(b);
 }
 
 const Challenge* choose(const std::vector<Challenge>& challenges) {
@@ -72,29 +116,69 @@ Result<Token> parse_token(std::string_view body, std::chrono::steady_clock::time
   return Token{std::move(value), asked_at + std::chrono::seconds(lifetime) * 4 / 5};
 }
 
-Result<void> allow_realm(const Url& registry, const Url& realm) {
-  if (realm.origin() == registry.origin() || realm.is_https() ||
-      (!registry.is_https() && realm.host() == registry.host())) {
-    return {};
+Result<PeerRule> allow_realm(const Url& registry, const Url& realm, const RealmPolicy& policy) {
+  const auto refuse = [&](std::string_view why, std::string hint) {
+    return fail(ErrorCode::unauthorized,
+                registry.origin() + " asks to get a token from " + printable_url(realm.str()) +
+                    ", which is refused: " + std::string(why),
+                std::move(hint));
+  };
+  if (realm.origin() == registry.origin()) {
+    return PeerRule{};
   }
-  return fail(ErrorCode::unauthorized,
-              registry.origin() + " asks to send its credentials to " + printable_url(realm.str()) +
-                  ", which is refused: another host, and not https",
-              "set the realm of the registry's token authentication to an https URL");
+  if (registry.is_https() && !realm.is_https()) {
+    return refuse("the registry is reached by https, this server by http",
+                  "set the realm of the registry's token authentication to an https URL");
+  }
+  const std::string name = realm.origin().substr(realm.scheme().size() + 3);
+  const auto is_named = [&](const std::string& host) {
+    return equals_ignoring_case(host, realm.host()) || equals_ignoring_case(host, name);
+  };
+  if (realm.host() == registry.host() ||
+      std::any_of(policy.named.begin(), policy.named.end(), is_named)) {
+    return PeerRule{};
+  }
+  const PeerRule near = peers_of(policy.registry);
+  const std::string hint = "if that server is meant, name it: --auth-realm " + realm.host();
+  if (const auto kind = address_kind(realm.host())) {
+    const bool reachable = *kind == AddressKind::global || allows(near, *kind);
+    if (!reachable) {
+      return refuse("the address is none that this registry may send its clients to", hint);
+    }
+  }
+  PeerRule wide = near;
+  wide.global = true;
+  const bool same_trust = realm.is_https() && are_of_one_domain(registry.host(), realm.host());
+  if (!policy.credentials || same_trust) {
+    return wide;
+  }
+  if (policy.registry != AddressKind::global) {
+    return near;
+  }
+  return refuse(realm.is_https() ? "it is of another domain" : "another host, and not https", hint);
 }
 
 TlsOptions tls_towards(const Url& registry, const TlsOptions& tls, const Url& target) {
   if (target.origin() == registry.origin()) {
     return tls;
   }
-  return {.verify = target.host() == registry.host() ? tls.verify : true, .ca_file = tls.ca_file};
+  return {.verify = target.host() == registry.host() ? tls.verify : true,
+          .ca_file = tls.ca_file,
+          .ca_pem = tls.ca_pem};
 }
 
-Result<std::optional<Credentials>> Authenticator::credentials() {
+Result<std::optional<Credentials>> Authenticator::credentials(const Scopes& scopes) {
   if (!credentials_) {
     return std::nullopt;
   }
-  return credentials_->find(registry_);
+  const std::string repository = repository_of(scopes);
+  const auto known = known_.find(repository);
+  if (known != known_.end()) {
+    return known->second;
+  }
+  FNIMAGE_TRY(std::optional<Credentials> found, credentials_->find(registry_, repository));
+  known_.emplace(repository, found);
+  return found;
 }
 
 Result<std::optional<std::string>> Authenticator::authorization(const Url& registry,
@@ -108,12 +192,16 @@ Result<std::optional<std::string>> Authenticator::authorization(const Url& regis
     FNIMAGE_TRY(std::string value, bearer(registry, tls, scopes));
     return value;
   }
-  FNIMAGE_TRY(const std::optional<Credentials> known, credentials());
+  FNIMAGE_TRY(const std::optional<Credentials> known, credentials(scopes));
   return known ? std::optional(basic(*known)) : std::nullopt;
 }
 
 Result<std::string> Authenticator::bearer(const Url& registry, const TlsOptions& tls,
                                           const Scopes& scopes) {
+  FNIMAGE_TRY(const std::optional<Credentials> given, credentials(scopes));
+  if (given && !given->registry_token.empty()) {
+    return "Bearer " + given->registry_token;
+  }
   const std::string key = token_key(*challenge_, scopes);
   const auto known = tokens_.find(key);
   if (known != tokens_.end() && std::chrono::steady_clock::now() < known->second.refresh_at) {
@@ -128,26 +216,22 @@ Result<std::string> Authenticator::bearer(const Url& registry, const TlsOptions&
   return value;
 }
 
-Result<Token> Authenticator::fetch(const Url& registry, const TlsOptions& tls,
-                                   const Scopes& scopes) {
+Result<HttpRequest> Authenticator::token_request(const Url& registry, const TlsOptions& tls,
+                                                 const Scopes& scopes,
+                                                 const std::optional<Credentials>& known,
+                                                 ContentPtr& body) {
   auto realm = Url::parse(challenge_->parameter("realm"));
   if (!realm) {
     return fail(ErrorCode::protocol,
                 "the registry names a token server that is none: " + realm.error().message());
   }
-  if (registry.is_https() && !realm->is_https()) {
-    return fail(ErrorCode::unauthorized,
-                registry.origin() + " is reached by https, but its token server " +
-                    printable_url(realm->str()) + " by http: refused",
-                "set the realm of the registry's token authentication to an https URL");
-  }
-  FNIMAGE_TRY(const std::optional<Credentials> known, credentials());
-  if (known) {
-    FNIMAGE_CHECK(allow_realm(registry, *realm));
-  }
+  FNIMAGE_TRY(
+      const PeerRule peers,
+      allow_realm(registry, *realm,
+                  {.named = realms_, .registry = address_, .credentials = known.has_value()}));
   const std::string service = challenge_->parameter("service");
-  HttpRequest request{.tls = tls_towards(registry, tls, *realm)};
-  ContentPtr body;
+  HttpRequest request{
+      .max_body = max_answer_bytes, .tls = tls_towards(registry, tls, *realm), .peers = peers};
   if (known && !known->identity_token.empty()) {
     body = memory_content(form({{"grant_type", "refresh_token"},
                                 {"refresh_token", known->identity_token},
@@ -158,16 +242,24 @@ Result<Token> Authenticator::fetch(const Url& registry, const TlsOptions& tls,
     request.url = realm->str();
     request.body = body.get();
     request.headers.push_back({"Content-Type", "application/x-www-form-urlencoded"});
-  } else {
-    Url url = service.empty() ? *realm : realm->with_query("service", service);
-    for (const std::string& scope : scopes) {
-      url = url.with_query("scope", scope);
-    }
-    request.url = url.str();
-    if (known) {
-      request.headers.push_back({"Authorization", basic(*known)});
-    }
+    return request;
   }
+  Url url = service.empty() ? *realm : realm->with_query("service", service);
+  for (const std::string& scope : scopes) {
+    url = url.with_query("scope", scope);
+  }
+  request.url = url.str();
+  if (known) {
+    request.headers.push_back({"Authorization", basic(*known)});
+  }
+  return request;
+}
+
+Result<Token> Authenticator::fetch(const Url& registry, const TlsOptions& tls,
+                                   const Scopes& scopes) {
+  FNIMAGE_TRY(const std::optional<Credentials> known, credentials(scopes));
+  ContentPtr body;
+  FNIMAGE_TRY(const HttpRequest request, token_request(registry, tls, scopes, known, body));
   const auto asked_at = std::chrono::steady_clock::now();
   FNIMAGE_TRY(const HttpResponse response, send_(request));
   if (response.status != 200) {
@@ -192,9 +284,13 @@ Result<bool> Authenticator::challenged(const HttpResponse& response,
   }
   const std::lock_guard lock(mutex_);
   challenge_ = *chosen;
+  address_ = address_kind(response.peer).value_or(AddressKind::global);
+  FNIMAGE_TRY(const std::optional<Credentials> known, credentials(scopes));
   if (chosen->scheme == "basic") {
-    FNIMAGE_TRY(const std::optional<Credentials> known, credentials());
     return known && used != basic(*known);
+  }
+  if (known && !known->registry_token.empty()) {
+    return used != "Bearer " + known->registry_token;
   }
   // The token that was refused is of no more use; another thread may have replaced it already.
   const auto stale = tokens_.find(token_key(*chosen, scopes));

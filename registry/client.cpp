@@ -4,6 +4,7 @@
 
 #include <fnimage/base/text.hpp>
 #include <fnimage/registry/client.hpp>
+#include <fnimage/registry/host_config.hpp>
 
 #include "repository_store.hpp"
 #include "session.hpp"
@@ -11,11 +12,12 @@
 namespace fnimage::registry {
 
 struct Client::Impl {
-  std::shared_ptr<Session> session(const std::string& registry) {
+  Result<std::shared_ptr<Session>> session(const std::string& registry) {
     const std::lock_guard lock(mutex);
     std::shared_ptr<Session>& known = sessions[registry];
     if (!known) {
-      known = std::make_shared<Session>(registry, transport, credentials, options, diagnostics);
+      FNIMAGE_TRY(const ClientOptions own, options_for(options, registry, diagnostics));
+      known = std::make_shared<Session>(registry, transport, credentials, own, diagnostics);
     }
     return known;
   }
@@ -41,7 +43,8 @@ Result<void> Client::ping(const std::string& registry) {
     return fail(ErrorCode::invalid_argument, "not a registry: " + printable(registry),
                 "write host or host:port");
   }
-  auto result = impl_->session(registry)->ping();
+  FNIMAGE_TRY(const auto session, impl_->session(registry));
+  auto result = session->ping();
   if (!result) {
     return fail(std::move(result).error().while_doing("reach the registry " + registry));
   }
@@ -53,7 +56,8 @@ Result<std::unique_ptr<ImageStore>> Client::repository(const manifest::Reference
     return fail(ErrorCode::invalid_argument, reference.str() + " names no registry",
                 "write it as host:port/" + reference.repository());
   }
-  return make_repository_store(impl_->session(reference.registry()), reference.repository());
+  FNIMAGE_TRY(auto session, impl_->session(reference.registry()));
+  return make_repository_store(std::move(session), reference.repository());
 }
 
 }  // namespace fnimage::registry

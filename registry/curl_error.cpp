@@ -83,6 +83,12 @@ Error transfer_error(const TransferEnd& end, std::string_view method, std::strin
                      const TlsOptions& tls) {
   const std::string peer = printable(host_and_port(url));
   const std::string what = std::string(method) + " " + printable(printable_url(url), 2048);
+  if (!end.refused_peer.empty()) {
+    return Error(ErrorCode::unauthorized, what + ": refused, since the name leads to " +
+                                              end.refused_peer +
+                                              ", where this registry may not send its clients")
+        .with_hint("if that server is meant, name it: --auth-realm " + peer);
+  }
   switch (end.code) {
     case CURLE_COULDNT_RESOLVE_HOST:
       return unavailable("cannot resolve the host name of " + peer,
@@ -107,6 +113,8 @@ Error transfer_error(const TransferEnd& end, std::string_view method, std::strin
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CERTPROBLEM:
       return tls_file_error(end, tls);
+    case CURLE_READ_ERROR:
+      return Error(ErrorCode::io, what + ": the file to be sent ended early or cannot be read");
     case CURLE_PARTIAL_FILE:
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:

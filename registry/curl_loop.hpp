@@ -1,6 +1,7 @@
 // The thread that owns the curl multi handle. Others hand it transfers and wake it; it never blocks
 // on anything but the network. It keeps the budget of connections per host for all images and
-// threads together. Thread-safety: submit(), resume() and cancel() may be called from any thread.
+// threads together, lets small requests go before large bodies, and shares out the rate limit.
+// Thread-safety: submit(), resume(), cancel() and stop() may be called from any thread.
 #pragma once
 
 #include <cstdint>
@@ -22,11 +23,13 @@ struct CurlMultiDeleter {
   void operator()(CURLM* handle) const noexcept { curl_multi_cleanup(handle); }
 };
 using CurlMulti = std::unique_ptr<CURLM, CurlMultiDeleter>;
-using TransferPtr = std::shared_ptr<Transfer>;
+using TransferPtr = std::shared_ptr<CurlTransfer>;
 
 class CurlLoop {
  public:
-  static Result<std::unique_ptr<CurlLoop>> start(std::size_t connections_per_host);
+  /// @param rate_limit bytes per second of all transfers together, in each direction; 0 = none.
+  static Result<std::unique_ptr<CurlLoop>> start(std::size_t connections_per_host,
+                                                 std::uint64_t rate_limit);
   CurlLoop(const CurlLoop&) = delete;
   CurlLoop& operator=(const CurlLoop&) = delete;
   /// Transfers under way end as cancelled.
@@ -35,41 +38,60 @@ class CurlLoop {
   void submit(TransferPtr transfer) { send(Command::Kind::submit, std::move(transfer)); }
   void resume(TransferPtr transfer) { send(Command::Kind::resume, std::move(transfer)); }
   void cancel(TransferPtr transfer) { send(Command::Kind::cancel, std::move(transfer)); }
+  /// Ends everything under way and to come as cancelled, but for what outlives_stop().
+  void stop() { send(Command::Kind::stop, nullptr); }
 
  private:
   struct Command {
-    enum class Kind : std::uint8_t { submit, resume, cancel };
+    enum class Kind : std::uint8_t { submit, resume, cancel, stop };
     Kind kind;
     TransferPtr transfer;
   };
-  /// One host's share. Downloads may not take the last connection: an upload whose body comes from
-  /// a download of the same host must always be able to proceed.
+  /// One host's share. Large bodies may not take the last connection (unless there are only two),
+  /// so that small requests never wait for them; and downloads not the last of theirs: an upload
+  /// whose body comes from a download of the same host must always be able to proceed.
   struct Host {
     std::size_t active = 0;
+    std::size_t large = 0;
     std::size_t downloads = 0;
-    std::deque<TransferPtr> waiting;
+    std::deque<TransferPtr> waiting_small;
+    std::deque<TransferPtr> waiting_large;
   };
 
-  CurlLoop(CurlMulti multi, std::size_t connections_per_host)
-      : multi_(std::move(multi)), limit_(connections_per_host) {}
+  CurlLoop(CurlMulti multi, std::size_t connections_per_host, std::uint64_t rate_limit)
+      : multi_(std::move(multi)),
+        limit_(connections_per_host),
+        large_limit_(limit_ > 2 ? limit_ - 1 : limit_),
+        rate_limit_(rate_limit) {}
 
   void send(Command::Kind kind, TransferPtr transfer);
   void run(const std::stop_token& stop);
   void take_commands();
   void handle(Command& command);
+  void enqueue(TransferPtr transfer);
+  void drop(const TransferPtr& transfer);
+  void drop_all();
+  [[nodiscard]] bool may_begin(const Host& host, const CurlTransfer& transfer) const;
   void begin_waiting(Host& host);
+  void share_rate();
   void begin(Host& host, TransferPtr transfer);
   void collect_finished();
-  void end(Transfer& transfer, CURLcode code);
+  void send_files();
+  void end(CurlTransfer& transfer, CURLcode code);
   void end_all(CURLcode code);
 
+  CurlSockets sockets_;  // the transfer thread's own; outlives the connections of multi_
   CurlMulti multi_;
   std::size_t limit_;
+  std::size_t large_limit_;
+  std::uint64_t rate_limit_;
   std::mutex mutex_;
   std::vector<Command> commands_;  // guarded by mutex_
   // The transfer thread's own:
   std::map<std::string, Host> hosts_;
-  std::map<const Transfer*, TransferPtr> active_;
+  std::map<const CurlTransfer*, TransferPtr> active_;
+  std::vector<curl_waitfd> file_sockets_;
+  bool stopped_ = false;
   std::jthread thread_;
 };
 

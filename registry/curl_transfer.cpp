@@ -1,10 +1,19 @@
 // See curl_transfer.hpp.
 #include "curl_transfer.hpp"
 
+#include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <string>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <fnimage/base/stream.hpp>
 #include <fnimage/base/text.hpp>
 
+#include "address.hpp"
 #include "url.hpp"
 
 namespace fnimage::registry {
@@ -14,6 +23,8 @@ namespace {
 #ifndef FNIMAGE_VERSION
 #define FNIMAGE_VERSION "0"
 #endif
+
+constexpr std::uint64_t max_authorities = std::uint64_t{8} << 20;
 
 bool is_success(int status) {
   return status >= 200 && status < 300;
@@ -25,6 +36,23 @@ bool is_loopback(std::string_view host_and_port) {
          host_and_port.starts_with("[::1]:");
 }
 
+std::uint16_t port_of(const sockaddr& address) {
+  // The port is at the same place for both families.
+  return address.sa_family == AF_INET || address.sa_family == AF_INET6
+             ? ntohs(reinterpret_cast<const sockaddr_in&>(address).sin_port)
+             : std::uint16_t{0};
+}
+
+std::string text_of(const sockaddr& address) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  const void* bytes =
+      address.sa_family == AF_INET
+          ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in&>(address).sin_addr)
+          : static_cast<const void*>(&reinterpret_cast<const sockaddr_in6&>(address).sin6_addr);
+  const char* shown = ::inet_ntop(address.sa_family, bytes, text.data(), text.size());
+  return shown == nullptr ? "an unknown address" : shown;
+}
+
 bool is_safe_header(const Header& header) {
   constexpr std::string_view line_ends("\r\n\0", 3);
   return !header.name.empty() && header.name.find_first_of(line_ends) == std::string::npos &&
@@ -33,12 +61,18 @@ bool is_safe_header(const Header& header) {
 
 }  // namespace
 
-Transfer::Transfer(const HttpRequest& request)
+std::uint64_t body_size(const HttpRequest& request) noexcept {
+  return request.body == nullptr
+             ? 0
+             : std::min(request.body->size() - request.body_offset, request.body_limit);
+}
+
+CurlTransfer::CurlTransfer(const HttpRequest& request)
     : request_(request), host_(host_and_port(request.url)) {}
 
-Transfer::~Transfer() = default;
+CurlTransfer::~CurlTransfer() = default;
 
-Result<void> Transfer::prepare(const TransportOptions& options, bool fresh) {
+Result<void> CurlTransfer::prepare(const TransportOptions& options, bool fresh) {
   if (host_.empty()) {
     return fail(ErrorCode::invalid_argument,
                 "malformed URL " + printable(printable_url(request_.url)));
@@ -49,9 +83,11 @@ Result<void> Transfer::prepare(const TransportOptions& options, bool fresh) {
                   "line break in request header " + printable(header.name));
     }
   }
+  FNIMAGE_CHECK(choose_body(options));
   easy_.reset(curl_easy_init());
   const bool ready = easy_ && set_common(options) && set_tls() && set_method() && set_headers() &&
-                     curl_easy_setopt(handle(), CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L) == CURLE_OK;
+                     curl_easy_setopt(handle(), CURLOPT_FRESH_CONNECT,
+                                      fresh || !request_.peers.is_any() ? 1L : 0L) == CURLE_OK;
   if (!ready) {
     return fail(ErrorCode::internal, "libcurl refused an option of the request to " +
                                          printable(printable_url(request_.url)));
@@ -59,12 +95,26 @@ Result<void> Transfer::prepare(const TransportOptions& options, bool fresh) {
   return {};
 }
 
-bool Transfer::set_common(const TransportOptions& options) {
+/// Small bodies cost no time, and a rate limit needs libcurl's counting.
+Result<void> CurlTransfer::choose_body(const TransportOptions& options) {
+  stall_timeout_ = options.stall_timeout;
+  min_speed_ = options.min_speed;
+  const std::uint64_t size = body_size(request_);
+  if (size > small_body && options.rate_limit == 0) {
+    FNIMAGE_TRY(file_body_, FileBody::open(request_, size));
+  }
+  return {};
+}
+
+bool CurlTransfer::set_common(const TransportOptions& options) {
   CURL* curl = handle();
   const std::string agent =
       options.user_agent.empty() ? "fnimage/" FNIMAGE_VERSION : options.user_agent;
   const auto connect_seconds = static_cast<long>(options.connect_timeout.count());
   const auto stall_seconds = static_cast<long>(options.stall_timeout.count());
+  answer_time_ =
+      options.stall_timeout +
+      std::chrono::seconds(body_size(request_) / std::max<std::uint64_t>(options.answer_speed, 1));
   bool ok = true;
   const auto set = [&ok, curl](CURLoption option, auto value) {
     ok = ok && curl_easy_setopt(curl, option, value) == CURLE_OK;
@@ -81,31 +131,30 @@ bool Transfer::set_common(const TransportOptions& options) {
   set(CURLOPT_TCP_KEEPALIVE, 1L);
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   set(CURLOPT_CONNECTTIMEOUT, connect_seconds);
-  set(CURLOPT_LOW_SPEED_LIMIT, 1L);
+  // What goes past libcurl seems slow to it.
+  set(CURLOPT_LOW_SPEED_LIMIT, sends_file() ? 0L : static_cast<long>(options.min_speed));
   set(CURLOPT_LOW_SPEED_TIME, stall_seconds);
+  set(CURLOPT_TIMEOUT_MS, static_cast<long>(request_.timeout.count()));
   set(CURLOPT_BUFFERSIZE, 256L * 1024L);
   set(CURLOPT_UPLOAD_BUFFERSIZE, 512L * 1024L);
-  set(CURLOPT_HEADERFUNCTION, &Transfer::on_header);
+  set(CURLOPT_HEADERFUNCTION, &CurlTransfer::on_header);
   set(CURLOPT_HEADERDATA, static_cast<void*>(this));
-  set(CURLOPT_WRITEFUNCTION, &Transfer::on_write);
+  set(CURLOPT_WRITEFUNCTION, &CurlTransfer::on_write);
   set(CURLOPT_WRITEDATA, static_cast<void*>(this));
+  set(CURLOPT_OPENSOCKETFUNCTION, &CurlTransfer::on_open);
+  set(CURLOPT_OPENSOCKETDATA, static_cast<void*>(this));
   if (is_loopback(host_)) {
     set(CURLOPT_NOPROXY, "*");
   }
   return ok;
 }
 
-bool Transfer::set_tls() {
+bool CurlTransfer::set_tls() {
   CURL* curl = handle();
   const TlsOptions& tls = request_.tls;
   bool ok = curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, tls.verify ? 1L : 0L) == CURLE_OK &&
             curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, tls.verify ? 2L : 0L) == CURLE_OK;
-  if (!tls.ca_file.empty()) {
-    // The directory of hashed certificates stays in force, so the file adds to the system's
-    // authorities.
-    ok = ok && curl_easy_setopt(curl, CURLOPT_CAINFO, tls.ca_file.c_str()) == CURLE_OK &&
-         curl_easy_setopt(curl, CURLOPT_CAPATH, "/etc/ssl/certs") == CURLE_OK;
-  }
+  ok = ok && set_authorities();
   if (!tls.cert_file.empty()) {
     ok = ok && curl_easy_setopt(curl, CURLOPT_SSLCERT, tls.cert_file.c_str()) == CURLE_OK;
   }
@@ -115,7 +164,32 @@ bool Transfer::set_tls() {
   return ok;
 }
 
-bool Transfer::set_method() {
+bool CurlTransfer::set_authorities() {
+  CURL* curl = handle();
+  const TlsOptions& tls = request_.tls;
+  if (tls.ca_file.empty() && tls.ca_pem.empty()) {
+    return true;
+  }
+  // The directory of hashed certificates stays in force, so these add to the system's authorities.
+  if (curl_easy_setopt(curl, CURLOPT_CAPATH, "/etc/ssl/certs") != CURLE_OK) {
+    return false;
+  }
+  if (tls.ca_pem.empty()) {
+    return curl_easy_setopt(curl, CURLOPT_CAINFO, tls.ca_file.c_str()) == CURLE_OK;
+  }
+  authorities_ = tls.ca_pem;
+  if (!tls.ca_file.empty()) {
+    const auto file = read_file(tls.ca_file, max_authorities);
+    if (!file) {  // libcurl finds the same and says so
+      return curl_easy_setopt(curl, CURLOPT_CAINFO, tls.ca_file.c_str()) == CURLE_OK;
+    }
+    authorities_ += "\n" + *file;
+  }
+  curl_blob blob{.data = authorities_.data(), .len = authorities_.size(), .flags = 0};
+  return curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blob) == CURLE_OK;
+}
+
+bool CurlTransfer::set_method() {
   CURL* curl = handle();
   if (request_.method == "HEAD") {
     return curl_easy_setopt(curl, CURLOPT_NOBODY, 1L) == CURLE_OK;
@@ -126,22 +200,40 @@ bool Transfer::set_method() {
     return curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request_.method.c_str()) == CURLE_OK;
   }
-  const std::uint64_t size =
-      request_.body == nullptr ? 0 : request_.body->size() - request_.body_offset;
+  if (sends_file()) {
+    return set_file_body();
+  }
+  const std::uint64_t size = body_size(request_);
+  body_left_ = size;
   return curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L) == CURLE_OK &&
          curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request_.method.c_str()) == CURLE_OK &&
          curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(size)) ==
              CURLE_OK &&
-         curl_easy_setopt(curl, CURLOPT_READFUNCTION, &Transfer::on_read) == CURLE_OK &&
+         curl_easy_setopt(curl, CURLOPT_READFUNCTION, &CurlTransfer::on_read) == CURLE_OK &&
          curl_easy_setopt(curl, CURLOPT_READDATA, static_cast<void*>(this)) == CURLE_OK &&
-         curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, &Transfer::on_seek) == CURLE_OK &&
+         curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, &CurlTransfer::on_seek) == CURLE_OK &&
          curl_easy_setopt(curl, CURLOPT_SEEKDATA, static_cast<void*>(this)) == CURLE_OK;
 }
 
-bool Transfer::set_headers() {
+/// To libcurl it is a request without a body, but for the Content-Length among its headers.
+bool CurlTransfer::set_file_body() {
+  CURL* curl = handle();
+  return curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L) == CURLE_OK &&
+         curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request_.method.c_str()) == CURLE_OK &&
+         curl_easy_setopt(curl, CURLOPT_VERBOSE, 1L) == CURLE_OK &&
+         curl_easy_setopt(curl, CURLOPT_DEBUGFUNCTION, &CurlTransfer::on_debug) == CURLE_OK &&
+         curl_easy_setopt(curl, CURLOPT_DEBUGDATA, static_cast<void*>(this)) == CURLE_OK &&
+         // An answer before the end of the body leaves a connection that nobody can use again.
+         curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK;
+}
+
+bool CurlTransfer::set_headers() {
   // Without this libcurl waits for "100 Continue" before large bodies; credentials are known up
   // front here.
   std::vector<std::string> lines{"Expect:"};
+  if (sends_file()) {
+    lines.push_back("Content-Length: " + std::to_string(file_body_->size()));
+  }
   for (const Header& header : request_.headers) {
     lines.push_back(header.value.empty() ? header.name + ";" : header.name + ": " + header.value);
   }
@@ -156,12 +248,12 @@ bool Transfer::set_headers() {
   return curl_easy_setopt(handle(), CURLOPT_HTTPHEADER, header_list_.get()) == CURLE_OK;
 }
 
-std::size_t Transfer::on_header(char* data, std::size_t size, std::size_t count,
-                                void* self) noexcept {
-  return static_cast<Transfer*>(self)->take_header({data, size * count}) ? size * count : 0;
+std::size_t CurlTransfer::on_header(char* data, std::size_t size, std::size_t count,
+                                    void* self) noexcept {
+  return static_cast<CurlTransfer*>(self)->take_header({data, size * count}) ? size * count : 0;
 }
 
-bool Transfer::take_header(std::string_view line) {
+bool CurlTransfer::take_header(std::string_view line) {
   header_bytes_ += line.size();
   if (header_bytes_ > max_header_bytes) {
     end_.headers_too_large = true;
@@ -186,12 +278,12 @@ bool Transfer::take_header(std::string_view line) {
   return true;
 }
 
-std::size_t Transfer::on_write(char* data, std::size_t size, std::size_t count,
-                               void* self) noexcept {
-  return static_cast<Transfer*>(self)->take_body({data, size * count});
+std::size_t CurlTransfer::on_write(char* data, std::size_t size, std::size_t count,
+                                   void* self) noexcept {
+  return static_cast<CurlTransfer*>(self)->take_body({data, size * count});
 }
 
-std::size_t Transfer::take_body(std::string_view bytes) {
+std::size_t CurlTransfer::take_body(std::string_view bytes) {
   if (is_download() && is_success(response_.status)) {
     if (!delivered_ && request_.on_answer) {
       answer_ = {
@@ -206,7 +298,7 @@ std::size_t Transfer::take_body(std::string_view bytes) {
   return keep_body(bytes) ? bytes.size() : 0;
 }
 
-bool Transfer::keep_body(std::string_view bytes) {
+bool CurlTransfer::keep_body(std::string_view bytes) {
   if (is_success(response_.status)) {
     if (bytes.size() > request_.max_body - response_.body.size()) {
       end_.body_too_large = true;
@@ -220,28 +312,144 @@ bool Transfer::keep_body(std::string_view bytes) {
   return error_body_read_ <= max_error_body_read;
 }
 
-std::size_t Transfer::on_read(char* data, std::size_t size, std::size_t count,
-                              void* self) noexcept {
-  const auto copied = static_cast<Transfer*>(self)->exchange_.collect(data, size * count);
-  return copied.value_or(CURL_READFUNC_PAUSE);
+std::size_t CurlTransfer::on_read(char* data, std::size_t size, std::size_t count,
+                                  void* self) noexcept {
+  return static_cast<CurlTransfer*>(self)->give_body(data, size * count);
 }
 
-int Transfer::on_seek(void* self, curl_off_t offset, int origin) noexcept {
-  if (origin != SEEK_SET || offset < 0) {
+std::size_t CurlTransfer::give_body(char* target, std::size_t capacity) noexcept {
+  const auto copied = exchange_.collect(target, capacity);
+  if (!copied) {
+    return CURL_READFUNC_PAUSE;
+  }
+  body_left_ -= std::min<std::uint64_t>(*copied, body_left_);
+  if (body_left_ == 0 && is_large()) {
+    // From here on silence means that the registry verifies and stores what it has got.
+    curl_easy_setopt(handle(), CURLOPT_LOW_SPEED_TIME, static_cast<long>(answer_time_.count()));
+  }
+  return *copied;
+}
+
+curl_socket_t CurlTransfer::on_open(void* self, curlsocktype /*purpose*/,
+                                    curl_sockaddr* address) noexcept {
+  auto& transfer = *static_cast<CurlTransfer*>(self);
+  // Another port than the URL's is that of a proxy, which the user chose.
+  const bool direct = std::to_string(port_of(address->addr)) == transfer.port();
+  if (direct && !transfer.request_.peers.is_any() &&
+      !allows(transfer.request_.peers, address_kind(address->addr))) {
+    transfer.end_.refused_peer = text_of(address->addr);
+    return CURL_SOCKET_BAD;
+  }
+  return transfer.sockets_->open(*address);
+}
+
+bool CurlTransfer::attach(CurlSockets& sockets) {
+  sockets_ = &sockets;
+  return curl_easy_setopt(handle(), CURLOPT_CLOSESOCKETFUNCTION, &CurlSockets::on_close) ==
+             CURLE_OK &&
+         curl_easy_setopt(handle(), CURLOPT_CLOSESOCKETDATA, static_cast<void*>(&sockets)) ==
+             CURLE_OK;
+}
+
+int CurlTransfer::on_debug(CURL* /*handle*/, curl_infotype type, char* data, std::size_t size,
+                           void* self) noexcept {
+  // The rest of a head that did not go in one piece is data to libcurl.
+  if (type == CURLINFO_HEADER_OUT || type == CURLINFO_DATA_OUT) {
+    static_cast<CurlTransfer*>(self)->note_head({data, size});
+  }
+  return 0;
+}
+
+void CurlTransfer::note_head(std::string_view sent) {
+  constexpr std::string_view end_of_head = "\r\n\r\n";
+  head_end_ += sent.substr(sent.size() - std::min(sent.size(), end_of_head.size()));
+  if (!head_end_.ends_with(end_of_head)) {
+    return;
+  }
+  head_end_.clear();
+  // libcurl begins again by itself when a kept-alive connection breaks before there is an answer.
+  // How much of a large body has arrived then, is for its sender to find out.
+  sent_twice_ = file_body_->sent() > 0;
+  file_body_->restart();
+  socket_ = sockets_->find(handle());
+  head_sent_ = true;
+}
+
+curl_socket_t CurlTransfer::file_socket() const noexcept {
+  return sends_file() && head_sent_ && !file_body_->is_over() ? socket_.number : CURL_SOCKET_BAD;
+}
+
+CURLcode CurlTransfer::send_file() {
+  if (!sends_file() || !head_sent_ || file_body_->is_over()) {
+    return CURLE_OK;
+  }
+  if (sent_twice_) {
+    return CURLE_SEND_ERROR;
+  }
+  if (socket_.number == CURL_SOCKET_BAD) {
+    return CURLE_SEND_ERROR;
+  }
+  if (!sockets_->is_open(socket_)) {
+    head_sent_ = false;  // libcurl has closed it and connects again; the head comes first
+    return CURLE_OK;
+  }
+  const CURLcode code = file_body_->send(socket_.number);
+  exchange_.moved(file_body_->sent());
+  if (code != CURLE_OK) {
+    return code;
+  }
+  if (file_body_->is_over()) {
+    const bool whole = file_body_->is_whole();
+    const auto patience = whole ? answer_time_ : stall_timeout_;
+    curl_easy_setopt(handle(), CURLOPT_FORBID_REUSE, whole ? 0L : 1L);
+    curl_easy_setopt(handle(), CURLOPT_LOW_SPEED_LIMIT, static_cast<long>(min_speed_));
+    curl_easy_setopt(handle(), CURLOPT_LOW_SPEED_TIME, static_cast<long>(patience.count()));
+  } else if (file_body_->stalls(stall_timeout_, min_speed_)) {
+    constexpr std::string_view words = "the peer takes the body too slowly: too slow";
+    words.copy(error_text_.data(), error_text_.size() - 1);
+    return CURLE_OPERATION_TIMEDOUT;
+  }
+  return CURLE_OK;
+}
+
+int CurlTransfer::on_seek(void* self, curl_off_t offset, int origin) noexcept {
+  auto* transfer = static_cast<CurlTransfer*>(self);
+  // libcurl sends again what broke on a kept-alive connection. Much of a large body may have
+  // arrived, and its sender can find out how much.
+  if (origin != SEEK_SET || offset < 0 || transfer->is_large()) {
     return CURL_SEEKFUNC_FAIL;
   }
-  static_cast<Transfer*>(self)->exchange_.restart(static_cast<std::uint64_t>(offset));
+  transfer->exchange_.restart(static_cast<std::uint64_t>(offset));
   return CURL_SEEKFUNC_OK;
 }
 
-void Transfer::complete(CURLcode code) {
+void CurlTransfer::complete(CURLcode code) {
   // An endless error page was cut on purpose: its status and beginning are what is wanted.
   if (code == CURLE_WRITE_ERROR && error_body_read_ > max_error_body_read) {
     code = CURLE_OK;
   }
+  if (code == CURLE_SEND_FAIL_REWIND) {
+    code = CURLE_SEND_ERROR;  // see on_seek(); its own words would be of the seeking
+    error_text_[0] = '\0';
+  }
   long connects = 0;
   curl_easy_getinfo(handle(), CURLINFO_NUM_CONNECTS, &connects);
   curl_easy_getinfo(handle(), CURLINFO_OS_ERRNO, &end_.os_errno);
+  char* address = nullptr;
+  long peer_port = 0;
+  long tunnel = 0;
+  if (curl_easy_getinfo(handle(), CURLINFO_PRIMARY_IP, &address) == CURLE_OK &&
+      curl_easy_getinfo(handle(), CURLINFO_PRIMARY_PORT, &peer_port) == CURLE_OK &&
+      curl_easy_getinfo(handle(), CURLINFO_HTTP_CONNECTCODE, &tunnel) == CURLE_OK &&
+      address != nullptr && tunnel == 0 && std::to_string(peer_port) == port()) {
+    response_.peer = address;
+  }
+  // libcurl 7.88 says this when a kept-alive connection is reset under a request that it would
+  // repeat by itself.
+  const bool was_reset = end_.os_errno == ECONNRESET || end_.os_errno == EPIPE;
+  if (code == CURLE_UNSUPPORTED_PROTOCOL && was_reset && !end_.got_answer) {
+    code = CURLE_RECV_ERROR;
+  }
   end_.code = code;
   end_.reused_connection = connects == 0;
   end_.curl_text = error_text_.data();

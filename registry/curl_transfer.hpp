@@ -14,7 +14,9 @@
 
 #include <fnimage/registry/transport.hpp>
 
+#include "curl_sockets.hpp"
 #include "exchange.hpp"
+#include "file_body.hpp"
 
 namespace fnimage::registry {
 
@@ -33,21 +35,26 @@ struct TransferEnd {
   bool got_answer = false;  ///< at least a status line
   bool headers_too_large = false;
   bool body_too_large = false;
-  std::string curl_text{};  ///< libcurl's own words
+  std::string refused_peer{};  ///< the address that HttpRequest::peers does not allow
+  std::string curl_text{};     ///< libcurl's own words
 };
 
-class Transfer {
+/// Bytes of body that a request sends.
+std::uint64_t body_size(const HttpRequest& request) noexcept;
+
+class CurlTransfer {
  public:
   /// Error bodies are kept up to this many bytes; when more than max_error_body_read come, the
   /// transfer is cut.
   static constexpr std::size_t max_error_body = std::size_t{64} * 1024;
   static constexpr std::uint64_t max_error_body_read = std::uint64_t{1} << 20;
   static constexpr std::size_t max_header_bytes = std::size_t{64} * 1024;
+  static constexpr std::uint64_t small_body = std::uint64_t{64} * 1024;
 
-  explicit Transfer(const HttpRequest& request);
-  Transfer(const Transfer&) = delete;
-  Transfer& operator=(const Transfer&) = delete;
-  ~Transfer();
+  explicit CurlTransfer(const HttpRequest& request);
+  CurlTransfer(const CurlTransfer&) = delete;
+  CurlTransfer& operator=(const CurlTransfer&) = delete;
+  ~CurlTransfer();
 
   /// @param fresh true: never on a kept-alive connection.
   Result<void> prepare(const TransportOptions& options, bool fresh);
@@ -55,11 +62,24 @@ class Transfer {
   // --- transfer thread ---
   [[nodiscard]] CURL* handle() const noexcept { return easy_.get(); }
   [[nodiscard]] bool is_download() const noexcept { return request_.sink != nullptr; }
+  /// Takes long, so that small requests go first.
+  [[nodiscard]] bool is_large() const noexcept {
+    return is_download() || body_size(request_) > small_body;
+  }
+  [[nodiscard]] bool outlives_stop() const noexcept { return request_.even_when_stopped; }
   [[nodiscard]] const std::string& host() const noexcept { return host_; }
+  /// Sockets are opened and closed there, which must outlive all connections.
+  bool attach(CurlSockets& sockets);
+  /// A part of a file that is this transfer's body. An error ends the transfer.
+  CURLcode send_file();
+  /// Where more of the file can go; CURL_SOCKET_BAD when there is nothing to send now.
+  [[nodiscard]] curl_socket_t file_socket() const noexcept;
   void complete(CURLcode code);
 
   // --- both ---
   Exchange& exchange() noexcept { return exchange_; }
+  /// The body does not come through the exchange.
+  [[nodiscard]] bool sends_file() const noexcept { return file_body_ != nullptr; }
 
   // --- calling thread ---
   /// Status and headers; only when bytes were received from the exchange and the request has an
@@ -76,11 +96,20 @@ class Transfer {
                                void* self) noexcept;
   static std::size_t on_write(char* data, std::size_t size, std::size_t count, void* self) noexcept;
   static std::size_t on_read(char* data, std::size_t size, std::size_t count, void* self) noexcept;
+  static curl_socket_t on_open(void* self, curlsocktype purpose, curl_sockaddr* address) noexcept;
+  static int on_debug(CURL* handle, curl_infotype type, char* data, std::size_t size,
+                      void* self) noexcept;
   static int on_seek(void* self, curl_off_t offset, int origin) noexcept;
 
+  std::size_t give_body(char* target, std::size_t capacity) noexcept;
   bool set_common(const TransportOptions& options);
   bool set_tls();
+  bool set_authorities();
+  [[nodiscard]] std::string port() const { return host_.substr(host_.rfind(':') + 1); }
+  Result<void> choose_body(const TransportOptions& options);
   bool set_method();
+  bool set_file_body();
+  void note_head(std::string_view sent);
   bool set_headers();
   bool take_header(std::string_view line);
   std::size_t take_body(std::string_view bytes);
@@ -88,6 +117,7 @@ class Transfer {
 
   const HttpRequest& request_;
   std::string host_;
+  std::string authorities_;  // PEM
   std::unique_ptr<curl_slist, CurlListDeleter> header_list_;
   std::unique_ptr<CURL, CurlEasyDeleter> easy_;
   std::array<char, CURL_ERROR_SIZE> error_text_{};
@@ -95,6 +125,16 @@ class Transfer {
   HttpResponse response_;
   HttpResponse answer_;
   TransferEnd end_;
+  std::chrono::seconds answer_time_{0};  ///< how long the answer to a whole body may take
+  std::uint64_t body_left_ = 0;
+  std::unique_ptr<FileBody> file_body_;
+  std::string head_end_;  ///< the last bytes of the head that were sent
+  bool head_sent_ = false;
+  bool sent_twice_ = false;     ///< libcurl has begun again on another connection
+  CurlSockets::Socket socket_;  ///< of the connection that the head went by
+  CurlSockets* sockets_ = nullptr;
+  std::chrono::seconds stall_timeout_{0};
+  std::uint32_t min_speed_ = 0;
   std::size_t header_bytes_ = 0;
   std::uint64_t error_body_read_ = 0;
   bool delivered_ = false;

@@ -9,6 +9,7 @@
 #include <fnimage/base/json.hpp>
 #include <fnimage/base/text.hpp>
 
+#include "challenge.hpp"
 #include "retry.hpp"
 
 namespace fnimage::registry {
@@ -60,12 +61,12 @@ Meaning meaning_of(int status) {
   switch (status) {
     case 401:
       return {ErrorCode::unauthorized,
-              "give credentials for this registry with `docker login`, which writes "
-              "~/.docker/config.json"};
+              "log in: fnimage login REGISTRY (docker login, podman login and skopeo login do as "
+              "well)"};
     case 403:
       return {
           ErrorCode::unauthorized,
-          "this account may not do that: use another with `docker login`, or ask for the right"};
+          "this account may not do that: use another with `fnimage login`, or ask for the right"};
     case 404:
       return {ErrorCode::not_found, "check the registry, repository and tag"};
     case 405:
@@ -83,6 +84,16 @@ Meaning meaning_of(int status) {
                                                            : ErrorCode::protocol,
               ""};
   }
+}
+
+/// The right that a challenge says is missing (F22).
+std::string denied_scope(const HttpResponse& response) {
+  const auto header = response.header("WWW-Authenticate");
+  if (!header || (response.status != 401 && response.status != 403)) {
+    return {};
+  }
+  const auto challenges = parse_challenges(*header);
+  return challenges.empty() ? std::string() : challenges.front().parameter("scope");
 }
 
 }  // namespace
@@ -120,6 +131,9 @@ Error response_error(const HttpResponse& response, std::string_view method, std:
                         std::to_string(response.status);
   if (const std::string text = error_text(response); !text.empty()) {
     message += ": " + text;
+  }
+  if (const std::string scope = denied_scope(response); !scope.empty()) {
+    message += "; denied: scope " + printable(scope);
   }
   return Error(meaning.code, std::move(message))
       .with_hint(std::string(meaning.hint))

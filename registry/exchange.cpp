@@ -54,6 +54,14 @@ void Exchange::restart(std::uint64_t offset) {
   changed_.notify_one();
 }
 
+void Exchange::moved(std::uint64_t sent) {
+  const std::lock_guard lock(mutex_);
+  sent_ = sent;
+  if (news()) {
+    changed_.notify_one();
+  }
+}
+
 void Exchange::finish() {
   const std::lock_guard lock(mutex_);
   finished_ = true;
@@ -63,12 +71,13 @@ void Exchange::finish() {
 Exchange::Step Exchange::next() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] {
-    return finished_ ||
-           (!abandoned_ && (!received_.empty() || restart_at_.has_value() || wants_body()));
+    return finished_ || (!abandoned_ &&
+                         (!received_.empty() || news() || restart_at_.has_value() || wants_body()));
   });
   Step step;
   step.finished = finished_;
   step.sent = sent_;
+  told_ = sent_;
   step.generation = generation_;
   if (!abandoned_) {
     step.received = std::exchange(received_, {});

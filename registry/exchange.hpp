@@ -38,6 +38,8 @@ class Exchange {
   /// resumed.
   std::optional<std::size_t> collect(char* target, std::size_t capacity);
   void restart(std::uint64_t offset);
+  /// So much of the body has gone, not through here.
+  void moved(std::uint64_t sent);
   void finish();
 
   // --- calling thread ---
@@ -50,6 +52,8 @@ class Exchange {
   void abandon();
 
  private:
+  /// Of a body that goes past: worth waking the calling thread for.
+  [[nodiscard]] bool news() const { return !has_body_ && sent_ >= told_ + max_received; }
   [[nodiscard]] bool wants_body() const {
     return !body_ended_ && chunks_.size() < max_chunks && has_body_;
   }
@@ -62,6 +66,7 @@ class Exchange {
   std::uint64_t generation_ = 0;
   std::uint64_t sent_ = 0;
   std::optional<std::uint64_t> restart_at_;
+  std::uint64_t told_ = 0;  ///< of sent_, to the calling thread
   bool has_body_ = false;
   bool body_ended_ = false;
   bool receive_paused_ = false;

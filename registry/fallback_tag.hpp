@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include <fnimage/manifest/digest.hpp>
 
@@ -12,6 +13,15 @@ namespace fnimage::registry {
 inline std::string referrers_tag(const manifest::Digest& digest) {
   return std::string(digest.algorithm().substr(0, 32)) + "-" +
          std::string(digest.hex().substr(0, 64));
+}
+
+/// Whether a tag looks like one of those.
+inline bool is_referrers_tag(std::string_view tag) {
+  const std::size_t dash = tag.find('-');
+  constexpr std::size_t sha256_characters = 64;
+  return (tag.starts_with("sha256-") || tag.starts_with("sha512-")) &&
+         tag.size() - dash - 1 == sha256_characters &&
+         tag.find_first_not_of("0123456789abcdef", dash + 1) == std::string_view::npos;
 }
 
 }  // namespace fnimage::registry

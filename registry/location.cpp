@@ -12,22 +12,37 @@ namespace fnimage::registry {
 
 namespace {
 
-constexpr std::string_view layout_prefix = "oci:";
-constexpr std::array<std::string_view, 8> foreign_prefixes{
-    "docker://", "docker-archive:", "oci-archive:",        "docker-daemon:",
-    "dir:",      "ocidir://",       "containers-storage:", "oci://"};
+constexpr std::array<std::string_view, 6> foreign_prefixes{
+    "docker://", "docker-daemon:", "dir:", "ocidir://", "containers-storage:", "oci://"};
+constexpr std::string_view known_forms =
+    "write registry/repository:tag, oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG], "
+    "docker-archive:FILE[:NAME:TAG], or a name in the local store";
 
-Result<Location> parse_layout(std::string_view text) {
-  const std::string_view rest = text.substr(layout_prefix.size());
+/// A way to write a place in the file system.
+struct PathForm {
+  std::string_view prefix;
+  Location::Kind kind;
+  std::string_view spelling;
+};
+constexpr std::array<PathForm, 3> path_forms{
+    {{"oci:", Location::Kind::layout, "oci:DIRECTORY or oci:DIRECTORY:TAG"},
+     {"oci-archive:", Location::Kind::oci_archive, "oci-archive:FILE or oci-archive:FILE:TAG"},
+     {"docker-archive:", Location::Kind::docker_archive,
+      "docker-archive:FILE or docker-archive:FILE:NAME:TAG"}}};
+
+Result<Location> parse_path(std::string_view text, const PathForm& form) {
+  const std::string_view rest = text.substr(form.prefix.size());
   const std::size_t colon = rest.find(':');  // as skopeo: the tag may hold colons, the path may not
-  Location location{.kind = Location::Kind::layout};
+  Location location{.kind = form.kind};
   location.directory = std::string(rest.substr(0, colon));
   if (colon != std::string_view::npos) {
     location.tag = std::string(rest.substr(colon + 1));
   }
   if (location.directory.empty() || (colon != std::string_view::npos && location.tag.empty())) {
-    return fail(ErrorCode::invalid_argument, fmt::format("\"{}\" names no layout", printable(text)),
-                "write oci:DIRECTORY or oci:DIRECTORY:TAG");
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("\"{}\" names no {}", printable(text),
+                            form.kind == Location::Kind::layout ? "layout" : "archive"),
+                fmt::format("write {}", form.spelling));
   }
   return location;
 }
@@ -37,41 +52,37 @@ Result<OpenedImage> open_layout(const Location& location) {
   if (!location.tag.empty()) {
     return OpenedImage{std::move(layout), location.tag};
   }
-  FNIMAGE_TRY(const auto entries, layout->entries());
-  if (entries.size() == 1) {
-    const manifest::Digest digest = entries.front().digest;
-    return OpenedImage{std::move(layout), digest};
-  }
-  FNIMAGE_TRY(const auto tags, layout->tags());
-  if (entries.empty()) {
-    return fail(ErrorCode::not_found, fmt::format("{} is empty", layout->describe()));
-  }
-  return fail(ErrorCode::invalid_argument,
-              fmt::format("{} holds {} images: {}", layout->describe(), entries.size(),
-                          printable(join(tags, ", "))),
-              "name one: oci:DIRECTORY:TAG");
+  FNIMAGE_TRY(Selector selector, only_image(layout->reader(), "oci:DIRECTORY:TAG"));
+  return OpenedImage{std::move(layout), std::move(selector)};
 }
 
 }  // namespace
 
+bool Location::is_path() const noexcept {
+  return kind != Kind::registry && kind != Kind::local;
+}
+
 std::string Location::str() const {
-  if (kind == Kind::layout) {
-    return fmt::format("oci:{}{}{}", directory.string(), tag.empty() ? "" : ":", tag);
+  for (const PathForm& form : path_forms) {
+    if (form.kind == kind) {
+      return fmt::format("{}{}{}{}", form.prefix, directory.string(), tag.empty() ? "" : ":", tag);
+    }
   }
   return reference ? reference->str() : std::string();
 }
 
 Result<Location> parse_location(std::string_view text) {
-  if (text.starts_with(layout_prefix) && !text.starts_with("oci://")) {
-    return parse_layout(text);
-  }
-  const auto foreign =
-      std::find_if(foreign_prefixes.begin(), foreign_prefixes.end(),
-                   [&](std::string_view prefix) { return text.starts_with(prefix); });
+  const auto foreign = std::ranges::find_if(
+      foreign_prefixes, [&](std::string_view prefix) { return text.starts_with(prefix); });
   if (foreign != foreign_prefixes.end()) {
     return fail(ErrorCode::invalid_argument,
                 fmt::format("\"{}\": \"{}\" is not known here", printable(text), *foreign),
-                "write registry/repository:tag, oci:DIRECTORY[:TAG], or a name in the local store");
+                std::string(known_forms));
+  }
+  for (const PathForm& form : path_forms) {
+    if (text.starts_with(form.prefix)) {
+      return parse_path(text, form);
+    }
   }
   FNIMAGE_TRY(auto reference, manifest::Reference::parse(text));
   const auto kind = reference.registry().empty() ? Location::Kind::local : Location::Kind::registry;
@@ -82,6 +93,11 @@ Result<OpenedImage> open_for_reading(const Location& location, Client& client,
                                      const std::filesystem::path& local_store) {
   if (location.kind == Location::Kind::layout) {
     return open_layout(location);
+  }
+  if (location.is_path()) {
+    return fail(ErrorCode::unsupported,
+                fmt::format("{} cannot be used here: it is an archive", printable(location.str())),
+                "copy it into a layout or the local store first: fnimage copy ARCHIVE oci:DIR");
   }
   const manifest::Reference& reference = *location.reference;
   if (location.kind == Location::Kind::registry) {

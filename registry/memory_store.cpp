@@ -49,6 +49,20 @@ class MemoryStore final : public ImageStore {
     return {};
   }
 
+  Result<bool> put_manifest_if(const Document& document, const std::string& tag,
+                               const std::optional<Digest>& expected) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = tags_.find(tag);
+    if (expected ? found == tags_.end() || found->second != *expected : found != tags_.end()) {
+      return false;
+    }
+    manifests_.emplace(document.digest(), document);
+    tags_.insert_or_assign(tag, document.digest());
+    return true;
+  }
+
+  [[nodiscard]] bool guards_tags() const override { return true; }
+
   Result<bool> has_blob(const Descriptor& blob) override {
     const std::lock_guard lock(mutex_);
     return blobs_.contains(blob.digest);

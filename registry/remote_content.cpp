@@ -87,10 +87,16 @@ struct Source {
   std::uint64_t size;
 };
 
-/// The first byte that a 206 answer brings; nullopt for a malformed Content-Range.
-std::optional<std::uint64_t> range_start(std::string_view value) {
+/// The first byte that a 206 answer brings; nullopt for a malformed Content-Range, or one of a blob
+/// of another size.
+std::optional<std::uint64_t> range_start(std::string_view value, std::uint64_t size) {
   constexpr std::string_view unit = "bytes ";
-  if (!value.starts_with(unit)) {
+  const std::size_t slash = value.find('/');
+  if (!value.starts_with(unit) || slash == std::string_view::npos) {
+    return std::nullopt;
+  }
+  const std::string_view total = value.substr(slash + 1);
+  if (total != "*" && total != std::to_string(size)) {
     return std::nullopt;
   }
   value.remove_prefix(unit.size());
@@ -98,6 +104,27 @@ std::optional<std::uint64_t> range_start(std::string_view value) {
   const auto [end, problem] = std::from_chars(value.data(), value.data() + value.size(), start);
   const bool good = problem == std::errc() && end != value.data() + value.size() && *end == '-';
   return good ? std::optional(start) : std::nullopt;
+}
+
+/// Headers that leave open which bytes the body is (F19).
+Result<void> check_framing(const HttpResponse& answer, const std::string& path) {
+  std::optional<std::string_view> length;
+  for (const Header& header : answer.headers) {
+    if (equals_ignoring_case(header.name, "Content-Encoding") &&
+        !equals_ignoring_case(header.value, "identity")) {
+      return fail(ErrorCode::protocol,
+                  path + ": sent with Content-Encoding " + printable(header.value, 40) +
+                      ", which was not asked for",
+                  "a proxy before the registry compresses what it must pass on unchanged");
+    }
+    if (equals_ignoring_case(header.name, "Content-Length")) {
+      if (length && *length != header.value) {
+        return fail(ErrorCode::protocol, path + ": sent with two different Content-Lengths");
+      }
+      length = header.value;
+    }
+  }
+  return {};
 }
 
 /// Downloads from an offset to the end into a pipe, over as many connections as that takes.
@@ -143,32 +170,53 @@ class Download final : public Writer {
  private:
   Result<void> fetch() {
     FNIMAGE_TRY(const Url url, source_.session->url(source_.path));
-    Call call{.url = url, .scopes = source_.scopes, .sink = this, .retry = false};
+    Call call{.url = url,
+              .scopes = source_.scopes,
+              .headers = {{"Accept-Encoding", "identity"}},
+              .sink = this,
+              .retry = false};
     skip_ = 0;
     call.on_answer = [this](const HttpResponse& answer) { return begin(answer); };
-    if (position_ > 0) {
+    if (position_ > 0 && !without_range_) {
       call.headers.push_back({"Range", "bytes=" + std::to_string(position_) + "-"});
     }
+    const std::uint64_t before = position_;
     FNIMAGE_TRY(const HttpResponse response, source_.session->send(call));
+    constexpr int range_not_satisfiable = 416;
+    if (response.status == range_not_satisfiable && position_ > 0 && !without_range_) {
+      return whole_instead(printable_url(url.str()) + ": refuses to go on where it broke off");
+    }
     if (response.status != 200 && response.status != 206) {
       return fail(response_error(response, "GET", url.str()));
     }
     if (position_ != source_.size) {
-      return fail(Error(ErrorCode::verification, printable_url(url.str()) + ": ended after " +
-                                                     std::to_string(position_) + " of " +
-                                                     std::to_string(source_.size) + " bytes"));
+      // A part of what was asked for is fine: the rest is asked for next.
+      const bool part = response.status == 206 && position_ > before;
+      return fail(Error(part ? ErrorCode::unavailable : ErrorCode::verification,
+                        printable_url(url.str()) + ": ended after " + std::to_string(position_) +
+                            " of " + std::to_string(source_.size) + " bytes")
+                      .retryable(part));
     }
     return {};
   }
 
+  /// Goes on without Range, if that has not been tried yet.
+  Result<void> whole_instead(std::string problem) {
+    const bool first = !without_range_;
+    without_range_ = true;
+    return fail(Error(ErrorCode::protocol, std::move(problem)).retryable(first));
+  }
+
   /// 200 to a ranged request brings everything: what is known already is skipped (C8).
   Result<void> begin(const HttpResponse& answer) {
+    FNIMAGE_CHECK(check_framing(answer, source_.path));
     if (answer.status != 206) {
       skip_ = position_;
       return {};
     }
-    if (range_start(answer.header("Content-Range").value_or("")) != position_) {
-      return fail(ErrorCode::protocol, source_.path + ": 206 with a Content-Range not asked for");
+    const auto start = range_start(answer.header("Content-Range").value_or(""), source_.size);
+    if (start != position_) {
+      return whole_instead(source_.path + ": 206 with a Content-Range not asked for");
     }
     return {};
   }
@@ -177,6 +225,7 @@ class Download final : public Writer {
   Pipe& pipe_;
   std::uint64_t position_;
   std::uint64_t skip_ = 0;
+  bool without_range_ = false;  ///< the server's answers to ranges are of no use
 };
 
 class RemoteReader final : public Reader {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <charconv>
+#include <mutex>
 #include <set>
 
 #include <nlohmann/json.hpp>
@@ -15,6 +16,7 @@
 
 #include "error_body.hpp"
 #include "fallback_tag.hpp"
+#include "referrer_listing.hpp"
 #include "remote_content.hpp"
 #include "upload.hpp"
 
@@ -28,6 +30,7 @@ using manifest::Digest;
 using manifest::Document;
 
 constexpr int max_pages = 1000;
+constexpr int max_missing_children = 3;  ///< tries more for a list whose images seem to be missing
 constexpr std::size_t max_listed = 1'000'000;
 
 std::string accept_all() {
@@ -79,6 +82,9 @@ class RepositoryStore final : public ImageStore {
   Result<Document> get_manifest(const Selector& selector) override;
   Result<void> put_manifest(const Document& document,
                             const std::optional<std::string>& tag) override;
+  Result<bool> put_manifest_if(const Document& document, const std::string& tag,
+                               const std::optional<Digest>& expected) override;
+  Result<void> put_tags(const Document& document, const std::vector<std::string>& tags) override;
   Result<bool> has_blob(const Descriptor& blob) override {
     return remote_has_blob(*session_, name_, read_scopes(), blob);
   }
@@ -89,6 +95,9 @@ class RepositoryStore final : public ImageStore {
                                const PutBlobOptions& options) override;
   Result<std::vector<std::string>> tags() override;
   Result<void> remove_tag(const std::string& tag) override;
+  Result<void> remove_manifest(const Digest& digest) override {
+    return remove(digest, "manifests");
+  }
   Result<std::vector<Descriptor>> referrers(const Digest& digest) override;
 
  private:
@@ -104,16 +113,25 @@ class RepositoryStore final : public ImageStore {
     return describe() + (std::holds_alternative<Digest>(selector) ? "@" : ":") +
            to_string(selector);
   }
+  Result<Document> fetch_manifest(const Selector& selector);
   Result<HttpResponse> ask_manifest(const std::string& method, const Selector& selector, Url& url);
+  /// PUTs a manifest to a path below manifests/ and verifies what the registry says about it.
+  /// With a condition, 412 is an answer too.
+  Result<HttpResponse> send_manifest(const std::string& reference, const Document& document,
+                                     const std::optional<Header>& condition = std::nullopt);
+  Result<void> list_as_referrer(const HttpResponse& response, const Document& document);
   [[nodiscard]] Result<void> check_manifest(const HttpResponse& response,
                                             const Selector& selector) const;
   /// GETs a listing and its further pages, handing each body to `take`.
   Result<void> pages(Url url, const std::function<Result<bool>(const HttpResponse&)>& take);
   Result<std::vector<Descriptor>> fallback_referrers(const Digest& digest);
+  /// @param kind of what is removed, for messages.
+  Result<void> remove(const Selector& selector, std::string_view kind);
 
   std::shared_ptr<Session> session_;
   std::string name_;
   std::atomic<bool> writes_ = false;
+  std::mutex listing_;  ///< held while a list of referrers is edited
 };
 
 Result<HttpResponse> RepositoryStore::ask_manifest(const std::string& method,
@@ -176,6 +194,17 @@ Result<void> RepositoryStore::check_manifest(const HttpResponse& response,
 }
 
 Result<Document> RepositoryStore::get_manifest(const Selector& selector) {
+  auto document = fetch_manifest(selector);
+  if (!document && document.error().code() == ErrorCode::verification) {
+    // Bytes that were damaged on their way are right the next time (F20).
+    if (auto again = fetch_manifest(selector)) {
+      return again;
+    }
+  }
+  return document;
+}
+
+Result<Document> RepositoryStore::fetch_manifest(const Selector& selector) {
   Url url;
   FNIMAGE_TRY(HttpResponse response, ask_manifest("GET", selector, url));
   if (response.status == 404) {
@@ -193,21 +222,34 @@ Result<Document> RepositoryStore::get_manifest(const Selector& selector) {
   return Document::from_bytes(std::move(response.body), without_parameters(type), what(selector));
 }
 
-Result<void> RepositoryStore::put_manifest(const Document& document,
-                                           const std::optional<std::string>& tag) {
-  if (tag && !manifest::is_valid_tag(*tag)) {
-    return fail(ErrorCode::invalid_argument, "not a tag: " + printable(*tag));
-  }
+Result<HttpResponse> RepositoryStore::send_manifest(const std::string& reference,
+                                                    const Document& document,
+                                                    const std::optional<Header>& condition) {
   writes_ = true;
-  FNIMAGE_TRY(const Url url,
-              session_->url(path("manifests/" + tag.value_or(document.digest().str()))));
+  FNIMAGE_TRY(const Url url, session_->url(path("manifests/" + reference)));
   const ContentPtr body = memory_content(document.bytes());
-  FNIMAGE_TRY(const HttpResponse response,
-              session_->send({.method = "PUT",
-                              .url = url,
-                              .scopes = push_scopes(name_),
-                              .headers = {{"Content-Type", document.media_type()}},
-                              .body = body.get()}));
+  std::vector<Header> headers{{"Content-Type", document.media_type()}};
+  if (condition) {
+    headers.push_back(*condition);
+  }
+  const Call call{.method = "PUT",
+                  .url = url,
+                  .scopes = push_scopes(name_),
+                  .headers = std::move(headers),
+                  .body = body.get()};
+  FNIMAGE_TRY(HttpResponse response, session_->send(call));
+  // docker-registry empties an image's link file for a moment while somebody puts the image again,
+  // and then does not find what a list names.
+  for (int failures = 0;
+       document.is_index() && failures < max_missing_children &&
+       has_error_code(response, "MANIFEST_BLOB_UNKNOWN") &&
+       pause_for(backoff(session_->retry(), failures, jitter()), session_->stop_token());
+       ++failures) {
+    FNIMAGE_TRY(response, session_->send(call));
+  }
+  if (condition && response.status == 412) {
+    return response;
+  }
   if (response.status != 201 && response.status != 200 && response.status != 202) {
     return fail(response_error(response, "PUT", url.str()));
   }
@@ -215,6 +257,68 @@ Result<void> RepositoryStore::put_manifest(const Document& document,
   if (reported && digest_like(*reported, document.bytes()) != *reported) {
     return fail(ErrorCode::verification, describe() + " stored the manifest as " + reported->str() +
                                              " instead of " + document.digest().str());
+  }
+  FNIMAGE_CHECK(list_as_referrer(response, document));
+  return response;
+}
+
+/// What a registry with a referrers API does itself, and says so (C25).
+Result<void> RepositoryStore::list_as_referrer(const HttpResponse& response,
+                                               const Document& document) {
+  if (response.header("OCI-Subject")) {
+    return {};
+  }
+  FNIMAGE_TRY(const auto referrer, referrer_of(document));
+  if (!referrer) {
+    return {};
+  }
+  const std::lock_guard lock(listing_);
+  return list_referrer(*this, *referrer);
+}
+
+Result<void> RepositoryStore::put_manifest(const Document& document,
+                                           const std::optional<std::string>& tag) {
+  if (tag && !manifest::is_valid_tag(*tag)) {
+    return fail(ErrorCode::invalid_argument, "not a tag: " + printable(*tag));
+  }
+  FNIMAGE_CHECK(send_manifest(tag.value_or(document.digest().str()), document));
+  return {};
+}
+
+Result<bool> RepositoryStore::put_manifest_if(const Document& document, const std::string& tag,
+                                              const std::optional<Digest>& expected) {
+  if (!manifest::is_valid_tag(tag)) {
+    return fail(ErrorCode::invalid_argument, "not a tag: " + printable(tag));
+  }
+  const Header condition =
+      expected ? Header{"If-Match", "\"" + expected->str() + "\""} : Header{"If-None-Match", "*"};
+  FNIMAGE_TRY(const HttpResponse response, send_manifest(tag, document, condition));
+  return response.status != 412;
+}
+
+Result<void> RepositoryStore::put_tags(const Document& document,
+                                       const std::vector<std::string>& tags) {
+  std::vector<std::string> left = tags;
+  for (const std::string& tag : tags) {
+    if (!manifest::is_valid_tag(tag)) {
+      return fail(ErrorCode::invalid_argument, "not a tag: " + printable(tag));
+    }
+  }
+  if (tags.size() > 1 && session_->abilities().many_tags) {
+    auto response =
+        send_manifest(document.digest().str() + "?tag=" + join(tags, "&tag="), document);
+    // What is not confirmed is put one by one, also where the URL was too long (C24).
+    if (response) {
+      for (const Header& header : response->headers) {
+        if (equals_ignoring_case(header.name, "OCI-Tag")) {
+          std::erase(left, header.value);
+        }
+      }
+      session_->abilities().many_tags = left.size() < tags.size();
+    }
+  }
+  for (const std::string& tag : left) {
+    FNIMAGE_CHECK(put_manifest(document, tag));
   }
   return {};
 }
@@ -227,11 +331,24 @@ Result<BlobOutcome> RepositoryStore::put_blob(const Descriptor& blob, const Cont
                                              std::to_string(blob.size));
   }
   writes_ = true;
-  FNIMAGE_TRY(const bool there, remote_has_blob(*session_, name_, push_scopes(name_), blob));
-  if (there) {
-    return BlobOutcome::existed;
+  const auto& from = options.mount_from;
+  const bool mountable =
+      from && from->registry == session_->registry() && from->repository != name_;
+  const bool ask = !options.probably_new || (blob.size > small_blob && !mountable);
+  if (ask) {
+    FNIMAGE_TRY(const bool there, remote_has_blob(*session_, name_, push_scopes(name_), blob));
+    if (there) {
+      return BlobOutcome::existed;
+    }
   }
-  auto outcome = upload_blob({*session_, name_, blob, content, options});
+  const Upload upload{*session_, name_, blob, content, options, ask};
+  auto outcome = upload_blob(upload);
+  if (!outcome && outcome.error().code() == ErrorCode::verification &&
+      outcome.error().http_status() == 0) {
+    // Not the registry's word but ours: bytes that were damaged on their way from where they are
+    // read are right the next time (F20).
+    outcome = upload_blob(upload);
+  }
   if (!outcome) {
     return fail(std::move(outcome).error().while_doing("upload blob " + blob.digest.str()));
   }
@@ -297,7 +414,11 @@ Result<void> RepositoryStore::remove_tag(const std::string& tag) {
   if (!manifest::is_valid_tag(tag)) {
     return fail(ErrorCode::invalid_argument, "not a tag: " + printable(tag));
   }
-  FNIMAGE_TRY(const Url url, session_->url(path("manifests/" + tag)));
+  return remove(tag, "tags");
+}
+
+Result<void> RepositoryStore::remove(const Selector& selector, std::string_view kind) {
+  FNIMAGE_TRY(const Url url, session_->url(path("manifests/" + to_string(selector))));
   FNIMAGE_TRY(
       const HttpResponse response,
       session_->send(
@@ -306,11 +427,11 @@ Result<void> RepositoryStore::remove_tag(const std::string& tag) {
     return {};
   }
   if (response.status == 404) {
-    return fail(ErrorCode::not_found, describe() + ":" + tag + " does not exist");
+    return fail(ErrorCode::not_found, what(selector) + " does not exist");
   }
   if (response.status == 400 || response.status == 405) {
-    return fail(Error(ErrorCode::unsupported,
-                      session_->registry() + " does not remove tags: " + error_text(response))
+    return fail(Error(ErrorCode::unsupported, session_->registry() + " does not remove " +
+                                                  std::string(kind) + ": " + error_text(response))
                     .with_http_status(response.status)
                     .with_hint("remove it with the registry's own tools"));
   }

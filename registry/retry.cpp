@@ -6,7 +6,6 @@
 #include <cmath>
 #include <random>
 #include <string>
-#include <thread>
 
 #include <curl/curl.h>
 
@@ -88,26 +87,62 @@ double jitter() {
   return std::uniform_real_distribution<double>(0, 1)(engine);
 }
 
+bool pause_for(milliseconds duration, const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  never.wait_for(lock, stop, duration, [] { return false; });
+  return !stop.stop_requested();
+}
+
+HostGate::Pass::~Pass() {
+  if (gate_ != nullptr) {
+    const std::lock_guard lock(gate_->mutex_);
+    --gate_->running_;
+    gate_->changed_.notify_one();
+  }
+}
+
 void HostGate::close_for(milliseconds duration) {
   const std::lock_guard lock(mutex_);
   open_at_ = std::max(open_at_, std::chrono::steady_clock::now() + duration);
 }
 
-void HostGate::wait() const {
+bool HostGate::wait(const std::stop_token& stop) const {
   std::chrono::steady_clock::time_point until;
   {
     const std::lock_guard lock(mutex_);
     until = open_at_;
   }
-  std::this_thread::sleep_until(until);
+  const auto now = std::chrono::steady_clock::now();
+  return until <= now || pause_for(std::chrono::ceil<milliseconds>(until - now), stop);
+}
+
+HostGate::Pass HostGate::enter(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, stop, [this] { return running_ < allowed_; });
+  ++running_;  // when stopped too: the request will be refused at once
+  return Pass(this);
+}
+
+void HostGate::answered(int status) {
+  const std::lock_guard lock(mutex_);
+  if (status == 429) {
+    allowed_ = std::max<std::size_t>(1, std::min(allowed_, running_) / 2);
+    good_answers_ = 0;
+  } else if (allowed_ < unlimited && ++good_answers_ % answers_per_step == 0) {
+    ++allowed_;
+    changed_.notify_one();
+  }
 }
 
 Result<HttpResponse> send_patiently(const RetryOptions& options, HostGate& gate,
-                                    Diagnostics& diagnostics, std::string_view peer,
+                                    Diagnostics& diagnostics, const std::stop_token& stop,
+                                    std::string_view peer,
                                     const std::function<Result<HttpResponse>()>& send,
                                     const std::function<bool()>& may_repeat) {
   for (int failures = 0;; ++failures) {
-    gate.wait();
+    gate.wait(stop);
     Result<HttpResponse> answer = send();
     const bool transient =
         answer ? is_transient_status(answer->status) : answer.error().is_retryable();
@@ -123,8 +158,8 @@ Result<HttpResponse> send_patiently(const RetryOptions& options, HostGate& gate,
     }
     if (answer && answer->status == 429) {
       gate.close_for(*delay);
-    } else {
-      std::this_thread::sleep_for(*delay);
+    } else if (!pause_for(*delay, stop)) {
+      return answer;
     }
   }
 }

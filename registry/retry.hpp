@@ -4,9 +4,11 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string_view>
 
 #include <fnimage/base/diagnostics.hpp>
@@ -32,21 +34,49 @@ std::chrono::milliseconds backoff(const RetryOptions& options, int failures, dou
 /// A fresh random number in [0, 1).
 double jitter();
 
-/// "Not before": one answer of 429 holds up all requests to its registry (F5).
+/// Waits; false when stopped meanwhile.
+bool pause_for(std::chrono::milliseconds duration, const std::stop_token& stop);
+
+/// What one registry has asked for (F5): "not before", after which nothing is sent to it, and fewer
+/// requests at the same time. Each answer of 429 halves their number, every few good answers add
+/// one again.
 class HostGate {
  public:
+  /// Leave to send one request, given back at its end.
+  class Pass {
+   public:
+    explicit Pass(HostGate* gate) noexcept : gate_(gate) {}
+    Pass(const Pass&) = delete;
+    Pass& operator=(const Pass&) = delete;
+    ~Pass();
+
+   private:
+    HostGate* gate_;
+  };
+
   void close_for(std::chrono::milliseconds duration);
-  void wait() const;
+  /// Until the registry may be asked again; false when stopped.
+  bool wait(const std::stop_token& stop) const;
+  /// Waits for its turn.
+  Pass enter(const std::stop_token& stop);
+  void answered(int status);
 
  private:
+  static constexpr std::size_t unlimited = 1024;
+  static constexpr std::size_t answers_per_step = 8;
   mutable std::mutex mutex_;
+  std::condition_variable_any changed_;
   std::chrono::steady_clock::time_point open_at_{};
+  std::size_t allowed_ = unlimited;
+  std::size_t running_ = 0;
+  std::size_t good_answers_ = 0;
 };
 
-/// Sends until the answer is not transient, the tries are used up or may_repeat() forbids; then
-/// returns what there is.
+/// Sends until the answer is not transient, the tries are used up, may_repeat() forbids or
+/// everything is stopped; then returns what there is.
 Result<HttpResponse> send_patiently(const RetryOptions& options, HostGate& gate,
-                                    Diagnostics& diagnostics, std::string_view peer,
+                                    Diagnostics& diagnostics, const std::stop_token& stop,
+                                    std::string_view peer,
                                     const std::function<Result<HttpResponse>()>& send,
                                     const std::function<bool()>& may_repeat);
 

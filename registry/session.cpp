@@ -2,7 +2,6 @@
 #include "session.hpp"
 
 #include <algorithm>
-#include <thread>
 
 #include <fnimage/base/text.hpp>
 
@@ -41,6 +40,12 @@ bool is_https_only_answer(const HttpResponse& response) {
                                     response.body.find("to HTTPS port") != std::string::npos);
 }
 
+bool lacks_scope(const HttpResponse& response) {
+  const auto header = response.header("WWW-Authenticate");
+  const auto challenges = header ? parse_challenges(*header) : std::vector<Challenge>{};
+  return !challenges.empty() && challenges.front().parameter("error") == "insufficient_scope";
+}
+
 }  // namespace
 
 Session::Session(std::string registry, std::shared_ptr<Transport> transport,
@@ -50,11 +55,13 @@ Session::Session(std::string registry, std::shared_ptr<Transport> transport,
       transport_(std::move(transport)),
       options_(options),
       diagnostics_(diagnostics),
-      authenticator_(registry_, std::move(credentials), [this](const HttpRequest& request) {
-        return send_patiently(
-            options_.retry, gate_, diagnostics_, registry_,
-            [&] { return transport_->perform(request); }, [] { return true; });
-      }) {}
+      journal_(options.upload_journal),
+      authenticator_(registry_, std::move(credentials), options_.auth_realms,
+                     [this](const HttpRequest& request) {
+                       return send_patiently(
+                           options_.retry, gate_, diagnostics_, stop_token(), registry_,
+                           [&] { return transport_->perform(request); }, [] { return true; });
+                     }) {}
 
 std::vector<std::pair<std::string, TlsOptions>> Session::candidates() const {
   if (options_.plain_http) {
@@ -83,7 +90,7 @@ Result<Session::Endpoint> Session::try_candidate(const std::string& scheme, cons
     Scopes none;
     FNIMAGE_CHECK(authenticator_.challenged(response, std::nullopt, none));
   }
-  return Endpoint{std::move(*base), tls};
+  return Endpoint{std::move(*base), tls, response.status == 200};
 }
 
 Result<Session::Endpoint> Session::probe() {
@@ -108,7 +115,9 @@ Result<Session::Endpoint> Session::probe() {
     if (!retryable || failures + 1 >= options_.retry.attempts) {
       return fail(std::move(*first));
     }
-    std::this_thread::sleep_for(backoff(options_.retry, failures, jitter()));
+    if (!pause_for(backoff(options_.retry, failures, jitter()), stop_token())) {
+      return fail(std::move(*first));
+    }
   }
 }
 
@@ -135,18 +144,20 @@ Result<HttpResponse> Session::send(const Call& call) {
   FNIMAGE_TRY(const Endpoint found, endpoint());
   if (call.sink == nullptr) {
     if (!call.retry) {
-      gate_.wait();
+      if (!call.even_when_stopped) {
+        gate_.wait(stop_token());
+      }
       return send_following(call, found);
     }
     return send_patiently(
-        options_.retry, gate_, diagnostics_, registry_, [&] { return send_following(call, found); },
-        [] { return true; });
+        options_.retry, gate_, diagnostics_, stop_token(), registry_,
+        [&] { return send_following(call, found); }, [] { return true; });
   }
   WatchedSink sink(*call.sink);
   Call watched = call;
   watched.sink = &sink;
   return send_patiently(
-      options_.retry, gate_, diagnostics_, registry_,
+      options_.retry, gate_, diagnostics_, stop_token(), registry_,
       [&] { return send_following(watched, found); },
       [&] { return call.retry && !sink.touched(); });
 }
@@ -198,11 +209,17 @@ Result<HttpResponse> Session::send_authorized(const Call& call, const Endpoint& 
     FNIMAGE_TRY(const std::optional<std::string> authorization,
                 authenticator_.authorization(endpoint.base, endpoint.tls, scopes));
     FNIMAGE_TRY(HttpResponse response, perform(call, endpoint, url, authorization));
-    if (response.status != 401 || challenges == max_challenges) {
+    const bool rescope =  // 403 is final but for a right that was not asked for (F23)
+        response.status == 403 && challenges == 0 && lacks_scope(response);
+    if ((response.status != 401 && !rescope) || challenges == max_challenges) {
       return response;
     }
     FNIMAGE_TRY(const bool again, authenticator_.challenged(response, authorization, scopes));
     if (!again) {
+      return response;
+    }
+    if (call.renewed != nullptr) {
+      *call.renewed = true;
       return response;
     }
   }
@@ -214,16 +231,24 @@ Result<HttpResponse> Session::perform(const Call& call, const Endpoint& endpoint
                       .url = url.str(),
                       .headers = call.headers,
                       .body = call.body,
+                      .body_offset = call.body_offset,
+                      .body_limit = call.body_limit,
                       .sink = call.sink,
                       .on_answer = call.on_answer,
                       .max_body = call.max_body,
                       .tls = tls_towards(endpoint.base, endpoint.tls, url),
-                      .progress = call.progress};
+                      .progress = call.progress,
+                      .timeout = call.timeout,
+                      .even_when_stopped = call.even_when_stopped};
   if (authorization) {
     request.headers.push_back({"Authorization", *authorization});
   }
+  // Downloads take no turn: an upload that has one may be reading from them.
+  const bool takes_turn = call.sink == nullptr && !call.even_when_stopped;
+  const HostGate::Pass pass = takes_turn ? gate_.enter(stop_token()) : HostGate::Pass(nullptr);
   auto response = transport_->perform(request);
   if (response) {
+    gate_.answered(response->status);
     report_warnings(*response);
   }
   return response;
@@ -245,6 +270,10 @@ void Session::report_warnings(const HttpResponse& response) {
 }
 
 Result<void> Session::ping() {
+  FNIMAGE_TRY(const Endpoint found, endpoint());
+  if (found.anonymous) {
+    return {};  // finding the endpoint was the same question
+  }
   FNIMAGE_TRY(const Url target, url("/v2/"));
   FNIMAGE_TRY(const HttpResponse response, send({.url = target}));
   if (response.status == 200) {

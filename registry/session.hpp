@@ -4,6 +4,8 @@
 // to (reliability A1, A2, C28). Thread-safety: all methods may be called from several threads.
 #pragma once
 
+#include <atomic>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -15,6 +17,7 @@
 
 #include "auth.hpp"
 #include "retry.hpp"
+#include "upload_journal.hpp"
 #include "url.hpp"
 
 namespace fnimage::registry {
@@ -26,11 +29,18 @@ struct Call {
   Scopes scopes{};
   std::vector<Header> headers{};
   const Content* body = nullptr;
+  std::uint64_t body_offset = 0;
+  std::uint64_t body_limit = std::numeric_limits<std::uint64_t>::max();
   Writer* sink = nullptr;
   std::function<Result<void>(const HttpResponse&)> on_answer{};
   std::uint64_t max_body = std::uint64_t{1} << 20;
   ProgressTask* progress = nullptr;
   bool retry = true;  ///< false: transient failures are the caller's to handle
+  /// When set: a 401 that a new token may cure is returned with this made true, instead of sending
+  /// the body again.
+  bool* renewed = nullptr;
+  std::chrono::milliseconds timeout{0};
+  bool even_when_stopped = false;
 };
 
 class Session {
@@ -41,7 +51,19 @@ class Session {
 
   [[nodiscard]] const std::string& registry() const noexcept { return registry_; }
   [[nodiscard]] const RetryOptions& retry() const noexcept { return options_.retry; }
+  [[nodiscard]] std::uint64_t chunk_size() const noexcept { return options_.chunk_size; }
   [[nodiscard]] HostGate& gate() noexcept { return gate_; }
+  [[nodiscard]] UploadJournal& journal() noexcept { return journal_; }
+  [[nodiscard]] std::stop_token stop_token() const { return transport_->stop_token(); }
+  void debug(std::string_view message) const { diagnostics_.report(Severity::debug, message); }
+  void warn(std::string_view message) const { diagnostics_.report(Severity::warning, message); }
+
+  /// What this registry has shown that it can do; remembered for the next request.
+  struct Abilities {
+    std::atomic<bool> single_post = true;  ///< a blob with the POST that opens its upload (C12)
+    std::atomic<bool> many_tags = true;    ///< several tags with one PUT (C24)
+  };
+  [[nodiscard]] Abilities& abilities() noexcept { return abilities_; }
 
   /// An absolute URL of this registry for a path like "/v2/…"; finds out the protocol at the first
   /// call.
@@ -62,6 +84,7 @@ class Session {
   struct Endpoint {
     Url base;
     TlsOptions tls;
+    bool anonymous = false;  ///< it has answered a request without credentials
   };
 
   Result<Endpoint> endpoint();
@@ -79,6 +102,8 @@ class Session {
   ClientOptions options_;
   Diagnostics& diagnostics_;
   HostGate gate_;
+  UploadJournal journal_;
+  Abilities abilities_;
   Authenticator authenticator_;
   std::mutex mutex_;
   std::optional<Endpoint> endpoint_;  // guarded by mutex_, as the next

@@ -1,7 +1,7 @@
-// transfer(): read the manifests from the root down, then send from the leaves up. Nothing is sent
-// before every manifest has been read and checked, and no tag moves before everything it needs is
-// there.
+// transfer() and transfer_all(): first the plan, then one graph of tasks for all destinations, from
+// the blobs up to the tags.
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <set>
@@ -9,8 +9,10 @@
 
 #include <fmt/format.h>
 
-#include <fnimage/manifest/reference.hpp>
 #include <fnimage/registry/transfer.hpp>
+
+#include "task_graph.hpp"
+#include "transfer_plan.hpp"
 
 namespace fnimage::registry {
 
@@ -20,272 +22,225 @@ using manifest::Descriptor;
 using manifest::Digest;
 using manifest::Document;
 
-constexpr std::size_t max_depth = 8;
+/// Threads beside those of large blobs: for manifests and small blobs.
+constexpr std::size_t spare_threads = 4;
+constexpr std::uint64_t heavy_blob = std::uint64_t{64} * 1024;
 
-struct PlannedBlob {
-  Descriptor descriptor;
-  std::string label;
-};
-
-std::string short_digest(const Digest& digest) {
-  return fmt::format("{}:{}", digest.algorithm(), digest.hex().substr(0, 12));
-}
-
-class Transfer {
+class Sender {
  public:
-  Transfer(ImageStore& from, ImageStore& to, const TransferOptions& options,
-           Diagnostics& diagnostics)
-      : from_(from),
-        to_(to),
-        options_(options),
-        diagnostics_(diagnostics),
-        pool_(options.parallel) {}
+  Sender(ImageStore& from, const Plan& plan, Diagnostics& diagnostics)
+      : from_(from), plan_(plan), diagnostics_(diagnostics) {
+    for (const Target& target : plan.targets) {
+      results_.push_back({.root = target.root->descriptor()});
+    }
+  }
 
-  Result<TransferResult> run(const Selector& selector) {
-    FNIMAGE_CHECK(check_tags());
-    FNIMAGE_TRY(const Document root, from_.get_manifest(selector));
-    result_.root.emplace(root.descriptor());
-    FNIMAGE_CHECK(plan(root, 0, {}));
-    FNIMAGE_CHECK(send_blobs());
-    FNIMAGE_CHECK(send_manifests());
-    FNIMAGE_CHECK(tag(root));
-    return TransferResult{.root = *result_.root,
-                          .blobs_uploaded = result_.uploaded,
-                          .blobs_mounted = result_.mounted,
-                          .blobs_existed = result_.existed,
-                          .bytes_uploaded = result_.bytes,
-                          .manifests_uploaded = result_.manifests};
+  Result<std::vector<TransferResult>> run(WorkerPool& pool, std::size_t parallel) {
+    add_blobs();
+    for (std::size_t i = 0; i < plan_.targets.size(); ++i) {
+      add_manifests(i);
+      add_tags(i);
+    }
+    FNIMAGE_CHECK(graph_.run(pool, parallel));
+    return std::move(results_);
   }
 
  private:
-  struct Counters {
-    std::optional<Descriptor> root;
-    std::uint64_t uploaded = 0;
-    std::uint64_t mounted = 0;
-    std::uint64_t existed = 0;
-    std::uint64_t bytes = 0;
-    std::uint64_t manifests = 0;
-  };
+  using Ids = std::vector<TaskGraph::Id>;
 
-  /// A layout takes any name; a registry does not, and must not say so only after half of the tags
-  /// have moved.
-  Result<void> check_tags() const {
-    if (!to_.repository()) {
-      return {};
+  void add_blobs() {
+    for (const PlannedBlob& blob : plan_.blobs) {
+      const std::uint64_t size = blob.descriptor.size;
+      blob_tasks_.push_back(graph_.add([this, &blob] { return send_blob(blob); },
+                                       blob.after ? Ids{blob_tasks_[*blob.after]} : Ids{},
+                                       size > heavy_blob ? size : 0));
     }
-    for (const auto& tag : options_.tags) {
-      if (!manifest::is_valid_tag(tag)) {
-        return fail(ErrorCode::invalid_argument, fmt::format("\"{}\" is not a valid tag", tag));
-      }
-    }
-    return {};
   }
 
-  /// Reads what is below a manifest and notes what has to be sent. @param platform for labels.
-  Result<void> plan(const Document& document, std::size_t depth, const std::string& platform) {
-    if (depth > max_depth) {
-      return fail(ErrorCode::invalid_input,
-                  fmt::format("lists are nested deeper than {} levels", max_depth));
-    }
-    if (document.is_index()) {
-      FNIMAGE_TRY(const auto index, document.index());
-      for (const auto& child : index.manifests) {
-        FNIMAGE_CHECK(plan_child(child, depth + 1));
-      }
-    } else if (document.is_image()) {
-      FNIMAGE_TRY(const auto image, document.image());
-      FNIMAGE_CHECK(plan_blob(image.config, "config", platform));
-      for (const auto& layer : image.layers) {
-        FNIMAGE_CHECK(plan_blob(layer, "layer", platform));
-      }
-    }
-    if (levels_.size() <= depth) {
-      levels_.resize(depth + 1);
-    }
-    levels_[depth].push_back(document);
-    return {};
-  }
-
-  Result<void> plan_child(const Descriptor& child, std::size_t depth) {
-    if (!seen_.insert(child.digest).second) {
-      return {};
-    }
-    FNIMAGE_TRY(const auto present, to_.resolve(child.digest));
-    // A registry takes a manifest only with its content, so what it has is whole. A layout may hold
-    // less.
-    if (present && to_.repository()) {
-      return {};
-    }
-    auto document = from_.get_manifest(child.digest);
-    if (!document) {
-      const bool missing = document.error().code() == ErrorCode::not_found;
-      if (missing && present) {
-        return {};
-      }
-      return fail(missing ? missing_child(child) : std::move(document).error());
-    }
-    if (document->bytes().size() != child.size) {
-      return fail(ErrorCode::verification,
-                  fmt::format("{} in {} has {} bytes, the list says {}", child.digest.str(),
-                              from_.describe(), document->bytes().size(), child.size));
-    }
-    children_.emplace(child.digest, *document);
-    return plan(*document, depth, child.platform ? child.platform->str() : std::string());
-  }
-
-  Error missing_child(const Descriptor& child) const {
-    const std::string platform = child.platform ? child.platform->str() : "no platform";
-    return Error(ErrorCode::not_found,
-                 fmt::format("the list's image for {} ({}) is neither in {} nor in {}", platform,
-                             child.digest.str(), from_.describe(), to_.describe()))
-        .with_hint("push that image first, or make the list again from images that exist");
-  }
-
-  Result<void> plan_blob(const Descriptor& blob, std::string_view kind,
-                         const std::string& platform) {
-    if (!seen_.insert(blob.digest).second) {
-      return {};
-    }
-    if (!blob.urls.empty()) {
-      // Foreign layers live elsewhere by design and may be absent everywhere.
-      FNIMAGE_TRY(const bool held, from_.has_blob(blob));
-      if (!held) {
-        return {};
+  /// Children before their lists, without recursion: what is nested here came from outside.
+  void add_manifests(std::size_t index) {
+    const Target& target = plan_.targets[index];
+    std::vector<Digest> open{target.root->digest()};
+    std::set<Digest> entered;
+    while (!open.empty()) {
+      const Digest digest = open.back();
+      const PlannedManifest& planned = target.manifests.at(digest);
+      if (manifest_tasks_.contains({target.place, digest})) {
+        open.pop_back();
+      } else if (entered.insert(digest).second) {
+        std::copy_if(planned.children.begin(), planned.children.end(), std::back_inserter(open),
+                     [&target](const Digest& child) { return target.manifests.contains(child); });
+      } else {
+        manifest_tasks_.emplace(std::pair(target.place, digest), add_manifest(index, planned));
+        open.pop_back();
       }
     }
-    blobs_.push_back({blob, fmt::format("{} {}{}", kind, short_digest(blob.digest),
-                                        platform.empty() ? "" : fmt::format(" ({})", platform))});
-    return {};
   }
 
-  Result<void> send_blobs() {
-    // Large ones first: a large blob that begins last is all that everybody waits for.
-    std::stable_sort(blobs_.begin(), blobs_.end(), [](const PlannedBlob& a, const PlannedBlob& b) {
-      return a.descriptor.size > b.descriptor.size;
-    });
-    TaskGroup group(pool_);
-    for (const auto& blob : blobs_) {
-      group.run([this, &blob] { return send_blob(blob); });
+  TaskGraph::Id add_manifest(std::size_t index, const PlannedManifest& planned) {
+    Ids after;
+    for (const std::size_t blob : planned.blobs) {
+      after.push_back(blob_tasks_[blob]);
     }
-    return group.wait();
+    for (const Digest& child : planned.children) {
+      const auto sent = manifest_tasks_.find({plan_.targets[index].place, child});
+      if (sent != manifest_tasks_.end()) {
+        after.push_back(sent->second);
+      }
+    }
+    std::sort(after.begin(), after.end());
+    after.erase(std::unique(after.begin(), after.end()), after.end());
+    const Target& target = plan_.targets[index];
+    const bool is_root = planned.document.digest() == target.root->digest();
+    const std::optional<std::string> tag = is_root ? early_tag(target) : std::nullopt;
+    if (tag) {
+      tagged_.insert(index);
+    }
+    return graph_.add(
+        [this, index, &planned, tag] { return send_manifest(index, planned.document, tag); },
+        after);
+  }
+
+  /// The root's only tag can come with the root itself: all that it needs is there by then.
+  static std::optional<std::string> early_tag(const Target& target) {
+    const auto& tags = target.destination->tags;
+    return tags.size() == 1 && target.platform_tags.empty() ? std::optional(tags.front())
+                                                            : std::nullopt;
+  }
+
+  /// The platforms' tags follow the list, and its own tags follow them. Not at the same time:
+  /// docker-registry empties an image's link file for a moment while it is put under a tag, and
+  /// then finds a list that names the image to be wrong (DIGEST_INVALID).
+  void add_tags(std::size_t index) {
+    const Target& target = plan_.targets[index];
+    const TaskGraph::Id root = manifest_tasks_.at({target.place, target.root->digest()});
+    if (tagged_.contains(index)) {
+      return;
+    }
+    Ids before{root};
+    for (const PlatformTag& platform : target.platform_tags) {
+      const Document& document = target.tagged.at(platform.child);
+      std::vector<std::string> names;
+      for (const std::string& name : target.destination->tags) {
+        names.push_back(name + "-" + platform.suffix);
+      }
+      before.push_back(graph_.add(
+          [this, index, &document, names] { return tag(index, document, names); }, {root}));
+    }
+    if (!target.destination->tags.empty()) {
+      graph_.add(
+          [this, index, &target] { return tag(index, *target.root, target.destination->tags); },
+          before);
+    }
+  }
+
+  [[nodiscard]] ImageStore& store(std::size_t index) const {
+    return *plan_.targets[index].destination->store;
   }
 
   Result<void> send_blob(const PlannedBlob& blob) {
+    ImageStore& to = store(blob.target);
     const auto task = diagnostics_.begin(blob.label, blob.descriptor.size);
-    auto outcome = copy_blob(blob.descriptor, task.get());
+    auto outcome = copy_blob(blob, to, task.get());
     if (!outcome) {
       task->finish("failed");
       return fail(std::move(outcome).error().while_doing(
-          fmt::format("copy {} from {} to {}", blob.label, from_.describe(), to_.describe())));
+          fmt::format("copy {} from {} to {}", blob.label, from_.describe(), to.describe())));
     }
     const std::lock_guard lock(mutex_);
+    TransferResult& result = results_[blob.target];
     switch (*outcome) {
       case BlobOutcome::existed:
-        ++result_.existed;
+        ++result.blobs_existed;
         task->finish("exists");
         break;
       case BlobOutcome::mounted:
-        ++result_.mounted;
+        ++result.blobs_mounted;
         task->finish("mounted");
         break;
       case BlobOutcome::uploaded:
-        ++result_.uploaded;
-        result_.bytes += blob.descriptor.size;
+        ++result.blobs_uploaded;
+        result.bytes_uploaded += blob.descriptor.size;
         task->finish("done");
         break;
     }
     return {};
   }
 
-  Result<BlobOutcome> copy_blob(const Descriptor& blob, ProgressTask* progress) {
-    auto content = from_.blob(blob);
+  Result<BlobOutcome> copy_blob(const PlannedBlob& blob, ImageStore& to, ProgressTask* progress) {
+    auto content = from_.blob(blob.descriptor);
     if (!content) {
       // A list or image may be known here without all of its blobs, as long as they are where it
       // goes.
       if (content.error().code() == ErrorCode::not_found) {
-        FNIMAGE_TRY(const bool there, to_.has_blob(blob));
+        FNIMAGE_TRY(const bool there, to.has_blob(blob.descriptor));
         if (there) {
           return BlobOutcome::existed;
         }
       }
       return fail(std::move(content).error());
     }
-    return to_.put_blob(blob, **content, {.mount_from = from_.repository(), .progress = progress});
+    // The image is not there, so its smallest parts, its config above all, are hardly there either.
+    return to.put_blob(blob.descriptor, **content,
+                       {.mount_from = blob.mount_from, .progress = progress, .probably_new = true});
   }
 
-  Result<void> send_manifests() {
-    for (auto level = levels_.rbegin(); level != levels_.rend(); ++level) {
-      TaskGroup group(pool_);
-      for (const auto& document : *level) {
-        group.run([this, &document]() -> Result<void> {
-          auto put = to_.put_manifest(document, std::nullopt);
-          if (!put) {
-            return fail(std::move(put).error().while_doing(fmt::format(
-                "put manifest {} into {}", short_digest(document.digest()), to_.describe())));
-          }
-          const std::lock_guard lock(mutex_);
-          ++result_.manifests;
-          return {};
-        });
-      }
-      FNIMAGE_CHECK(group.wait());
+  Result<void> send_manifest(std::size_t index, const Document& document,
+                             const std::optional<std::string>& tag) {
+    ImageStore& to = store(index);
+    auto put = to.put_manifest(document, tag);
+    if (!put) {
+      return fail(std::move(put).error().while_doing(
+          fmt::format("put manifest {}:{} into {}", document.digest().algorithm(),
+                      document.digest().hex().substr(0, 12), to.describe())));
     }
+    const std::lock_guard lock(mutex_);
+    ++results_[index].manifests_uploaded;
     return {};
   }
 
-  Result<void> tag(const Document& root) {
-    if (options_.tag_platforms && root.is_index()) {
-      FNIMAGE_CHECK(tag_children(root));
-    }
-    for (const auto& name : options_.tags) {
-      auto put = to_.put_manifest(root, name);
-      if (!put) {
-        return fail(
-            std::move(put).error().while_doing(fmt::format("tag {} in {}", name, to_.describe())));
-      }
-    }
-    return {};
-  }
-
-  Result<void> tag_children(const Document& root) {
-    FNIMAGE_TRY(const auto index, root.index());
-    for (const auto& child : index.manifests) {
-      if (!child.platform) {
-        continue;
-      }
-      const auto known = children_.find(child.digest);
-      Result<Document> document = known != children_.end() ? Result<Document>(known->second)
-                                                           : to_.get_manifest(child.digest);
-      if (!document) {
-        return fail(std::move(document).error());
-      }
-      for (const auto& name : options_.tags) {
-        FNIMAGE_CHECK(to_.put_manifest(*document, name + "-" + child.platform->tag_suffix()));
-      }
+  Result<void> tag(std::size_t index, const Document& document,
+                   const std::vector<std::string>& names) {
+    ImageStore& to = store(index);
+    auto put = to.put_tags(document, names);
+    if (!put) {
+      return fail(std::move(put).error().while_doing(
+          fmt::format("tag {} in {}", fmt::join(names, ", "), to.describe())));
     }
     return {};
   }
 
   ImageStore& from_;
-  ImageStore& to_;
-  const TransferOptions& options_;
+  const Plan& plan_;
   Diagnostics& diagnostics_;
-  WorkerPool pool_;
-
-  std::vector<std::vector<Document>> levels_;  ///< by depth; sent from the deepest up
-  std::map<Digest, Document> children_;
-  std::set<Digest> seen_;
-  std::vector<PlannedBlob> blobs_;
+  TaskGraph graph_;
+  Ids blob_tasks_;
+  std::map<std::pair<std::string, Digest>, TaskGraph::Id> manifest_tasks_;  ///< by place
+  std::set<std::size_t> tagged_;  ///< targets whose tag comes with the root
 
   std::mutex mutex_;
-  Counters result_;
+  std::vector<TransferResult> results_;  // guarded by mutex_ while the graph runs
 };
 
 }  // namespace
 
+Result<std::vector<TransferResult>> transfer_all(ImageStore& from,
+                                                 const std::vector<Destination>& destinations,
+                                                 std::size_t parallel, Diagnostics& diagnostics) {
+  WorkerPool pool(std::max<std::size_t>(parallel, 1) + spare_threads);
+  FNIMAGE_TRY(const Plan plan, make_plan(from, destinations, pool));
+  return Sender(from, plan, diagnostics).run(pool, parallel);
+}
+
 Result<TransferResult> transfer(ImageStore& from, const Selector& selector, ImageStore& to,
                                 const TransferOptions& options, Diagnostics& diagnostics) {
-  return Transfer(from, to, options, diagnostics).run(selector);
+  FNIMAGE_TRY(auto results, transfer_all(from,
+                                         {{.selector = selector,
+                                           .store = &to,
+                                           .tags = options.tags,
+                                           .tag_platforms = options.tag_platforms}},
+                                         options.parallel, diagnostics));
+  return std::move(results.front());
 }
 
 }  // namespace fnimage::registry

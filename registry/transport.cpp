@@ -19,16 +19,16 @@ class BodyFeed {
   explicit BodyFeed(const HttpRequest& request)
       : body_(request.body),
         offset_(request.body_offset),
-        left_(body_ == nullptr ? 0 : body_->size() - request.body_offset) {}
+        whole_(body_size(request)),
+        left_(whole_) {}
 
   Result<void> restart(std::uint64_t position) {
     reader_.reset();
-    const std::uint64_t whole = body_ == nullptr ? 0 : body_->size() - offset_;
-    if (position > whole) {
+    if (position > whole_) {
       return fail(ErrorCode::internal, "the request body was wanted from behind its end");
     }
     start_ = offset_ + position;
-    left_ = whole - position;
+    left_ = whole_ - position;
     return {};
   }
 
@@ -55,6 +55,7 @@ class BodyFeed {
  private:
   const Content* body_;
   std::uint64_t offset_;
+  std::uint64_t whole_;
   std::uint64_t left_;
   std::optional<std::uint64_t> start_;
   std::unique_ptr<Reader> reader_;
@@ -69,6 +70,10 @@ class Attendant {
   /// The first chunk is read before a connection is taken: a body that comes from another transfer
   /// has its own by then.
   Result<void> begin() {
+    if (transfer_->sends_file()) {
+      loop_.submit(transfer_);
+      return {};
+    }
     FNIMAGE_TRY(std::string chunk, feed_.next());
     transfer_->exchange().supply(std::move(chunk), 0);
     loop_.submit(transfer_);
@@ -117,16 +122,22 @@ class Attendant {
 class CurlTransport final : public Transport {
  public:
   CurlTransport(TransportOptions options, std::unique_ptr<CurlLoop> loop)
-      : options_(std::move(options)), loop_(std::move(loop)) {}
+      : options_(std::move(options)),
+        loop_(std::move(loop)),
+        on_stop_(options_.stop, Stopper{loop_.get()}) {}
 
   Result<HttpResponse> perform(const HttpRequest& request) override {
     if (request.body != nullptr && request.body_offset > request.body->size()) {
       return fail(ErrorCode::invalid_argument, "the body offset is behind the end of the body");
     }
-    auto transfer = std::make_shared<Transfer>(request);
+    if (options_.stop.stop_requested() && !request.even_when_stopped) {
+      return fail(ErrorCode::cancelled,
+                  "stopped before " + request.method + " " + printable_url(request.url));
+    }
+    auto transfer = std::make_shared<CurlTransfer>(request);
     FNIMAGE_CHECK(run(transfer, request, false));
     if (died_on_old_connection(*transfer)) {
-      transfer = std::make_shared<Transfer>(request);
+      transfer = std::make_shared<CurlTransfer>(request);
       FNIMAGE_CHECK(run(transfer, request, true));
     }
     if (transfer->end().code != CURLE_OK) {
@@ -135,10 +146,19 @@ class CurlTransport final : public Transport {
     return transfer->take_response();
   }
 
+  [[nodiscard]] std::stop_token stop_token() const override { return options_.stop; }
+
  private:
-  static bool died_on_old_connection(const Transfer& transfer) {
+  struct Stopper {
+    CurlLoop* loop;
+    void operator()() const { loop->stop(); }
+  };
+
+  /// Large bodies are not sent again: much of one may have arrived, and its sender can find out.
+  static bool died_on_old_connection(const CurlTransfer& transfer) {
     const TransferEnd& end = transfer.end();
-    return end.reused_connection && !end.got_answer && !transfer.delivered() &&
+    return !transfer.is_large() && end.reused_connection && !end.got_answer &&
+           !transfer.delivered() &&
            (end.code == CURLE_SEND_ERROR || end.code == CURLE_RECV_ERROR ||
             end.code == CURLE_GOT_NOTHING);
   }
@@ -147,6 +167,7 @@ class CurlTransport final : public Transport {
 
   TransportOptions options_;
   std::unique_ptr<CurlLoop> loop_;
+  std::stop_callback<Stopper> on_stop_;  // goes before the loop
 };
 
 Result<void> CurlTransport::run(const TransferPtr& transfer, const HttpRequest& request,
@@ -198,7 +219,7 @@ std::string printable_url(std::string_view url) {
 }
 
 Result<std::unique_ptr<Transport>> make_curl_transport(const TransportOptions& options) {
-  FNIMAGE_TRY(auto loop, CurlLoop::start(options.connections_per_host));
+  FNIMAGE_TRY(auto loop, CurlLoop::start(options.connections_per_host, options.rate_limit));
   return std::make_unique<CurlTransport>(options, std::move(loop));
 }
 

@@ -1,155 +1,269 @@
-// See upload.hpp.
+// See upload.hpp. The ladder is Uploader::run(): open a session, send, and when sending fails find
+// out what arrived and go on from there, as long as that is worth it.
 #include "upload.hpp"
 
-#include <thread>
+#include <algorithm>
+#include <charconv>
 
 #include <fnimage/base/text.hpp>
 
 #include "error_body.hpp"
+#include "upload_session.hpp"
 
 namespace fnimage::registry {
 
 namespace {
 
-struct Opened {
-  bool mounted = false;
-  std::optional<Url> location{};
-};
-
-/// How one attempt ended; `again` means that a new session may do better.
-struct Attempt {
-  Result<BlobOutcome> outcome;
-  bool again = false;
-  std::optional<std::chrono::seconds> wait{};  ///< what the registry asked for
-};
-
-Attempt failed(Error error, bool again) {
-  return {fail(std::move(error)), again};
-}
-
-/// A PUT that says the session is gone or confused; a new one starts from the beginning (F7, F8,
-/// F9).
-bool is_lost_session(const HttpResponse& response) {
-  return response.status == 404 || response.status == 416 ||
-         has_error_code(response, "BLOB_UPLOAD_UNKNOWN") ||
-         has_error_code(response, "BLOB_UPLOAD_INVALID");
-}
+constexpr std::uint64_t min_journaled = std::uint64_t{1} << 20;
 
 class Uploader {
  public:
   explicit Uploader(const Upload& upload)
-      : upload_(upload), scopes_(push_scopes(upload.repository)) {
-    const auto& from = upload.options.mount_from;
-    if (from && from->registry == upload.session.registry() &&
-        from->repository != upload.repository) {
-      for (std::string& scope : pull_scopes(from->repository)) {
-        scopes_.push_back(std::move(scope));
+      : upload_(upload), protocol_(upload), chunk_(upload.session.chunk_size()) {}
+
+  Result<BlobOutcome> run() {
+    take_over();
+    for (int failures = 0;;) {
+      if (!state_) {
+        FNIMAGE_TRY(const Opened opened, protocol_.open());
+        if (opened.outcome) {
+          return end(*opened.outcome);
+        }
+        begin(opened);
+        if (!upload_.asked && upload_.blob.size > small_blob && is_there()) {
+          protocol_.abandon(state_->location);  // it was to be mounted, and is here all the same
+          return end(BlobOutcome::existed);
+        }
       }
-      mount_from_ = from->repository;
+      best_ = std::max(best_, state_->offset);
+      std::optional<Failure> failure = send();
+      if (!failure) {
+        return end(BlobOutcome::uploaded);
+      }
+      if (failure->again && failure->may_be_complete && is_there()) {
+        return end(BlobOutcome::uploaded);
+      }
+      if (!failure->again || failures + 1 >= upload_.session.retry().attempts) {
+        return give_up(std::move(*failure));
+      }
+      // The first failure after progress is a broken connection; what repeats itself needs time.
+      if ((failures > 0 || failure->needs_time) && !wait(*failure, failures)) {
+        return give_up(std::move(*failure));
+      }
+      if (!recover(*failure, failures)) {
+        return give_up(std::move(*failure));
+      }
+      failures = state_ && state_->offset > best_ ? 0 : failures + 1;
     }
   }
-
-  Result<Opened> open() {
-    auto opened = post(true);
-    // Some registries answer a mount they do not like with an error instead of a session (F35).
-    if (!opened && opened.error().http_status() >= 400 && opened.error().http_status() < 500 &&
-        opened.error().http_status() != 429) {
-      return post(false);
-    }
-    return opened;
-  }
-
-  Attempt put(const Url& location) {
-    const Url target = location.with_query("digest", upload_.blob.digest.str());
-    const auto response =
-        upload_.session.send({.method = "PUT",
-                              .url = target,
-                              .scopes = scopes_,
-                              .headers = {{"Content-Type", "application/octet-stream"}},
-                              .body = &upload_.content,
-                              .progress = upload_.options.progress,
-                              .retry = false});
-    if (!response) {
-      return failed(response.error(), response.error().is_retryable());
-    }
-    if (response->status == 201) {
-      return {check_digest(*response), false};
-    }
-    Attempt attempt = failed(response_error(*response, "PUT", target.str()),
-                             is_transient_status(response->status) || is_lost_session(*response));
-    attempt.wait = parse_retry_after(response->header("Retry-After").value_or(""),
-                                     response->header("Date").value_or(""));
-    return attempt;
-  }
-
-  /// Best effort: whether the registry still knows the session is of no interest.
-  void abandon(const Url& location) {
-    static_cast<void>(upload_.session.send(
-        {.method = "DELETE", .url = location, .scopes = scopes_, .retry = false}));
-  }
-
-  [[nodiscard]] const Scopes& scopes() const { return scopes_; }
 
  private:
-  Result<Opened> post(bool mount) {
-    FNIMAGE_TRY(Url url, upload_.session.url("/v2/" + upload_.repository + "/blobs/uploads/"));
-    const std::string& digest = upload_.blob.digest.str();
-    if (mount) {
-      url = url.with_query("mount", digest);
-      if (!mount_from_.empty()) {
-        url = url.with_query("from", mount_from_);
+  /// Goes on with what an earlier process left.
+  void take_over() {
+    const UploadJournal::Key key{upload_.session.registry(), upload_.repository,
+                                 upload_.blob.digest, upload_.blob.size};
+    if (key.size < min_journaled) {
+      return;
+    }
+    auto entry = upload_.session.journal().claim(key);
+    if (!entry) {
+      warn_about_journal(entry.error());
+      return;
+    }
+    if (!*entry) {
+      return;
+    }
+    entry_.emplace(std::move(**entry));
+    if (!entry_->known()) {
+      return;
+    }
+    const auto location = protocol_.known_location(entry_->known()->location);
+    if (!location) {
+      return;
+    }
+    state_.emplace(UploadState{.location = *location, .sent = upload_.blob.size, .resumed = true});
+    if (ask_status() != Standing::known) {
+      state_.reset();
+      return;
+    }
+    upload_.session.debug("going on with the upload of " + upload_.blob.digest.str() + " at byte " +
+                          std::to_string(state_->offset));
+  }
+
+  void begin(const Opened& opened) {
+    state_.emplace(UploadState{.location = *opened.location, .min_chunk = opened.min_chunk});
+    note();
+  }
+
+  void note() {
+    if (!entry_) {
+      return;
+    }
+    const auto saved = entry_->save({state_->location.str(), state_->offset});
+    if (!saved) {
+      warn_about_journal(saved.error());
+      entry_.reset();
+    }
+  }
+
+  void warn_about_journal(const Error& error) const {
+    upload_.session.warn("uploads cannot be resumed after an interruption: " + error.describe());
+  }
+
+  std::optional<Failure> send() {
+    if (state_->offset == 0 && chunk_ == 0) {
+      return protocol_.put(*state_);
+    }
+    while (state_->offset < upload_.blob.size) {
+      const std::uint64_t rest = upload_.blob.size - state_->offset;
+      const std::uint64_t count =
+          chunk_ == 0 ? rest : std::min(rest, std::max(chunk_, state_->min_chunk));
+      if (auto failure = protocol_.patch(*state_, count)) {
+        return failure;
+      }
+      note();
+    }
+    return protocol_.close(*state_);
+  }
+
+  bool is_there() {
+    const auto there =
+        remote_has_blob(upload_.session, upload_.repository, protocol_.scopes(), upload_.blob);
+    return there && *there;
+  }
+
+  /// Leaves a session that can be gone on with, or none. False when the registry is out of reach.
+  bool recover(const Failure& failure, int failures) {
+    if (failure.kind == Failure::Kind::chunks_refused) {
+      chunk_ = 0;
+      whole_only_ = true;
+    } else if (failure.kind == Failure::Kind::too_large) {
+      chunk_ = smaller_chunk();
+    } else if (failures > 0 && state_->sent > large_chunk && chunk_ == 0 && !whole_only_) {
+      chunk_ = large_chunk;  // a way that long is never gone without a break
+    }
+    const bool keeps = failure.kind == Failure::Kind::interrupted && !whole_only_;
+    if (keeps && state_->sent == 0 && state_->offset == 0) {
+      return true;  // nothing was sent yet
+    }
+    const std::uint64_t refused = state_->offset;
+    Standing standing = keeps && upload_.blob.size > small_blob ? ask_status() : Standing::useless;
+    if (failure.range_refused && standing == Standing::known && state_->offset == refused) {
+      standing = Standing::useless;  // it contradicts itself
+    }
+    if (standing == Standing::known) {
+      note();
+    }
+    if (standing != Standing::useless) {
+      return standing == Standing::known;
+    }
+    if (failure.kind != Failure::Kind::session_lost && !state_->gone) {
+      protocol_.abandon(state_->location);
+    }
+    state_.reset();
+    return true;
+  }
+
+  enum class Standing : std::uint8_t { known, useless, out_of_reach };
+
+  /// Asks where the session stands.
+  Standing ask_status() {
+    const StatusAnswer answer = protocol_.status(*state_);
+    state_->gone = answer.gone;
+    if (answer.location) {
+      state_->location = *answer.location;
+    }
+    if (!answer.stored) {
+      return answer.out_of_reach ? Standing::out_of_reach : Standing::useless;
+    }
+    // What is said must be possible: not less than was acknowledged, not more than was sent (F10).
+    if (*answer.stored < state_->offset || *answer.stored > state_->sent) {
+      return Standing::useless;
+    }
+    state_->offset = *answer.stored;
+    state_->resumed = true;
+    return Standing::known;
+  }
+
+  /// The chunk to try after one was refused for its size; proxies allow 1 MiB by default.
+  [[nodiscard]] std::uint64_t smaller_chunk() const {
+    return chunk_ == 0 || chunk_ > large_chunk ? large_chunk : std::uint64_t{960} * 1024;
+  }
+
+  /// False when the registry asks for more time than is allowed, or everything is stopped.
+  bool wait(const Failure& failure, int failures) {
+    Session& session = upload_.session;
+    std::chrono::milliseconds delay = backoff(session.retry(), failures, jitter());
+    if (failure.wait) {
+      if (*failure.wait > session.retry().max_wait) {
+        return false;
+      }
+      delay = std::max<std::chrono::milliseconds>(delay, *failure.wait);
+    }
+    if (failure.error.code() == ErrorCode::rate_limited) {
+      session.gate().close_for(delay);
+      return session.gate().wait(session.stop_token());
+    }
+    return pause_for(delay, session.stop_token());
+  }
+
+  Result<BlobOutcome> end(BlobOutcome outcome) {
+    if (entry_) {
+      entry_->remove();
+    }
+    if (state_ && upload_.options.progress != nullptr) {
+      upload_.options.progress->update(upload_.blob.size);
+    }
+    return outcome;
+  }
+
+  /// What is in the journal is left for the next run, unless that could not do better.
+  Result<BlobOutcome> give_up(Failure failure) {
+    const bool later = failure.again || failure.error.code() == ErrorCode::cancelled;
+    if (entry_ && later && !state_->gone && failure.kind != Failure::Kind::session_lost) {
+      note();
+    } else {
+      if (failure.kind != Failure::Kind::session_lost) {
+        protocol_.abandon(state_->location);
+      }
+      if (entry_) {
+        entry_->remove();
       }
     }
-    if (upload_.blob.digest.algorithm() != "sha256") {
-      url = url.with_query("digest-algorithm", upload_.blob.digest.algorithm());
-    }
-    FNIMAGE_TRY(const HttpResponse response,
-                upload_.session.send({.method = "POST", .url = url, .scopes = scopes_}));
-    if (response.status == 201 && mount) {
-      FNIMAGE_CHECK(check_digest(response));
-      return Opened{.mounted = true};
-    }
-    if (response.status != 202) {
-      return fail(response_error(response, "POST", url.str()));
-    }
-    FNIMAGE_TRY(Url location,
-                upload_.session.location(response, url, upload_.session.is_insecure()));
-    return Opened{.location = std::move(location)};
+    return fail(std::move(failure.error));
   }
 
-  [[nodiscard]] Result<BlobOutcome> check_digest(const HttpResponse& response) const {
-    const auto reported = response.header("Docker-Content-Digest");
-    const auto digest = reported ? manifest::Digest::parse(*reported) : upload_.blob.digest;
-    if (digest && digest->algorithm() == upload_.blob.digest.algorithm() &&
-        *digest != upload_.blob.digest) {
-      return fail(ErrorCode::verification, upload_.session.registry() + " stored " + digest->str() +
-                                               " instead of " + upload_.blob.digest.str());
-    }
-    return BlobOutcome::uploaded;
-  }
+  static constexpr std::uint64_t large_chunk = std::uint64_t{16} << 20;
 
   const Upload& upload_;
-  Scopes scopes_;
-  std::string mount_from_;
+  UploadProtocol protocol_;
+  std::optional<UploadJournal::Entry> entry_;
+  std::optional<UploadState> state_;
+  std::uint64_t best_ = 0;  ///< the most that was ever acknowledged: more is progress
+  std::uint64_t chunk_;     ///< 0: all that is left at once
+  bool whole_only_ = false;
 };
 
-/// Waits before the next attempt; false when the registry asks for more than is allowed.
-bool wait_for_next(Session& session, const Attempt& attempt, int failures) {
-  const RetryOptions& retry = session.retry();
-  std::chrono::milliseconds delay = backoff(retry, failures, jitter());
-  if (attempt.wait) {
-    if (*attempt.wait > retry.max_wait) {
-      return false;
-    }
-    delay = std::max<std::chrono::milliseconds>(delay, *attempt.wait);
+/// Takes nothing: the answer's status is all that is wanted.
+class Refuse final : public Writer {
+ public:
+  Result<void> write(Bytes /*bytes*/) override { return fail(ErrorCode::cancelled, "seen enough"); }
+};
+
+/// HEAD's question by GET, for registries that refuse HEAD (C9).
+Result<HttpResponse> ask_by_get(Session& session, const Url& url, const Scopes& scopes) {
+  Refuse sink;
+  HttpResponse answer;
+  Call call{.url = url, .scopes = scopes, .headers = {{"Range", "bytes=0-0"}}, .sink = &sink};
+  call.on_answer = [&answer](const HttpResponse& got) -> Result<void> {
+    answer = got;
+    return {};
+  };
+  auto response = session.send(call);
+  if (!response && answer.status != 0) {
+    return answer;
   }
-  if (attempt.outcome.error().code() == ErrorCode::rate_limited) {
-    session.gate().close_for(delay);
-    session.gate().wait();
-  } else {
-    std::this_thread::sleep_for(delay);
-  }
-  return true;
+  return response;
 }
 
 }  // namespace
@@ -165,41 +279,44 @@ Scopes push_scopes(const std::string& repository) {
 Result<bool> remote_has_blob(Session& session, const std::string& repository, const Scopes& scopes,
                              const manifest::Descriptor& blob) {
   FNIMAGE_TRY(const Url url, session.url("/v2/" + repository + "/blobs/" + blob.digest.str()));
-  FNIMAGE_TRY(const HttpResponse response,
+  FNIMAGE_TRY(HttpResponse response,
               session.send({.method = "HEAD", .url = url, .scopes = scopes}));
-  if (response.status == 200 || response.status == 404) {
-    return response.status == 200;
+  const bool refused = response.status == 405 || response.status == 403;
+  if (refused) {
+    FNIMAGE_TRY(response, ask_by_get(session, url, scopes));
   }
-  return fail(response_error(response, "HEAD", url.str()));
+  if (response.status == 200 || response.status == 206 || (refused && response.status == 416)) {
+    return true;
+  }
+  if (response.status == 404) {
+    return false;
+  }
+  return fail(response_error(response, refused ? "GET" : "HEAD", url.str()));
 }
 
-// The one place where the ways of sending a blob are tried; resuming in chunks from the offset that
-// the registry reports belongs between put() and abandon().
-Result<BlobOutcome> upload_blob(const Upload& upload) {
-  Uploader uploader(upload);
-  for (int failures = 0;; ++failures) {
-    FNIMAGE_TRY(const Opened opened, uploader.open());
-    if (opened.mounted) {
-      return BlobOutcome::mounted;
-    }
-    const Attempt attempt = uploader.put(*opened.location);
-    if (attempt.outcome) {
-      return attempt.outcome;
-    }
-    if (attempt.again) {
-      // The answer may have been lost after the registry had everything (F14).
-      const auto there =
-          remote_has_blob(upload.session, upload.repository, uploader.scopes(), upload.blob);
-      if (there && *there) {
-        return BlobOutcome::uploaded;
-      }
-    }
-    uploader.abandon(*opened.location);
-    if (!attempt.again || failures + 1 >= upload.session.retry().attempts ||
-        !wait_for_next(upload.session, attempt, failures)) {
-      return attempt.outcome;
+std::optional<std::uint64_t> stored_bytes(std::string_view range) {
+  range = trim(range);
+  for (const std::string_view unit : {"bytes=", "bytes "}) {
+    if (range.starts_with(unit)) {
+      range.remove_prefix(unit.size());
     }
   }
+  if (range == "0--1") {
+    return 0;
+  }
+  if (!range.starts_with("0-") || range == "0-0") {
+    return std::nullopt;
+  }
+  range.remove_prefix(2);
+  std::uint64_t last = 0;
+  const auto [end, problem] = std::from_chars(range.data(), range.data() + range.size(), last);
+  const bool good = problem == std::errc() && end == range.data() + range.size() &&
+                    last < std::numeric_limits<std::uint64_t>::max();
+  return good ? std::optional(last + 1) : std::nullopt;
+}
+
+Result<BlobOutcome> upload_blob(const Upload& upload) {
+  return Uploader(upload).run();
 }
 
 }  // namespace fnimage::registry

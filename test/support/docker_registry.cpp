@@ -162,7 +162,8 @@ void DockerRegistry::start(const DockerRegistryOptions& options) {
       address_ + "\n";
   if (options.tls) {
     config += "  tls: {certificate: " + (directory_ / "server.pem").string() +
-              ", key: " + (directory_ / "server.key").string() + "}\n";
+              ", key: " + (directory_ / "server.key").string() +
+              (options.client_certificate ? ", clientcas: [" + ca_file().string() + "]}\n" : "}\n");
   }
   if (!options.user.empty()) {
     config +=

@@ -1,5 +1,6 @@
 // See scripted_server.hpp: blocking sockets, one thread per connection, all of them woken by one
 // eventfd at the end.
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdlib>
@@ -63,9 +64,11 @@ class Connection {
     return request;
   }
 
-  bool read_body(SeenRequest& request) {
+  /// @param limit no more than so many bytes.
+  bool read_body(SeenRequest& request, std::optional<std::size_t> limit) {
     const std::string length = request.header("Content-Length").value_or("0");
-    const std::size_t wanted = std::strtoull(length.c_str(), nullptr, 10);
+    const std::size_t wanted =
+        std::min<std::size_t>(std::strtoull(length.c_str(), nullptr, 10), limit.value_or(SIZE_MAX));
     while (buffer_.size() < wanted) {
       if (!fill()) {
         return false;
@@ -86,8 +89,7 @@ class Connection {
     using Fault = Reply::Fault;
     if (reply.fault == Fault::drop || reply.fault == Fault::reset) {
       if (reply.fault == Fault::reset) {
-        const linger hard{1, 0};
-        ::setsockopt(socket_.fd(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+        close_hard();
       }
       return false;
     }
@@ -98,7 +100,11 @@ class Connection {
     const bool half = reply.fault == Fault::cut || reply.fault == Fault::stall;
     const std::string_view body(reply.body);
     bool ok = send(head_of(reply)) &&
-              (request.method == "HEAD" || send(half ? body.substr(0, body.size() / 2) : body));
+              (request.method == "HEAD" ||
+               send(half ? body.substr(0, reply.cut_after.value_or(body.size() / 2)) : body));
+    if (half && reply.cut_after) {
+      close_hard();
+    }
     while (ok && reply.fault == Fault::endless) {
       ok = send(body);
     }
@@ -112,6 +118,12 @@ class Connection {
   }
 
  private:
+  /// The connection will end by RST.
+  void close_hard() const {
+    const linger hard{1, 0};
+    ::setsockopt(socket_.fd(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+  }
+
   static SeenRequest parse(std::string_view head) {
     SeenRequest request;
     const std::vector<std::string_view> lines = split(head, '\n');
@@ -249,10 +261,14 @@ struct ScriptedServer::Impl {
       request->connection = number;
       // An early answer must be known before the body is read; only a script can say so.
       const bool early = next_is_early();
-      if (!early && !connection.read_body(*request)) {
+      const std::optional<std::size_t> cut = cut_of(*request);
+      if (!early && !connection.read_body(*request, cut)) {
         return;
       }
-      const Reply reply = reply_to(*request);
+      Reply reply = reply_to(*request);
+      if (cut) {
+        reply.fault = Reply::Fault::reset;
+      }
       if (!connection.answer(*request, reply)) {
         return;
       }
@@ -262,6 +278,11 @@ struct ScriptedServer::Impl {
   std::string current_greeting() {
     const std::lock_guard lock(mutex);
     return greeting;
+  }
+
+  std::optional<std::size_t> cut_of(const SeenRequest& request) {
+    const std::lock_guard lock(mutex);
+    return cutter ? cutter(request) : std::nullopt;
   }
 
   bool next_is_early() {
@@ -293,8 +314,9 @@ struct ScriptedServer::Impl {
   Socket stop;
   std::uint16_t port = 0;
   mutable std::mutex mutex;
-  std::deque<std::pair<std::string, Reply>> script;  // guarded by mutex, as the next four
+  std::deque<std::pair<std::string, Reply>> script;  // guarded by mutex, as the next five
   Handler handler;
+  std::function<std::optional<std::size_t>(const SeenRequest&)> cutter;
   std::string greeting;
   std::vector<SeenRequest> seen;
   std::vector<std::string> troubles;
@@ -327,6 +349,12 @@ ScriptedServer& ScriptedServer::expect(std::string line, Reply reply) {
 void ScriptedServer::otherwise(Handler handler) {
   const std::lock_guard lock(impl_->mutex);
   impl_->handler = std::move(handler);
+}
+
+void ScriptedServer::cut_bodies(
+    std::function<std::optional<std::size_t>(const SeenRequest&)> decide) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->cutter = std::move(decide);
 }
 
 void ScriptedServer::greet(std::string raw) {

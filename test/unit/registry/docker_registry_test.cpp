@@ -1,10 +1,13 @@
 // The client against somebody else's server: Debian's docker-registry, plain, with TLS and with
 // basic authentication.
 #include <fnimage/registry/client.hpp>
+#include <fnimage/registry/memory_store.hpp>
+#include <fnimage/registry/transfer.hpp>
 #include <fnimage/test/docker_registry.hpp>
 #include <fnimage/test/result_matchers.hpp>
 
 #include "client_fixture.hpp"
+#include "sample_image.hpp"
 
 namespace fnimage::registry {
 namespace {
@@ -66,6 +69,47 @@ TEST(DockerRegistryClient, PushesAndPullsAnImage) {
                              {.mount_from = RepositoryName{registry.address(), "team/action"}})),
       BlobOutcome::mounted);
   EXPECT_TRUE(unwrap(other->has_blob(blob_of(layer))));
+}
+
+TEST(DockerRegistryClient, ManyDestinationsAtOnce) {
+  FNIMAGE_NEEDS_DOCKER_REGISTRY();
+  const DockerRegistry registry;
+  TestClient client({.plain_http = true});
+  const auto from = make_memory_store("from");
+  const manifest::Document list = test::put_list(*from, "v1");
+  std::vector<std::unique_ptr<ImageStore>> stores;
+  std::vector<Destination> destinations;
+  for (int i = 0; i < 20; ++i) {
+    stores.push_back(client.repository(registry.address() + "/f" + std::to_string(i)));
+    destinations.push_back({.selector = Selector("v1"),
+                            .store = stores.back().get(),
+                            .tags = {"latest", "stable"},
+                            .tag_platforms = true});
+  }
+  const auto results = unwrap(transfer_all(*from, destinations, 8, null_diagnostics()));
+  EXPECT_EQ(results[0].blobs_uploaded, 5U);
+  EXPECT_EQ(results[19].blobs_mounted, 5U);
+  for (const auto& store : stores) {
+    EXPECT_EQ(unwrap(store->get_manifest("stable")).bytes(), list.bytes());
+    EXPECT_THAT(unwrap(store->tags()), ElementsAre("latest", "latest-amd64", "latest-ppc64le",
+                                                   "stable", "stable-amd64", "stable-ppc64le"));
+  }
+}
+
+TEST(DockerRegistryClient, ChunksAndSmallBlobsWithoutAsking) {
+  FNIMAGE_NEEDS_DOCKER_REGISTRY();
+  const DockerRegistry registry;
+  TestClient client({.plain_http = true, .chunk_size = 1'000'000});
+  const auto store = client.repository(registry.address() + "/a");
+  for (const std::size_t size : {std::size_t{0}, std::size_t{10}, std::size_t{3'500'000}}) {
+    const std::string bytes = random_bytes(size);
+    for (int run = 0; run < 2; ++run) {
+      EXPECT_THAT(store->put_blob(blob_of(bytes), *memory_content(bytes), {.probably_new = true}),
+                  is_ok());
+      const ContentPtr back = unwrap(store->blob(blob_of(bytes)));
+      EXPECT_TRUE(unwrap(read_all(*unwrap(back->open()), size)) == bytes) << size;
+    }
+  }
 }
 
 TEST(DockerRegistryClient, ContentThatIsNotWhatItSaysIsRefused) {

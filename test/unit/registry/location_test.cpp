@@ -26,8 +26,19 @@ TEST(Location, LayoutTagMayHoldColonsThePathMayNot) {
   EXPECT_EQ(location.str(), "oci:/tmp/out:serverless:30501/action:v1");
 }
 
+TEST(Location, ArchivesAreFilesWithAnImageInThem) {
+  const auto oci = unwrap(parse_location("oci-archive:out/a.tar:v1"));
+  EXPECT_EQ(oci.kind, Location::Kind::oci_archive);
+  EXPECT_EQ(oci.directory, "out/a.tar");
+  EXPECT_EQ(oci.tag, "v1");
+  const auto docker = unwrap(parse_location("docker-archive:a.tar:team/action:v1"));
+  EXPECT_EQ(docker.kind, Location::Kind::docker_archive);
+  EXPECT_EQ(docker.tag, "team/action:v1");
+  EXPECT_EQ(docker.str(), "docker-archive:a.tar:team/action:v1");
+}
+
 TEST(Location, RefusesWhatNamesNothing) {
-  for (const char* text : {"oci:", "oci::tag", "oci:dir:"}) {
+  for (const char* text : {"oci:", "oci::tag", "oci:dir:", "oci-archive:", "docker-archive:a:"}) {
     EXPECT_THAT(parse_location(text), fails_with(ErrorCode::invalid_argument)) << text;
   }
 }
@@ -35,8 +46,8 @@ TEST(Location, RefusesWhatNamesNothing) {
 TEST(Location, NamesTransportsOfOtherTools) {
   EXPECT_THAT(parse_location("docker://serverless:30501/action"),
               fails_with(ErrorCode::invalid_argument, HasSubstr("docker://")));
-  EXPECT_THAT(parse_location("docker-archive:x.tar"),
-              fails_with(ErrorCode::invalid_argument, HasSubstr("docker-archive:")));
+  EXPECT_THAT(parse_location("docker-daemon:x"),
+              fails_with(ErrorCode::invalid_argument, HasSubstr("docker-daemon:")));
 }
 
 }  // namespace

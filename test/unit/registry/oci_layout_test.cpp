@@ -166,6 +166,51 @@ TEST_F(OciLayoutTest, ReferrersAreFoundBySubject) {
   EXPECT_EQ(found[0].artifact_type, "application/spdx+json");
 }
 
+TEST_F(OciLayoutTest, ReclaimsWhatNothingNeeds) {
+  const auto list = test::put_list(layout(), "kept");
+  const auto gone = test::put_image(layout(), "linux/s390x");
+  unwrap(layout().put_manifest(unwrap(layout().get_manifest(gone.digest)), "gone"));
+  EXPECT_EQ(unwrap(layout().reclaim()).blobs, 0U);
+  unwrap(layout().remove_tag("gone"));
+  const auto reclaimed = unwrap(layout().reclaim());
+  EXPECT_EQ(reclaimed.blobs, 3U) << "manifest, config and own layer, but not the shared one";
+  EXPECT_FALSE(fs::exists(blob_path(gone.digest)));
+  const auto index = unwrap(list.index());
+  for (const auto& child : index.manifests) {
+    const auto image = unwrap(unwrap(layout().get_manifest(child.digest)).image());
+    for (const auto& blob : image.layers) {
+      EXPECT_TRUE(unwrap(layout().has_blob(blob)));
+    }
+  }
+}
+
+TEST_F(OciLayoutTest, ReclaimsNothingWhileAnotherWritesOrWhatIsNeededIsUnknown) {
+  const auto list = test::put_list(layout(), "v1");
+  test::put_bytes(layout(), "of no use", manifest::media_type::oci_layer);
+  {
+    const auto writer = unwrap(OciLayout::open(path(), OciLayout::Mode::existing));
+    test::put_bytes(*writer, "will be named soon", manifest::media_type::oci_layer);
+    EXPECT_TRUE(unwrap(layout().reclaim()).busy);
+  }
+  write(blob_path(list.digest()), "damaged");
+  EXPECT_THAT(layout().reclaim(), fails_with(ErrorCode::verification));
+  EXPECT_TRUE(unwrap(layout().has_blob(describe("of no use"))));
+  write(blob_path(list.digest()), list.bytes());
+  EXPECT_EQ(unwrap(layout().reclaim()).blobs, 2U);
+}
+
+TEST_F(OciLayoutTest, WithoutTagTheListOfAllThatIsThereIsMeant) {
+  const auto list = test::put_list(layout(), "v1");
+  const auto index = unwrap(list.index());
+  unwrap(
+      layout().put_manifest(unwrap(layout().get_manifest(index.manifests[0].digest)), "v1-amd64"));
+  EXPECT_EQ(unwrap(only_image(layout().reader(), "x")), Selector(list.digest()));
+  const auto other = test::put_image(layout(), "linux/s390x");
+  unwrap(layout().put_manifest(unwrap(layout().get_manifest(other.digest)), "other"));
+  EXPECT_THAT(only_image(layout().reader(), "x"),
+              fails_with(ErrorCode::invalid_argument, HasSubstr("other, v1, v1-amd64")));
+}
+
 TEST_F(OciLayoutTest, ThreadsAndProcessesLoseNoTag) {
   layout();
   constexpr int writers = 4;

@@ -1,5 +1,5 @@
-// The client's pure parts as tables: challenges, retry decisions, error answers, tokens, realm
-// rules, links, credentials.
+// The client's pure parts as tables: challenges, retry decisions, error answers, tokens, links,
+// credentials.
 #include <fnimage/registry/credentials.hpp>
 #include <fnimage/test/result_matchers.hpp>
 #include <fnimage/test/temp_dir.hpp>
@@ -150,31 +150,6 @@ TEST(Tokens, UnusableOnesAreRefused) {
   }
 }
 
-struct RealmCase {
-  std::string_view registry;
-  std::string_view realm;
-  bool allowed;
-};
-
-TEST(Realm, CredentialsGoOnlyWhereTheyMay) {
-  constexpr RealmCase cases[] = {
-      {"https://r.example/", "https://r.example/token", true},
-      {"https://r.example/", "https://auth.example/token", true},
-      {"https://r.example/", "http://r.example/token", false},
-      {"https://r.example/", "http://169.254.169.254/token", false},
-      {"http://r.example:5000/", "http://r.example:5000/token", true},
-      {"http://r.example:5000/", "http://r.example:5001/token", true},
-      {"http://r.example:5000/", "http://evil.example:5000/token", false},
-      {"http://r.example:5000/", "http://r.example.evil.example/token", false},
-      {"http://r.example:5000/", "https://auth.example/token", true},
-  };
-  for (const RealmCase& c : cases) {
-    EXPECT_EQ(allow_realm(unwrap(Url::parse(c.registry)), unwrap(Url::parse(c.realm))).has_value(),
-              c.allowed)
-        << c.registry << " " << c.realm;
-  }
-}
-
 TEST(Tls, SettingsBelongToTheRegistry) {
   const Url registry = unwrap(Url::parse("https://r.example:5000/"));
   const TlsOptions tls{
@@ -232,18 +207,6 @@ TEST_F(DockerConfigTest, OnlyTheExactRegistry) {
        {"reg.io.evil.com", "reg.io:5000", "reg", "eg.io", "REG.io.", "old.io", ""}) {
     EXPECT_EQ(unwrap(find(config, other)), std::nullopt) << other;
   }
-}
-
-TEST_F(DockerConfigTest, HelpersAreNamedOnlyWhenNeeded) {
-  constexpr std::string_view config = R"({"credsStore": "desktop",
-    "credHelpers": {"ecr.example": "ecr-login"},
-    "auths": {"stored.example": {}, "direct.example": {"auth": "YTpi"}}})";
-  EXPECT_THAT(find(config, "ecr.example"),
-              fails_with(ErrorCode::unsupported, HasSubstr("docker-credential-ecr-login")));
-  EXPECT_THAT(find(config, "stored.example"),
-              fails_with(ErrorCode::unsupported, HasSubstr("docker-credential-desktop")));
-  EXPECT_EQ(unwrap(find(config, "direct.example"))->username, "a");
-  EXPECT_EQ(unwrap(find(config, "anonymous.example")), std::nullopt);
 }
 
 TEST_F(DockerConfigTest, BrokenFilesAreErrorsThatNameThem) {

@@ -183,7 +183,7 @@ TEST(Transport, DeadKeptAliveConnectionIsReplacedOnce) {
   const auto client = transport();
   HttpRequest request{.url = server.url("/one")};
   EXPECT_THAT(client->perform(request), is_ok());
-  const std::string bytes = pattern(2'000'000);
+  const std::string bytes = pattern(50'000);
   const CountingContent content(bytes);
   HttpRequest put{.method = "PUT", .url = server.url("/two"), .body = &content};
   EXPECT_EQ(unwrap(client->perform(put)).status, 201);
@@ -191,6 +191,118 @@ TEST(Transport, DeadKeptAliveConnectionIsReplacedOnce) {
   EXPECT_TRUE(server.requests().at(2).body == bytes);
   EXPECT_EQ(content.opened, 2);
   EXPECT_NE(server.requests()[1].connection, server.requests()[2].connection);
+}
+
+TEST(Transport, LargeBodyIsNotSentTwiceBehindItsSendersBack) {
+  ScriptedServer server;
+  server.expect("GET /one", {.body = "1"}).expect("PUT /two", {.fault = Reply::Fault::drop});
+  const auto client = transport();
+  HttpRequest request{.url = server.url("/one")};
+  EXPECT_THAT(client->perform(request), is_ok());
+  const CountingContent content(pattern(2'000'000));
+  HttpRequest put{.method = "PUT", .url = server.url("/two"), .body = &content};
+  const auto result = client->perform(put);
+  ASSERT_THAT(result, fails_with(ErrorCode::unavailable, HasSubstr("connection lost")));
+  EXPECT_TRUE(result.error().is_retryable());
+  EXPECT_THAT(server.problems(), IsEmpty());
+  EXPECT_EQ(content.opened, 1);
+}
+
+TEST(Transport, SmallRequestsPassLargeBodies) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool small_came = false;
+  ScriptedServer server([&](const SeenRequest& request) -> Reply {
+    std::unique_lock lock(mutex);
+    if (request.target == "/small") {
+      small_came = true;
+      changed.notify_all();
+    } else {
+      changed.wait(lock, [&] { return small_came; });  // every large one takes until then
+    }
+    return {.status = 201};
+  });
+  const auto client = transport({.connections_per_host = 3});
+  const CountingContent content(pattern(200'000));
+  std::vector<std::jthread> threads;  // joined before what they use goes
+  for (int i = 0; i < 6; ++i) {
+    threads.emplace_back([&] {
+      HttpRequest put{.method = "PUT", .url = server.url("/large"), .body = &content};
+      EXPECT_THAT(client->perform(put), is_ok());
+    });
+  }
+  while (content.opened < 6) {
+    std::this_thread::yield();
+  }
+  HttpRequest head{.method = "HEAD", .url = server.url("/small")};
+  EXPECT_THAT(client->perform(head), is_ok());
+}
+
+TEST(Transport, StopEndsWhatIsUnderWayButNotTheCleaningUp) {
+  ScriptedServer server;
+  server.expect("GET /stall", {.body = pattern(1000), .fault = Reply::Fault::stall});
+  server.otherwise([](const SeenRequest&) { return Reply{.status = 204}; });
+  std::stop_source stop;
+  const auto client = transport({.stop = stop.get_token()});
+  Result<HttpResponse> stalled = HttpResponse{};
+  {
+    const std::jthread thread([&] {
+      HttpRequest request{.url = server.url("/stall")};
+      stalled = client->perform(request);
+    });
+    while (server.requests().empty()) {
+      std::this_thread::yield();
+    }
+    stop.request_stop();
+  }
+  EXPECT_THAT(stalled, fails_with(ErrorCode::cancelled));
+  HttpRequest late{.url = server.url("/late")};
+  EXPECT_THAT(client->perform(late), fails_with(ErrorCode::cancelled));
+  HttpRequest cleanup{.method = "DELETE", .url = server.url("/up"), .even_when_stopped = true};
+  EXPECT_EQ(unwrap(client->perform(cleanup)).status, 204);
+}
+
+TEST(Transport, RateLimitHoldsForAllTogether) {
+  ScriptedServer server([](const SeenRequest&) { return Reply{.status = 201}; });
+  const auto client = transport({.rate_limit = 4'000'000});
+  const CountingContent content(pattern(1'000'000));
+  const auto begin = std::chrono::steady_clock::now();
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([&] {
+        HttpRequest put{.method = "PUT", .url = server.url("/x"), .body = &content};
+        EXPECT_THAT(client->perform(put), is_ok());
+      });
+    }
+  }
+  // 4 MB at 4 MB/s; what is buffered when a transfer begins is not held back.
+  EXPECT_GT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(300));
+}
+
+TEST(Transport, RegistryMayTakeItsTimeWithALargeBody) {
+  std::mutex mutex;
+  std::condition_variable never;
+  ScriptedServer server([&](const SeenRequest&) -> Reply {
+    std::unique_lock lock(mutex);
+    never.wait_for(lock, std::chrono::milliseconds(2500), [] { return false; });
+    return {.status = 201};
+  });
+  const CountingContent content(pattern(100'000));
+  HttpRequest put{.method = "PUT", .url = server.url("/x"), .body = &content};
+  TransportOptions options{.stall_timeout = std::chrono::seconds(1), .min_speed = 1'000'000'000};
+  EXPECT_THAT(transport(options)->perform(put),
+              fails_with(ErrorCode::unavailable, HasSubstr("stalled")));
+  options.answer_speed = 1'000;
+  EXPECT_THAT(transport(options)->perform(put), is_ok());
+}
+
+TEST(Transport, DrippingPeerIsNoticed) {
+  ScriptedServer server;
+  server.expect("GET /drip", {.body = pattern(1000), .fault = Reply::Fault::stall});
+  HttpRequest request{.url = server.url("/drip")};
+  const auto client = transport({.stall_timeout = std::chrono::seconds(2), .min_speed = 100'000});
+  EXPECT_THAT(client->perform(request), fails_with(ErrorCode::unavailable, HasSubstr("stalled")));
 }
 
 TEST(Transport, FreshConnectionThatDiesIsAnError) {

@@ -5,8 +5,13 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include <fnimage/base/diagnostics.hpp>
 #include <fnimage/manifest/reference.hpp>
@@ -25,6 +30,18 @@ struct RetryOptions {
   std::chrono::seconds max_wait{120};  ///< a Retry-After that asks for more is an error at once
 };
 
+/// How one registry is reached, where nothing else was asked for. See host_config.hpp.
+struct HostOptions {
+  std::optional<bool> plain_http{};
+  std::optional<bool> insecure{};
+  std::optional<bool> tls_verify{};
+  std::filesystem::path ca_file{};
+  std::filesystem::path ca_dir{};
+  std::filesystem::path cert_file{};
+  std::filesystem::path key_file{};
+  std::vector<std::string> auth_realms{};
+};
+
 /// How to reach registries. Nothing is guessed: without options it is https with verification.
 struct ClientOptions {
   bool plain_http = false;  ///< http only
@@ -32,7 +49,21 @@ struct ClientOptions {
   /// registry does not speak TLS or refuses; which one it was is reported once per registry.
   bool insecure = false;
   TlsOptions tls{};
+  /// Token servers ("host" or "host:port") that may get credentials although they are of another
+  /// domain than the registry that names them, or inside while it is outside.
+  std::vector<std::string> auth_realms{};
   RetryOptions retry{};
+  std::filesystem::path ca_dir{};  ///< of *.crt and *.pem files that are trusted as well
+  std::map<std::string, HostOptions> hosts{};  ///< by exact "host[:port]"
+  /// Where container tools keep certificates by registry; none are looked at by default.
+  std::vector<std::filesystem::path> certificate_directories{};
+  /// Where uploads of large blobs are noted, so that the next process goes on with what this one
+  /// could not finish; empty = nowhere. Made with mode 0700 when missing. A journal that cannot be
+  /// kept is reported and does no harm.
+  std::filesystem::path upload_journal{};
+  /// Bytes of one PATCH when a blob is sent in chunks; 0 = only when the registry or what is in
+  /// front of it does not take it otherwise.
+  std::uint64_t chunk_size = 0;
 };
 
 class Client {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 
+#include <fnimage/registry/layout_reader.hpp>
 #include <fnimage/registry/store.hpp>
 
 namespace fnimage::registry {
@@ -25,6 +26,9 @@ class OciLayout final : public ImageStore {
   Result<manifest::Document> get_manifest(const Selector& selector) override;
   Result<void> put_manifest(const manifest::Document& document,
                             const std::optional<std::string>& tag) override;
+  Result<bool> put_manifest_if(const manifest::Document& document, const std::string& tag,
+                               const std::optional<manifest::Digest>& expected) override;
+  [[nodiscard]] bool guards_tags() const override { return true; }
   Result<bool> has_blob(const manifest::Descriptor& blob) override;
   Result<ContentPtr> blob(const manifest::Descriptor& blob) override;
   /// Links instead of copying when `content` is a whole file on the same file system
@@ -34,10 +38,24 @@ class OciLayout final : public ImageStore {
                                const PutBlobOptions& options) override;
   Result<std::vector<std::string>> tags() override;
   Result<void> remove_tag(const std::string& tag) override;
+  Result<void> remove_manifest(const manifest::Digest& digest) override;
   Result<std::vector<manifest::Descriptor>> referrers(const manifest::Digest& digest) override;
 
   /// index.json's entries as they stand, tagged or not.
   Result<std::vector<manifest::Descriptor>> entries();
+  struct Reclaimed {
+    std::size_t blobs = 0;
+    std::uint64_t bytes = 0;
+    bool busy = false;  ///< nothing was done, since another process is writing here
+  };
+  /// Removes the blobs and manifests that no entry of index.json needs. Waits for nobody: while
+  /// another process, or another object of this one, writes here (it opened the layout with
+  /// Mode::create or has put something), nothing is removed, since what it will name is not known
+  /// yet. Error: also when an entry is damaged, so that what it needs cannot be known; then nothing
+  /// is removed.
+  Result<Reclaimed> reclaim();
+
+  [[nodiscard]] const LayoutReader& reader() const noexcept;
   [[nodiscard]] const std::filesystem::path& directory() const noexcept;
 
  private:

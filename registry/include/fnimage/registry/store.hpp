@@ -15,6 +15,7 @@
 #include <fnimage/base/stream.hpp>
 #include <fnimage/manifest/descriptor.hpp>
 #include <fnimage/manifest/document.hpp>
+#include <fnimage/manifest/image_config.hpp>
 
 namespace fnimage::registry {
 
@@ -35,6 +36,9 @@ struct PutBlobOptions {
   std::optional<RepositoryName>
       mount_from{};  ///< where the blob is known to be; tried when on the same registry
   ProgressTask* progress = nullptr;  ///< not owned; updated with bytes sent
+  /// Most likely not there: a small blob is then sent without asking first, since asking would cost
+  /// more time than it saves.
+  bool probably_new = false;
 };
 
 class ImageStore {
@@ -55,6 +59,18 @@ class ImageStore {
   /// error.
   virtual Result<void> put_manifest(const manifest::Document& document,
                                     const std::optional<std::string>& tag) = 0;
+  /// As put_manifest(), but moves the tag only from where it is expected to stand (nullopt = there
+  /// is no such tag); false = it stands elsewhere, and nothing has moved. A registry is told so
+  /// (If-Match, If-None-Match) and may ignore it; see guards_tags().
+  virtual Result<bool> put_manifest_if(const manifest::Document& document, const std::string& tag,
+                                       const std::optional<manifest::Digest>& expected);
+  /// Whether put_manifest_if() is known to be atomic among all processes.
+  [[nodiscard]] virtual bool guards_tags() const { return false; }
+
+  /// Stores the bytes and moves these tags to them, in this order; with one request where the store
+  /// can do that.
+  virtual Result<void> put_tags(const manifest::Document& document,
+                                const std::vector<std::string>& tags);
 
   virtual Result<bool> has_blob(const manifest::Descriptor& blob) = 0;
   /// The blob, to be read as often as wanted; its readers verify size and digest before the end.
@@ -69,8 +85,16 @@ class ImageStore {
   virtual Result<std::vector<std::string>> tags() = 0;
   /// Removes a tag only, never the manifest. Error: not_found, unsupported.
   virtual Result<void> remove_tag(const std::string& tag) = 0;
+  /// Removes a manifest or list and all tags that stand for it; its blobs stay. Errors: not_found,
+  /// unsupported.
+  virtual Result<void> remove_manifest(const manifest::Digest& digest);
   /// Manifests whose subject is `digest`; empty when there are none.
   virtual Result<std::vector<manifest::Descriptor>> referrers(const manifest::Digest& digest) = 0;
 };
+
+/// Reads an image's config, verified. Errors: invalid_input above 8 MiB, those of blob().
+Result<std::string> read_config_bytes(ImageStore& store, const manifest::Descriptor& config);
+/// Reads and parses an image's config. Errors: invalid_input (also above 8 MiB), those of blob().
+Result<manifest::ImageConfig> read_config(ImageStore& store, const manifest::Descriptor& config);
 
 }  // namespace fnimage::registry

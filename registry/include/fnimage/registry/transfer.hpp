@@ -20,7 +20,7 @@ struct TransferOptions {
   /// Also tag each platform's manifest "<tag>-<platform>" at the destination, before the list's own
   /// tags.
   bool tag_platforms = false;
-  std::size_t parallel = 8;  ///< blobs in flight at the same time
+  std::size_t parallel = 8;  ///< large blobs in flight at the same time
 };
 
 struct TransferResult {
@@ -38,5 +38,23 @@ struct TransferResult {
 /// failure no tag has moved; what was sent stays and is found by the next run.
 Result<TransferResult> transfer(ImageStore& from, const Selector& selector, ImageStore& to,
                                 const TransferOptions& options, Diagnostics& diagnostics);
+
+/// One image of transfer_all() and where it goes.
+struct Destination {
+  Selector selector;            ///< of the common source
+  ImageStore* store = nullptr;  ///< not owned
+  std::vector<std::string> tags{};
+  bool tag_platforms = false;
+};
+
+/// transfer() of many images or to many places at once. Each distinct blob is sent to each registry
+/// once; other repositories of that registry get it mounted from the first. Nothing is sent before
+/// every manifest has been read and checked; then each manifest goes as soon as what it needs is
+/// there. Results are in the order of the destinations. After a failure nothing more begins; images
+/// that were complete by then have their tags, the others have none.
+/// @param parallel large blobs in flight at the same time
+Result<std::vector<TransferResult>> transfer_all(ImageStore& from,
+                                                 const std::vector<Destination>& destinations,
+                                                 std::size_t parallel, Diagnostics& diagnostics);
 
 }  // namespace fnimage::registry

@@ -9,8 +9,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +28,17 @@ struct TlsOptions {
   std::filesystem::path ca_file{};  ///< PEM; added to the system's certificates; empty = only those
   std::filesystem::path cert_file{};  ///< client certificate, PEM
   std::filesystem::path key_file{};   ///< client key, PEM
+  std::string ca_pem{};               ///< more certificates to trust, as PEM text
+};
+
+/// Which addresses a request may go to, looked at when connecting, since a name may stand for any.
+/// A proxy of the environment is not held to it.
+struct PeerRule {
+  bool global = true;      ///< of the Internet
+  bool site = true;        ///< private ones
+  bool loopback = true;    ///< this machine
+  bool link_local = true;  ///< 169.254.0.0/16, fe80::/10
+  [[nodiscard]] bool is_any() const noexcept { return global && site && loopback && link_local; }
 };
 
 struct Header {
@@ -37,6 +50,7 @@ struct HttpResponse {
   int status = 0;
   std::vector<Header> headers{};
   std::string body{};
+  std::string peer{};  ///< numeric address of who answered; empty behind a proxy
   /// The first header of that name, compared without case.
   [[nodiscard]] std::optional<std::string> header(std::string_view name) const;
 };
@@ -48,6 +62,7 @@ struct HttpRequest {
   const Content* body =
       nullptr;  ///< not owned; sent from body_offset to its end with Content-Length
   std::uint64_t body_offset = 0;
+  std::uint64_t body_limit = std::numeric_limits<std::uint64_t>::max();  ///< at most so many bytes
   Writer* sink = nullptr;  ///< not owned; takes the body of a 2xx answer; otherwise the body goes
                            ///< to HttpResponse::body
   /// Called on the calling thread with status and headers before the first byte goes to the sink;
@@ -56,14 +71,25 @@ struct HttpRequest {
   std::uint64_t max_body =
       std::uint64_t{1} << 20;  ///< bytes of answer body kept in memory; more is a protocol error
   TlsOptions tls{};
-  ProgressTask* progress = nullptr;  ///< not owned; body bytes sent, or received into sink
+  PeerRule peers{};
+  ProgressTask* progress = nullptr;      ///< not owned; body bytes sent, or received into sink
+  std::chrono::milliseconds timeout{0};  ///< for the whole exchange; 0 = only the stall timeout
+  bool even_when_stopped = false;        ///< for cleaning up after TransportOptions::stop
 };
 
 struct TransportOptions {
+  /// Budget of one host for all images together, at least 2. Large bodies leave one free for small
+  /// requests.
   std::size_t connections_per_host = 8;
   std::chrono::seconds connect_timeout{15};
-  std::chrono::seconds stall_timeout{30};  ///< no byte in either direction for so long is a failure
-  std::string user_agent{};                ///< empty = "fnimage/<version>"
+  /// Fewer than min_speed bytes per second in both directions for so long is a failure (F17).
+  std::chrono::seconds stall_timeout{30};
+  std::uint32_t min_speed = 32;
+  /// A peer that has the whole body may think about it longer: one second more for so many bytes.
+  std::uint64_t answer_speed = std::uint64_t{16} << 20;
+  std::uint64_t rate_limit = 0;  ///< bytes per second of all bodies, in each direction; 0 = none
+  std::string user_agent{};      ///< empty = "fnimage/<version>"
+  std::stop_token stop{};        ///< when asked: everything under way ends as cancelled
 };
 
 class Transport {
@@ -73,6 +99,8 @@ class Transport {
   /// unavailable (retryable), tls, protocol, cancelled, or the sink's own error. Messages name the
   /// URL without user info and query.
   virtual Result<HttpResponse> perform(const HttpRequest& request) = 0;
+  /// Whoever waits before the next request waits no longer than this allows.
+  [[nodiscard]] virtual std::stop_token stop_token() const { return {}; }
 };
 
 Result<std::unique_ptr<Transport>> make_curl_transport(const TransportOptions& options);

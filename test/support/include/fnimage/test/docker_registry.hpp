@@ -18,6 +18,7 @@ struct DockerRegistryOptions {
   std::string user{};  ///< empty = anonymous
   std::string password{};
   bool deletion = false;
+  bool client_certificate = false;  ///< wants one of its authority; with tls only
 };
 
 class DockerRegistry {
@@ -33,6 +34,9 @@ class DockerRegistry {
 
   [[nodiscard]] const std::string& address() const { return address_; }  ///< "127.0.0.1:port"
   [[nodiscard]] std::filesystem::path ca_file() const { return directory_ / "ca.pem"; }
+  /// A certificate (and key) of its authority, for clients too.
+  [[nodiscard]] std::filesystem::path cert_file() const { return directory_ / "server.pem"; }
+  [[nodiscard]] std::filesystem::path key_file() const { return directory_ / "server.key"; }
 
  private:
   void make_certificates() const;

@@ -41,6 +41,8 @@ struct Reply {
     endless       ///< the body is repeated until the client goes away
   };
   Fault fault = Fault::none;
+  /// Bytes of the body that go before a cut, which is then a reset; else half of them.
+  std::optional<std::size_t> cut_after{};
   std::string raw{};  ///< sent instead of everything above
 };
 
@@ -59,6 +61,10 @@ class ScriptedServer {
   ScriptedServer& expect(std::string line, Reply reply);
   /// Requests beyond the script go here instead.
   void otherwise(Handler handler);
+
+  /// Asked about each request before its body is read: after how many bytes of it the connection is
+  /// reset; nullopt = never. What was read goes to the handler, whose reply nobody gets.
+  void cut_bodies(std::function<std::optional<std::size_t>(const SeenRequest&)> decide);
 
   /// From now on every connection gets these bytes at once and is then closed: a peer of another
   /// protocol.

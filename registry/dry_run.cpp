@@ -1,0 +1,136 @@
+// See dry_run.hpp.
+#include <utility>
+
+#include <fnimage/base/text.hpp>
+#include <fnimage/manifest/digest.hpp>
+#include <fnimage/manifest/document.hpp>
+#include <fnimage/registry/dry_run.hpp>
+
+namespace fnimage::registry {
+
+namespace {
+
+constexpr std::string_view manifests_part = "/manifests/";
+constexpr std::string_view uploads_part = "/blobs/uploads/";
+
+std::string request_header(const HttpRequest& request, std::string_view name) {
+  for (const Header& header : request.headers) {
+    if (equals_ignoring_case(header.name, name)) {
+      return header.value;
+    }
+  }
+  return {};
+}
+
+/// A query parameter with its percent signs taken out; empty when it is not there.
+std::string parameter(std::string_view url, std::string_view name) {
+  const std::size_t query = url.find('?');
+  if (query == std::string_view::npos) {
+    return {};
+  }
+  for (const std::string_view pair : split(url.substr(query + 1), '&')) {
+    if (pair.size() > name.size() && pair.starts_with(name) && pair[name.size()] == '=') {
+      std::string value(pair.substr(name.size() + 1));
+      const std::size_t colon = to_lower(value).find("%3a");
+      return colon == std::string::npos ? value : value.replace(colon, 3, ":");
+    }
+  }
+  return {};
+}
+
+std::uint64_t bytes_of(const HttpRequest& request) {
+  return request.body == nullptr ? 0 : request.body->size() - request.body_offset;
+}
+
+Result<HttpResponse> answer(const HttpRequest& request, HttpResponse response, std::string bytes) {
+  if (request.method == "HEAD") {
+    return response;
+  }
+  if (request.sink == nullptr) {
+    response.body = std::move(bytes);
+    return response;
+  }
+  if (request.on_answer) {
+    FNIMAGE_CHECK(request.on_answer(response));
+  }
+  FNIMAGE_CHECK(request.sink->write(as_bytes(bytes)));
+  return response;
+}
+
+}  // namespace
+
+Result<HttpResponse> DryRunTransport::perform(const HttpRequest& request) {
+  const std::string path = request.url.substr(0, request.url.find('?'));
+  const bool reads = request.method == "GET" || request.method == "HEAD";
+  if (reads || path.find("/v2/") == std::string::npos) {
+    std::unique_lock lock(mutex_);
+    const auto manifest = manifests_.find(path);
+    if (reads && manifest != manifests_.end()) {
+      const Manifest found = manifest->second;
+      lock.unlock();
+      return answer(request,
+                    {.status = 200,
+                     .headers = {{"Content-Type", found.type},
+                                 {"Content-Length", std::to_string(found.bytes.size())},
+                                 {"Docker-Content-Digest", found.digest}}},
+                    found.bytes);
+    }
+    const auto blob = blobs_.find(path);
+    if (request.method == "HEAD" && blob != blobs_.end()) {
+      return HttpResponse{.status = 200,
+                          .headers = {{"Content-Length", std::to_string(blob->second)}}};
+    }
+    lock.unlock();
+    return reads_->perform(request);
+  }
+  const std::lock_guard lock(mutex_);
+  writes_.push_back({request.method, request.url, bytes_of(request)});
+  if (request.method == "PUT" && path.find(manifests_part) != std::string::npos) {
+    return put_manifest(request, path);
+  }
+  if (path.find(uploads_part) != std::string::npos) {
+    return upload(request, path);
+  }
+  return HttpResponse{.status = 202};
+}
+
+Result<HttpResponse> DryRunTransport::put_manifest(const HttpRequest& request,
+                                                   const std::string& path) {
+  if (request.body == nullptr) {
+    return HttpResponse{.status = 400};
+  }
+  FNIMAGE_TRY(const auto reader, request.body->open());
+  FNIMAGE_TRY(std::string bytes, read_all(*reader, manifest::max_document_bytes));
+  const std::string digest = manifest::Digest::of(std::string_view(bytes)).str();
+  Manifest manifest{std::move(bytes), request_header(request, "Content-Type"), digest};
+  const std::string stem = path.substr(0, path.rfind(manifests_part) + manifests_part.size());
+  manifests_.insert_or_assign(stem + digest, manifest);
+  manifests_.insert_or_assign(path, std::move(manifest));
+  return HttpResponse{.status = 201, .headers = {{"Docker-Content-Digest", digest}}};
+}
+
+HttpResponse DryRunTransport::upload(const HttpRequest& request, const std::string& path) {
+  const std::string stem = path.substr(0, path.rfind(uploads_part));
+  const std::string mounted = parameter(request.url, "mount");
+  if (request.method == "POST" && !mounted.empty() && !parameter(request.url, "from").empty()) {
+    blobs_[stem + "/blobs/" + mounted] = 0;
+    return {.status = 201, .headers = {{"Location", stem + "/blobs/" + mounted}}};
+  }
+  if (const std::string digest = parameter(request.url, "digest"); !digest.empty()) {
+    blobs_[stem + "/blobs/" + digest] = bytes_of(request);
+    return {.status = 201, .headers = {{"Location", stem + "/blobs/" + digest}}};
+  }
+  HttpResponse response{.status = request.method == "DELETE" ? 204 : 202};
+  response.headers.push_back({"Location", stem + std::string(uploads_part) + "dry-run"});
+  if (request.body != nullptr && request.body->size() > 0) {
+    response.headers.push_back({"Range", "0-" + std::to_string(request.body->size() - 1)});
+  }
+  return response;
+}
+
+std::vector<PlannedRequest> DryRunTransport::writes() const {
+  const std::lock_guard lock(mutex_);
+  return writes_;
+}
+
+}  // namespace fnimage::registry

@@ -1,0 +1,76 @@
+// The reading half of an OCI image layout (image-spec image-layout.md, V9) over files wherever they
+// are: in a directory (OciLayout) or in an archive. Thread-safety: const methods from several
+// threads when those of the files are so.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fnimage/base/result.hpp>
+#include <fnimage/base/stream.hpp>
+#include <fnimage/manifest/descriptor.hpp>
+#include <fnimage/manifest/document.hpp>
+#include <fnimage/manifest/index.hpp>
+#include <fnimage/registry/store.hpp>
+
+namespace fnimage::registry {
+
+inline constexpr std::string_view layout_marker = "oci-layout";
+inline constexpr std::string_view layout_index = "index.json";
+inline constexpr std::string_view layout_marker_text = R"({"imageLayoutVersion":"1.0.0"})";
+
+/// "blobs/sha256/<hex>"
+std::string layout_blob_name(const manifest::Digest& digest);
+/// Whether an index.json entry has this name.
+bool has_layout_tag(const manifest::Descriptor& entry, std::string_view tag);
+
+/// The files of a layout, by their names in it ("index.json").
+class LayoutFiles {
+ public:
+  virtual ~LayoutFiles() = default;
+  /// "oci:/path"
+  [[nodiscard]] virtual std::string describe() const = 0;
+  /// A whole file. Errors: not_found, invalid_input above `limit` bytes.
+  [[nodiscard]] virtual Result<std::string> read(const std::string& name,
+                                                 std::uint64_t limit) const = 0;
+  /// Error: not_found.
+  [[nodiscard]] virtual Result<ContentPtr> content(const std::string& name) const = 0;
+};
+
+class LayoutReader {
+ public:
+  explicit LayoutReader(std::shared_ptr<const LayoutFiles> files) : files_(std::move(files)) {}
+
+  [[nodiscard]] std::string describe() const { return files_->describe(); }
+  /// Errors: not_found when it is no layout, unsupported for an unknown version.
+  [[nodiscard]] Result<void> check_version() const;
+  /// index.json as it stands.
+  [[nodiscard]] Result<manifest::Index> index() const;
+
+  // What these mean: ImageStore.
+  [[nodiscard]] Result<std::optional<manifest::Descriptor>> resolve(const Selector& selector) const;
+  [[nodiscard]] Result<manifest::Document> get_manifest(const Selector& selector) const;
+  [[nodiscard]] Result<ContentPtr> blob(const manifest::Descriptor& blob) const;
+  [[nodiscard]] Result<std::vector<std::string>> tags() const;
+  [[nodiscard]] Result<std::vector<manifest::Descriptor>> referrers(
+      const manifest::Digest& digest) const;
+
+ private:
+  [[nodiscard]] Result<std::optional<manifest::Descriptor>> find_tag(std::string_view tag) const;
+  [[nodiscard]] Result<manifest::Document> read_document(const manifest::Digest& digest,
+                                                         std::string_view media_type) const;
+
+  std::shared_ptr<const LayoutFiles> files_;
+};
+
+/// What is meant by a layout without a tag: the only thing that it
+/// holds, or the list that all else in it belongs to. Errors: not_found for an empty layout,
+/// invalid_argument that names the tags.
+/// @param spelling how to name one: "oci:DIRECTORY:TAG".
+Result<Selector> only_image(const LayoutReader& layout, std::string_view spelling);
+
+}  // namespace fnimage::registry

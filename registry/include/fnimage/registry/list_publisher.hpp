@@ -1,0 +1,74 @@
+// Changing a list that others may be changing at the same time (publishing rule 7, reliability
+// 2.1): every publisher first writes what it wants as a record under a tag of its own,
+// "<tag>.fnimage.<platform>", then makes the list of what stands and of all records, puts it, and
+// reads everything again until what stands is what should stand. Whoever writes last has seen every
+// earlier writer, so nobody's platform is lost, on any registry. Stores that guard their tags
+// (layout, memory) need no records. Thread-safety: may run many times at once, in many processes.
+//
+// Guaranteed, once all publishers have ended well: the list has every platform that one of them
+// added, none that one of them removed, and all else that it had. Of two publishers of the same
+// platform the one whose record was written last wins, whichever of add and remove it is. A
+// publisher that is killed leaves the list whole; only when it dies between its put and its second
+// reading can another's entry be missing, and the next publisher puts it back (with a registry that
+// honours If-Match not even that). A plain push replaces the list and takes no part.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fnimage/base/diagnostics.hpp>
+#include <fnimage/base/result.hpp>
+#include <fnimage/manifest/index.hpp>
+#include <fnimage/manifest/platform.hpp>
+#include <fnimage/registry/store.hpp>
+
+namespace fnimage::registry {
+
+struct ListChange {
+  /// Entries with their platforms; the manifests stand in the store already. Attestations
+  /// ("unknown/unknown") go with the image that their vnd.docker.reference.digest names.
+  std::vector<manifest::Descriptor> add{};
+  std::vector<manifest::Platform> remove{};
+  manifest::Annotations annotations{};  ///< of the list, set or replaced; OCI lists only
+  /// Of a list that is made now; nullopt = Docker when all its images are Docker's, else OCI. A
+  /// list that exists keeps its own.
+  std::optional<manifest::Format> format{};
+};
+
+struct PublishListOptions {
+  /// Platforms that others may be publishing now. Those of the list, the usual ones and those that
+  /// the registry's tag list shows are looked for anyway.
+  std::vector<manifest::Platform> also{};
+  bool usual_platforms = true;  ///< look for records of the platforms most clusters are made of
+  /// Other publishers' records older than this are leftovers of runs that ended, unless they change
+  /// while this one runs. Clocks of publishers may differ by less.
+  std::chrono::seconds leftover_after{600};
+  std::size_t parallel = 8;  ///< requests in flight at the same time; 1 = on the calling thread
+  int max_rounds = 100;
+  std::function<std::chrono::system_clock::time_point()> now = std::chrono::system_clock::now;
+  std::function<void(std::chrono::milliseconds)> sleep{};  ///< empty = really
+};
+
+struct PublishedList {
+  manifest::Descriptor list;                     ///< as it stands now
+  std::optional<manifest::Digest> previous{};    ///< where the tag stood before; nullopt = nowhere
+  std::vector<manifest::Platform> superseded{};  ///< own ones that another publisher changed since
+  int rounds = 0;                                ///< how often everything was read
+};
+
+/// Error: invalid_input when the tag is no list, when the list would mix Docker and OCI images;
+/// invalid_argument for entries without platform; not_found when a list to remove from is not there
+/// or lacks the platform; unavailable (retryable) when others kept changing it for max_rounds.
+Result<PublishedList> publish_list_change(ImageStore& store, const std::string& tag,
+                                          const ListChange& change,
+                                          const PublishListOptions& options,
+                                          Diagnostics& diagnostics);
+
+/// Whether a tag is such a record, not an image.
+bool is_list_record_tag(std::string_view tag) noexcept;
+
+}  // namespace fnimage::registry

@@ -1,0 +1,90 @@
+// See list_record.hpp.
+#include "list_record.hpp"
+
+#include <charconv>
+#include <utility>
+
+#include <fnimage/base/text.hpp>
+
+namespace fnimage::registry {
+
+namespace {
+
+using manifest::Descriptor;
+using manifest::Digest;
+using manifest::Platform;
+
+constexpr std::string_view record_type = "application/vnd.fnimage.list-record.v1";
+constexpr const char* time_key = "io.fnimage.record.time";
+constexpr const char* replaces_key = "io.fnimage.record.replaces";
+constexpr const char* attested_key = "vnd.docker.reference.digest";
+
+/// Takes a value out of the annotations; empty when it is not there.
+std::string take(manifest::Annotations& annotations, const char* key) {
+  auto node = annotations.extract(key);
+  return node.empty() ? std::string() : std::move(node.mapped());
+}
+
+}  // namespace
+
+std::string platform_key(const Platform& platform) {
+  if (platform.os == "unknown" && platform.architecture == "unknown") {
+    return {};
+  }
+  std::string key = manifest::normalize(platform).tag_suffix();
+  if (!platform.os_version.empty()) {
+    key += "_" + platform.os_version;
+  }
+  // Lists of others may hold any text.
+  for (char& letter : key) {
+    const bool plain = (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') ||
+                       (letter >= '0' && letter <= '9') || letter == '.' || letter == '_';
+    letter = plain ? letter : '-';
+  }
+  return key;
+}
+
+std::string platform_key(const Descriptor& entry) {
+  return entry.platform ? platform_key(*entry.platform) : std::string();
+}
+
+std::string record_prefix(const std::string& tag) {
+  return tag + ".fnimage.";
+}
+
+std::string standing_name(const std::optional<Digest>& digest) {
+  return digest ? digest->str() : "none";
+}
+
+bool attests(const Descriptor& attestation, const Digest& image) {
+  const auto found = attestation.annotations.find(attested_key);
+  return found != attestation.annotations.end() && found->second == image.str();
+}
+
+manifest::Document to_document(const ListRecord& record) {
+  manifest::Index index{.manifests = record.entries,
+                        .annotations = record.annotations,
+                        .artifact_type = std::string(record_type)};
+  index.annotations[time_key] = std::to_string(record.time);
+  index.annotations[replaces_key] = join(record.replaces, " ");
+  return manifest::Document::of(index);
+}
+
+std::optional<ListRecord> parse_record(const manifest::Document& document) {
+  auto index = document.is_index() ? document.index() : Result<manifest::Index>();
+  if (!index || index->artifact_type != record_type) {
+    return std::nullopt;
+  }
+  ListRecord record;
+  const std::string time = take(index->annotations, time_key);
+  std::from_chars(time.data(), time.data() + time.size(), record.time);
+  const std::string replaces = take(index->annotations, replaces_key);
+  for (const std::string_view name : split(replaces, ' ')) {
+    record.replaces.emplace_back(name);
+  }
+  record.entries = std::move(index->manifests);
+  record.annotations = std::move(index->annotations);
+  return record;
+}
+
+}  // namespace fnimage::registry

@@ -1,0 +1,263 @@
+// transfer_all() and TaskGraph: how many requests a push takes, what several destinations share,
+// and that nothing goes before what it needs.
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include <fnimage/registry/memory_store.hpp>
+#include <fnimage/registry/transfer.hpp>
+#include <fnimage/test/memory_registry.hpp>
+#include <fnimage/test/result_matchers.hpp>
+
+#include "client_fixture.hpp"
+#include "retry.hpp"
+#include "sample_image.hpp"
+#include "task_graph.hpp"
+
+namespace fnimage::registry {
+namespace {
+
+using test::fails_with;
+using test::is_ok;
+using test::MemoryRegistry;
+using test::unwrap;
+using ::testing::ElementsAre;
+
+// --- the graph ---
+
+TEST(TaskGraph, OrderHoldsAndHeavyOnesGoLargestFirst) {
+  WorkerPool pool(4);
+  TaskGraph graph;
+  std::mutex mutex;
+  std::vector<int> order;
+  const auto note = [&](int what) {
+    return [&, what]() -> Result<void> {
+      const std::lock_guard lock(mutex);
+      order.push_back(what);
+      return {};
+    };
+  };
+  const auto gate = graph.add(note(0), {});
+  const auto small = graph.add(note(10), {gate}, 10);
+  const auto large = graph.add(note(30), {gate}, 30);
+  const auto middle = graph.add(note(20), {gate}, 20);
+  graph.add(note(1), {small, middle, large});
+  EXPECT_THAT(graph.run(pool, 1), is_ok());
+  EXPECT_THAT(order, ElementsAre(0, 30, 20, 10, 1));
+}
+
+TEST(TaskGraph, FailureStopsWhatHasNotBegun) {
+  WorkerPool pool(2);
+  TaskGraph graph;
+  std::atomic<bool> ran = false;
+  const auto bad = graph.add([] { return fail(ErrorCode::io, "broken"); }, {});
+  graph.add(
+      [&ran]() -> Result<void> {
+        ran = true;
+        return {};
+      },
+      {bad});
+  EXPECT_THAT(graph.run(pool, 8), fails_with(ErrorCode::io));
+  EXPECT_FALSE(ran);
+}
+
+TEST(TaskGraph, LightOnesPassHeavyOnes) {
+  WorkerPool pool(3);
+  TaskGraph graph;
+  std::atomic<bool> light_ran = false;
+  for (int i = 0; i < 5; ++i) {
+    graph.add(
+        [&light_ran]() -> Result<void> {
+          light_ran.wait(false);  // as long as the light one takes
+          return {};
+        },
+        {}, 1000);
+  }
+  graph.add(
+      [&light_ran]() -> Result<void> {
+        light_ran = true;
+        light_ran.notify_all();
+        return {};
+      },
+      {});
+  EXPECT_THAT(graph.run(pool, 2), is_ok());
+}
+
+TEST(TaskGraph, NothingToDoIsDone) {
+  WorkerPool pool(1);
+  TaskGraph graph;
+  EXPECT_THAT(graph.run(pool, 1), is_ok());
+}
+
+// --- requests ---
+
+class ScheduleTest : public ::testing::Test {
+ protected:
+  Result<std::vector<TransferResult>> send(const std::vector<std::string>& names,
+                                           bool tag_platforms = false) {
+    stores_.clear();
+    std::vector<Destination> destinations;
+    for (const std::string& name : names) {
+      stores_.push_back(client_.repository(registry_.address() + "/" + name));
+      destinations.push_back({.selector = Selector("v1"),
+                              .store = stores_.back().get(),
+                              .tags = {"latest"},
+                              .tag_platforms = tag_platforms});
+    }
+    return transfer_all(*from_, destinations, 8, null_diagnostics());
+  }
+  [[nodiscard]] std::vector<std::string> lines() { return registry_.server().lines(); }
+
+  MemoryRegistry registry_{{.many_tags = true}};
+  TestClient client_{{.plain_http = true}};
+  std::unique_ptr<ImageStore> from_ = make_memory_store("from");
+  manifest::Document list_ = test::put_list(*from_, "v1");
+  std::vector<std::unique_ptr<ImageStore>> stores_;
+};
+
+TEST_F(ScheduleTest, FirstPushOfTwoPlatforms) {
+  const auto results = unwrap(send({"a"}, true));
+  EXPECT_EQ(results[0].blobs_uploaded, 5U);
+  EXPECT_EQ(registry_.tag("a", "latest"), list_.digest().str());
+  // Probe, two questions, five small blobs of two requests, two images, list, three tags.
+  EXPECT_EQ(lines().size(), 1U + 2U + 10U + 2U + 1U + 3U);
+  EXPECT_EQ(registry_.count("HEAD /v2/a/blobs/"), 0U);
+  EXPECT_EQ(lines().back(), "PUT /v2/a/manifests/latest");
+}
+
+TEST_F(ScheduleTest, ChangedLayerOfOnePlatformSendsOnlyItself) {
+  unwrap(send({"a"}, true));
+  const std::size_t before = lines().size();
+  manifest::Index changed = unwrap(list_.index());
+  auto image = unwrap(unwrap(from_->get_manifest(changed.manifests[0].digest)).image());
+  image.layers.back() = test::put_bytes(*from_, "a changed line", image.layers.back().media_type);
+  image.config = test::put_bytes(*from_, "{\"changed\":1}", image.config.media_type);
+  const auto document = manifest::Document::of(image);
+  unwrap(from_->put_manifest(document, std::nullopt));
+  auto descriptor = document.descriptor();
+  descriptor.platform = changed.manifests[0].platform;
+  changed.manifests[0] = descriptor;
+  unwrap(from_->put_manifest(manifest::Document::of(changed), "v1"));
+
+  const auto results = unwrap(send({"a"}, true));
+  EXPECT_EQ(results[0].manifests_uploaded, 2U) << "one image and the list";
+  // Two questions, three small blobs (layer, config, the unchanged layer) of two requests, the
+  // image, the list, three tags.
+  EXPECT_EQ(lines().size() - before, 2U + 6U + 1U + 1U + 3U);
+}
+
+TEST_F(ScheduleTest, EachBlobGoesToARegistryOnceAndIsMountedElsewhere) {
+  const std::string large = random_bytes(300'000);
+  manifest::ImageManifest image{
+      .config = test::put_bytes(*from_, "{}", manifest::media_type::oci_config),
+      .layers = {test::put_bytes(*from_, large, manifest::media_type::oci_layer_gzip)}};
+  unwrap(from_->put_manifest(manifest::Document::of(image), "v1"));
+  const auto results = unwrap(send({"a", "b", "c"}));
+  EXPECT_EQ(results[0].blobs_uploaded, 2U);
+  EXPECT_EQ(results[1].blobs_mounted, 2U);
+  EXPECT_EQ(results[2].blobs_mounted, 2U);
+  EXPECT_LT(registry_.received(), large.size() + 100) << "and the config";
+  for (const char* name : {"a", "b", "c"}) {
+    EXPECT_EQ(registry_.tag(name, "latest"), manifest::Document::of(image).digest().str());
+  }
+}
+
+TEST_F(ScheduleTest, RepositoryThatHasTheImageIsWhereOthersMountFrom) {
+  unwrap(send({"a"}));
+  const std::uint64_t sent = registry_.received();
+  const auto results = unwrap(send({"a", "b"}));
+  EXPECT_EQ(results[1].blobs_mounted, 5U);
+  EXPECT_EQ(registry_.received(), sent);
+}
+
+TEST_F(ScheduleTest, TwoTagsOfOneRepositoryShareEverything) {
+  const auto store = client_.repository(registry_.address() + "/a");
+  const std::vector<Destination> destinations{
+      {.selector = Selector("v1"), .store = store.get(), .tags = {"one"}},
+      {.selector = Selector("v1"), .store = store.get(), .tags = {"two", "three"}}};
+  unwrap(transfer_all(*from_, destinations, 8, null_diagnostics()));
+  EXPECT_EQ(registry_.count("POST"), 5U);
+  for (const char* tag : {"one", "two", "three"}) {
+    EXPECT_EQ(registry_.tag("a", tag), list_.digest().str());
+  }
+}
+
+TEST_F(ScheduleTest, ManyTagsGoWithOneRequestWhereThatIsPossible) {
+  for (const bool many : {true, false}) {
+    MemoryRegistry registry({.many_tags = many});
+    const auto store = client_.repository(registry.address() + "/a");
+    unwrap(transfer(*from_, Selector("v1"), *store, {.tags = {"a", "b", "c"}}, null_diagnostics()));
+    for (const char* tag : {"a", "b", "c"}) {
+      EXPECT_EQ(registry.tag("a", tag), list_.digest().str());
+    }
+    EXPECT_EQ(registry.count("PUT /v2/a/manifests/"), many ? 4U : 7U);
+  }
+}
+
+TEST_F(ScheduleTest, ListsBelowListsGoBeforeThem) {
+  // The inner list names an image that the outer one names too, before and after it.
+  const manifest::Index inner = unwrap(list_.index());
+  manifest::Index outer;
+  outer.manifests = {inner.manifests[0], list_.descriptor(), inner.manifests[1]};
+  unwrap(from_->put_manifest(manifest::Document::of(outer), "v1"));
+  unwrap(send({"a"}));
+  const std::vector<std::string> seen = lines();
+  const auto position = [&](const manifest::Digest& digest) {
+    return std::ranges::find(seen, "PUT /v2/a/manifests/" + digest.str()) - seen.begin();
+  };
+  EXPECT_LT(position(inner.manifests[0].digest), position(list_.digest()));
+  EXPECT_LT(position(inner.manifests[1].digest), position(list_.digest()));
+  EXPECT_LT(position(list_.digest()), position(manifest::Document::of(outer).digest()));
+}
+
+// --- a registry that is asked too much ---
+
+TEST(HostGate, FewerRequestsAtOnceAfter429AndMoreAgainLater) {
+  HostGate gate;
+  const std::stop_token never;
+  {
+    const auto first = gate.enter(never);
+    const auto second = gate.enter(never);
+    const auto third = gate.enter(never);
+    const auto fourth = gate.enter(never);
+    gate.answered(429);
+  }
+  const auto most_at_once = [&] {
+    std::atomic<int> running = 0;
+    std::atomic<int> most = 0;
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 12; ++i) {
+      threads.emplace_back([&] {
+        const auto pass = gate.enter(never);
+        const int now = ++running;
+        for (int seen = most; seen < now && !most.compare_exchange_weak(seen, now);) {
+        }
+        std::this_thread::yield();
+        --running;
+      });
+    }
+    threads.clear();
+    return most.load();
+  };
+  EXPECT_LE(most_at_once(), 2);
+  gate.answered(429);
+  EXPECT_LE(most_at_once(), 1);
+  for (int i = 0; i < 8; ++i) {
+    gate.answered(200);
+  }
+  const auto first = gate.enter(never);
+  const auto second = gate.enter(never);  // would wait for ever if there were still only one
+}
+
+TEST(HostGate, StopEndsEveryWait) {
+  HostGate gate;
+  gate.close_for(std::chrono::hours(1));
+  std::stop_source stop;
+  const std::jthread other([&] { stop.request_stop(); });
+  EXPECT_FALSE(gate.wait(stop.get_token()));
+  EXPECT_FALSE(pause_for(std::chrono::hours(1), stop.get_token()));
+}
+
+}  // namespace
+}  // namespace fnimage::registry
