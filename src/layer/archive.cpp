@@ -50,7 +50,7 @@ class PackWriter {
     return result;
   }
 
-  static constexpr std::size_t buffer_limit = 256 * 1024;
+  static constexpr std::size_t buffer_limit = std::size_t{256} << 10;
   AtomicFile file_;
   std::string buffer_;
   std::uint64_t size_ = 0;

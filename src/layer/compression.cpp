@@ -31,7 +31,7 @@ class PlainWriter final : public Compressor {
   }
 
  private:
-  static constexpr std::size_t buffer_limit = 256 * 1024;
+  static constexpr std::size_t buffer_limit = std::size_t{256} << 10;
   Writer& out_;
   std::string buffer_;
 };

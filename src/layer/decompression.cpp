@@ -195,6 +195,12 @@ Result<std::unique_ptr<Reader>> decompress(std::unique_ptr<Reader> inner, std::s
 
 }  // namespace detail
 
+Result<bool> is_compressed(const Content& input) {
+  FNIMAGE_TRY(const auto reader, input.open());
+  FNIMAGE_TRY(const std::string first_bytes, detail::read_magic(*reader));
+  return detail::filter_of(first_bytes) != ARCHIVE_FILTER_NONE;
+}
+
 Result<std::unique_ptr<Reader>> decompressing_reader(std::unique_ptr<Reader> inner) {
   return detail::decompress(std::move(inner), "compressed data");
 }

@@ -245,13 +245,6 @@ Result<void> FileTree::put(Entry entry) {
   return {};
 }
 
-Result<void> FileTree::merge(FileTree other) {
-  for (auto& [path, entry] : other.entries_) {
-    FNIMAGE_CHECK(add(std::move(entry)));
-  }
-  return {};
-}
-
 bool FileTree::remove(std::string_view path) {
   const Result<std::string> clean = clean_path(path);
   if (!clean || clean->empty()) {

@@ -11,7 +11,7 @@ namespace fnimage::layer::detail {
 
 namespace {
 
-constexpr std::string_view header = "fnimage pack 1\n";
+constexpr std::string_view pack_header = "fnimage pack 1\n";
 constexpr std::size_t hex_size = 64;
 
 class Output {
@@ -120,7 +120,7 @@ bool get(Input& in, PackedEntry& packed) {
 
 std::string to_text(const PackIndex& index) {
   Output out;
-  out.out() = header;
+  out.out() = pack_header;
   out.number(index.pack_size);
   out.number(index.entries.size());
   for (const PackedEntry& entry : index.entries) {
@@ -132,14 +132,14 @@ std::string to_text(const PackIndex& index) {
 }
 
 std::optional<PackIndex> parse_pack_index(std::string_view text) {
-  if (!text.starts_with(header) || text.size() < header.size() + hex_size) {
+  if (!text.starts_with(pack_header) || text.size() < pack_header.size() + hex_size) {
     return std::nullopt;
   }
   const std::string_view body = text.substr(0, text.size() - hex_size);
   if (manifest::Digest::of(body).hex() != text.substr(body.size())) {
     return std::nullopt;
   }
-  Input in(body.substr(header.size()));
+  Input in(body.substr(pack_header.size()));
   PackIndex index;
   index.pack_size = in.number();
   for (std::uint64_t left = in.number(); left > 0; --left) {

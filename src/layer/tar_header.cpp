@@ -13,7 +13,6 @@ namespace fnimage::layer::detail {
 
 namespace {
 
-constexpr std::size_t block_size = 512;
 constexpr std::size_t name_size = 100;
 constexpr std::size_t prefix_size = 155;
 constexpr std::uint64_t max_seven_digits = 07777777;
@@ -26,33 +25,46 @@ bool is_ascii(std::string_view text) noexcept {
                      [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
-/// Well-formed by the Unicode standard's table 3-7: no overlong forms, no surrogates.
+struct Utf8Lead {
+  std::size_t more;         ///< continuation bytes; 0 for what cannot begin a character
+  unsigned char low, high;  ///< bounds of the first of them
+};
+
+/// The Unicode standard's table 3-7: no overlong forms, no surrogates.
+Utf8Lead utf8_lead(unsigned char lead) noexcept {
+  if (lead < 0xC2 || lead > 0xF4) {
+    return {0, 0, 0};
+  }
+  if (lead < 0xE0) {
+    return {1, 0x80, 0xBF};
+  }
+  if (lead < 0xF0) {
+    return {2, static_cast<unsigned char>(lead == 0xE0 ? 0xA0 : 0x80),
+            static_cast<unsigned char>(lead == 0xED ? 0x9F : 0xBF)};
+  }
+  return {3, static_cast<unsigned char>(lead == 0xF0 ? 0x90 : 0x80),
+          static_cast<unsigned char>(lead == 0xF4 ? 0x8F : 0xBF)};
+}
+
 bool is_utf8(std::string_view text) noexcept {
   std::size_t at = 0;
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   while (at < text.size()) {
-    const unsigned char lead = byte(at++);
-    if (lead < 0x80) {
+    const unsigned char first = byte(at++);
+    if (first < 0x80) {
       continue;
     }
-    if (lead < 0xC2 || lead > 0xF4) {
+    const Utf8Lead lead = utf8_lead(first);
+    if (lead.more == 0 || text.size() - at < lead.more || byte(at) < lead.low ||
+        byte(at) > lead.high) {
       return false;
     }
-    const std::size_t more = lead < 0xE0 ? 1 : lead < 0xF0 ? 2 : 3;
-    if (text.size() - at < more) {
-      return false;
-    }
-    const unsigned char low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-    const unsigned char high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-    if (byte(at) < low || byte(at) > high) {
-      return false;
-    }
-    for (std::size_t i = 1; i < more; ++i) {
+    for (std::size_t i = 1; i < lead.more; ++i) {
       if ((byte(at + i) & 0xC0) != 0x80) {
         return false;
       }
     }
-    at += more;
+    at += lead.more;
   }
   return true;
 }
@@ -126,7 +138,7 @@ struct Fields {
 };
 
 std::string ustar_block(const Fields& fields) {
-  std::string block(block_size, '\0');
+  std::string block(tar_block_size, '\0');
   const auto put = [&](std::size_t offset, std::string_view text) {
     std::copy(text.begin(), text.end(), block.begin() + static_cast<std::ptrdiff_t>(offset));
   };
@@ -180,7 +192,7 @@ std::string pax_header(std::string_view path, const Records& records) {
   fields.size = body.size();
   std::string text = ustar_block(fields);
   text += body;
-  text.append((block_size - body.size() % block_size) % block_size, '\0');
+  text.append((tar_block_size - body.size() % tar_block_size) % tar_block_size, '\0');
   return text;
 }
 
@@ -195,7 +207,8 @@ std::uint64_t number_field(Records& records, const char* key, std::uint64_t valu
 }
 
 Result<void> add_xattrs(Records& records, const Entry& entry) {
-  constexpr std::size_t max_bytes = 512 * 1024;  // readers refuse pax headers from 1 MiB on
+  constexpr std::size_t max_bytes = std::size_t{512}
+                                    << 10;  // readers refuse pax headers from 1 MiB on
   std::size_t bytes = 0;
   for (const auto& [name, value] : entry.xattrs) {
     bytes += name.size() + value.size();

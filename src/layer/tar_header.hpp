@@ -8,6 +8,9 @@
 
 namespace fnimage::layer::detail {
 
+/// Headers are one block, contents end at the next one.
+inline constexpr std::size_t tar_block_size = 512;
+
 /// The 512-byte ustar header of an entry, after a pax header where one is needed (see
 /// tar_writer.cpp). Error: invalid_input for what neither can say.
 Result<std::string> tar_header(const Entry& entry);

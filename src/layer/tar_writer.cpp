@@ -38,9 +38,8 @@ namespace detail {
 
 namespace {
 
-constexpr std::size_t block_size = 512;
-constexpr std::size_t chunk_size = 256 * 1024;
-constexpr std::array<std::byte, 2 * block_size> zeros{};
+constexpr std::size_t chunk_size = std::size_t{256} << 10;
+constexpr std::array<std::byte, 2 * tar_block_size> zeros{};
 
 tl::unexpected<Error> changed(const Entry& entry, std::string_view how) {
   return fail(ErrorCode::io,
@@ -119,7 +118,7 @@ class TarStream {
       return fail(std::move(result).error().while_doing("pack " + printable(entry.path)));
     }
     const auto padding =
-        static_cast<std::size_t>((block_size - entry.size() % block_size) % block_size);
+        static_cast<std::size_t>((tar_block_size - entry.size() % tar_block_size) % tar_block_size);
     return out_.write(Bytes(zeros).first(padding));
   }
 

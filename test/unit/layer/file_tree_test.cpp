@@ -121,17 +121,6 @@ TEST(FileTree, RemovesWholeDirectoriesOnly) {
   EXPECT_FALSE(tree.remove(".."));
 }
 
-TEST(FileTree, MergeLetsTheOtherWin) {
-  FileTree lower;
-  FileTree upper;
-  ASSERT_THAT(lower.add(file("etc/conf", "1")), is_ok());
-  ASSERT_THAT(lower.add(file("etc/kept", "1")), is_ok());
-  ASSERT_THAT(upper.add(file("etc/conf", "22")), is_ok());
-  ASSERT_THAT(lower.merge(std::move(upper)), is_ok());
-  EXPECT_EQ(lower.find("etc/conf")->size(), 2U);
-  EXPECT_NE(lower.find("etc/kept"), nullptr);
-}
-
 TEST(FileTree, KeySeesEveryField) {
   FileTree tree;
   ASSERT_THAT(tree.add(file("a", "x")), is_ok());

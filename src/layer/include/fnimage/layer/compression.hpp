@@ -35,6 +35,9 @@ class Compressor : public Writer {
 /// threads, not by input.
 std::unique_ptr<Compressor> make_compressor(Compression compression, Writer& out, WorkerPool& pool);
 
+/// Whether the first bytes are those of gzip, zstd or xz.
+Result<bool> is_compressed(const Content& input);
+
 /// Decompresses gzip (any members), zstd or nothing, told by the first bytes. Used for reading
 /// layers back. Window and output are the caller's to bound.
 Result<std::unique_ptr<Reader>> decompressing_reader(std::unique_ptr<Reader> inner);

@@ -30,9 +30,6 @@ class FileTree {
   /// does). A file that loses its name to another entry lives on under its hard links.
   Result<void> add(Entry entry);
 
-  /// Adds everything of `other`, in its order.
-  Result<void> merge(FileTree other);
-
   /// Removes an entry and everything below it; false when there was none.
   bool remove(std::string_view path);
 
