@@ -17,6 +17,7 @@ MODULES = {  # module -> directory
     "manifest": "manifest",
     "registry": "registry",
     "layer": "src/layer",
+    "archive": "src/archive",
     "source": "src/source",
     "runtime": "src/runtime",
     "build": "src/build",
@@ -27,10 +28,11 @@ ALLOWED = {
     "manifest": {"base"},
     "registry": {"base", "manifest"},
     "layer": {"base", "manifest"},
+    "archive": {"base", "manifest", "registry", "layer"},
     "source": {"base", "manifest", "registry", "layer"},
     "runtime": {"base", "manifest", "layer"},
-    "build": {"base", "manifest", "registry", "layer", "source", "runtime"},
-    "cli": {"base", "manifest", "registry", "layer", "source", "runtime", "build"},
+    "build": {"base", "manifest", "registry", "layer", "archive", "source", "runtime"},
+    "cli": {"base", "manifest", "registry", "layer", "archive", "source", "runtime", "build"},
 }
 LIBRARIES = {  # first part of an include path -> modules that may use it; libraries not named here are free to all
     "curl": {"registry"},
