@@ -11,11 +11,11 @@
 #include <fnimage/manifest/platform_match.hpp>
 #include <fnimage/source/base_image.hpp>
 
+#include "content_cache.hpp"
+
 namespace fnimage::source {
 
 namespace {
-
-constexpr std::uint64_t max_config_bytes = std::uint64_t{8} << 20;
 
 std::string platform_names(const manifest::Index& index) {
   std::vector<std::string> names;
@@ -57,19 +57,6 @@ Result<manifest::Descriptor> choose(const manifest::Index& index, const manifest
   return entry;
 }
 
-Result<manifest::ImageConfig> read_config(registry::ImageStore& store,
-                                          const manifest::Descriptor& config,
-                                          std::string_view what) {
-  if (!manifest::is_config_type(config.media_type)) {
-    return fail(ErrorCode::unsupported, fmt::format("base image {} is an artifact of type {}", what,
-                                                    printable(config.media_type)));
-  }
-  FNIMAGE_TRY(const ContentPtr blob, store.blob(config));
-  FNIMAGE_TRY(const std::unique_ptr<Reader> reader, blob->open());
-  FNIMAGE_TRY(const std::string bytes, read_all(*reader, max_config_bytes));
-  return manifest::ImageConfig::parse(bytes);
-}
-
 Result<void> check_layers(const BaseImage& image, std::string_view what) {
   for (const manifest::Descriptor& layer : image.manifest.layers) {
     if (!manifest::is_layer_type(layer.media_type)) {
@@ -87,20 +74,48 @@ Result<void> check_layers(const BaseImage& image, std::string_view what) {
 
 }  // namespace
 
-Result<BaseImage> load_base_image(registry::ImageStore& store, const registry::Selector& selector,
-                                  const manifest::Platform& platform) {
+Result<BaseImages> BaseImages::open(registry::ImageStore& store, registry::Selector selector,
+                                    std::filesystem::path cache) {
+  FNIMAGE_TRY(manifest::Document root, store.get_manifest(selector));
+  return BaseImages(store, std::move(selector), std::move(root), std::move(cache));
+}
+
+Result<manifest::Document> BaseImages::manifest_of(const manifest::Descriptor& entry) const {
+  if (auto kept = find_content(cache_, entry)) {
+    return manifest::Document::from_bytes(std::move(*kept), entry.media_type,
+                                          "the cached " + entry.digest.str());
+  }
+  FNIMAGE_TRY(manifest::Document document, store_->get_manifest(entry.digest));
+  keep_content(cache_, entry.digest, document.bytes());
+  return document;
+}
+
+Result<manifest::ImageConfig> BaseImages::config_of(const manifest::Descriptor& config,
+                                                    std::string_view what) const {
+  if (!manifest::is_config_type(config.media_type)) {
+    return fail(ErrorCode::unsupported, fmt::format("base image {} is an artifact of type {}", what,
+                                                    printable(config.media_type)));
+  }
+  if (const auto kept = find_content(cache_, config)) {
+    return manifest::ImageConfig::parse(*kept);
+  }
+  FNIMAGE_TRY(const std::string bytes, registry::read_config_bytes(*store_, config));
+  keep_content(cache_, config.digest, bytes);
+  return manifest::ImageConfig::parse(bytes);
+}
+
+Result<BaseImage> BaseImages::load(const manifest::Platform& platform) const {
   const std::string what =
-      fmt::format("{} ({})", printable(registry::to_string(selector)), store.describe());
-  FNIMAGE_TRY(manifest::Document document, store.get_manifest(selector));
-  const manifest::Descriptor root = document.descriptor();
-  manifest::Descriptor chosen = root;
+      fmt::format("{} ({})", printable(registry::to_string(selector_)), store_->describe());
+  manifest::Document document = root_;
+  manifest::Descriptor chosen = root_.descriptor();
   if (document.is_index()) {
     FNIMAGE_TRY(const manifest::Index index, document.index());
     FNIMAGE_TRY(chosen, choose(index, platform, what));
-    FNIMAGE_TRY(document, store.get_manifest(chosen.digest));
+    FNIMAGE_TRY(document, manifest_of(chosen));
   }
   FNIMAGE_TRY(manifest::ImageManifest image, document.image());
-  FNIMAGE_TRY(manifest::ImageConfig config, read_config(store, image.config, what));
+  FNIMAGE_TRY(manifest::ImageConfig config, config_of(image.config, what));
   if (chosen.platform && !manifest::same_platform(*chosen.platform, config.platform)) {
     return fail(ErrorCode::platform_mismatch,
                 fmt::format("base image {} calls an image {} whose own config says {}", what,
@@ -114,7 +129,7 @@ Result<BaseImage> load_base_image(registry::ImageStore& store, const registry::S
                 "choose a base that has every platform, or build only that one (--platform)");
   }
   chosen.platform = config.platform;
-  BaseImage base{.root = root,
+  BaseImage base{.root = root_.descriptor(),
                  .descriptor = std::move(chosen),
                  .manifest = std::move(image),
                  .config = std::move(config)};

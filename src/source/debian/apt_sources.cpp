@@ -162,6 +162,7 @@ bool is_wanted_suite(std::string_view suite, const DebianSettings& settings) {
 
 std::string known_suites(const std::vector<AptSource>& sources) {
   std::vector<std::string> suites;
+  suites.reserve(sources.size());
   for (const AptSource& source : sources) {
     suites.push_back(source.suite);
   }

@@ -108,21 +108,6 @@ bool Paragraph::has(std::string_view name) const noexcept {
   return false;
 }
 
-Result<void> for_each_paragraph(std::string_view text,
-                                const std::function<Result<void>(std::string_view)>& on_paragraph) {
-  while (!text.empty()) {
-    if (text.front() == '\n') {
-      text.remove_prefix(1);
-      continue;
-    }
-    const std::size_t end = text.find("\n\n");
-    const std::string_view paragraph = text.substr(0, end);
-    FNIMAGE_CHECK(on_paragraph(paragraph));
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 2);
-  }
-  return {};
-}
-
 Result<std::vector<Paragraph>> parse_paragraphs(std::string_view text, std::string_view file_name) {
   FNIMAGE_CHECK(check_lines(text, file_name));
   std::vector<Paragraph> paragraphs;

@@ -3,7 +3,6 @@
 // in one pass. Thread-safety: pure functions.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,11 +32,6 @@ class Paragraph {
   std::string_view text_;
   std::vector<Field> fields_;
 };
-
-/// Calls `on_paragraph` with the text of each paragraph, in order, without looking inside it.
-/// Blank lines (spaces and tabs only) separate.
-Result<void> for_each_paragraph(std::string_view text,
-                                const std::function<Result<void>(std::string_view)>& on_paragraph);
 
 /// Parses small files strictly: every line is a field, a continuation or a comment ('#'). Error:
 /// invalid_input with file name and line number; more than 100'000 paragraphs are refused.

@@ -1,6 +1,7 @@
 // Packages files from mirror to memory: download by hash, decompress (xz, gzip; by the layer
 // module) with the size and hash that the release file gives, drop the fields nobody reads
-// here, cache, map. Thread-safety: no shared state; files of the cache appear atomically.
+// here, cache as a table, map. Thread-safety: no shared state; files of the cache appear
+// atomically.
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -24,18 +25,18 @@ namespace fnimage::source::debian {
 namespace {
 
 constexpr std::uint64_t max_index_bytes = std::uint64_t{1} << 30;
-// The version of the reduced form: part of the cache's file names.
-constexpr std::string_view reduced_form = "1";
+// The version of the tables' form and of the kept fields: part of the cache's file names.
+constexpr std::string_view table_form = "packages2";
 
 constexpr std::array<std::string_view, 18> kept_fields{
     "Package",  "Source",      "Version",        "Architecture", "Essential", "Multi-Arch",
     "Priority", "Pre-Depends", "Depends",        "Provides",     "Conflicts", "Breaks",
     "Replaces", "Filename",    "Installed-Size", "Size",         "SHA256",    "Section"};
 
-// Passes on the lines of the kept fields.
+// Cuts the text into paragraphs with the lines of the kept fields only.
 class FieldFilter {
  public:
-  explicit FieldFilter(Writer& out) : out_(out) {}
+  explicit FieldFilter(PackageTableWriter& out) : out_(out) {}
 
   Result<void> write(std::string_view text) {
     while (!text.empty()) {
@@ -45,53 +46,54 @@ class FieldFilter {
         return {};
       }
       if (partial_.empty()) {
-        line(text.substr(0, end));
+        FNIMAGE_CHECK(line(text.substr(0, end)));
       } else {
         partial_ += text.substr(0, end);
-        line(partial_);
+        FNIMAGE_CHECK(line(partial_));
         partial_.clear();
       }
       text.remove_prefix(end + 1);
     }
-    return flush(std::size_t{256} << 10);
+    return {};
   }
 
   Result<void> finish() {
-    if (!partial_.empty()) {
-      line(partial_);
-      partial_.clear();
-    }
-    return flush(0);
+    FNIMAGE_CHECK(line(partial_));
+    return line({});
   }
 
  private:
-  void line(std::string_view text) {
-    if (!text.empty() && text.front() != ' ' && text.front() != '\t') {
+  Result<void> line(std::string_view text) {
+    if (text.empty()) {
+      return end_paragraph();
+    }
+    if (text.front() != ' ' && text.front() != '\t') {
       const std::string_view name = text.substr(0, text.find(':'));
       keep_ = std::find(kept_fields.begin(), kept_fields.end(), name) != kept_fields.end();
     }
-    if (text.empty() || keep_) {
-      buffer_ += text;
-      buffer_ += '\n';
-    }
-  }
-
-  Result<void> flush(std::size_t threshold) {
-    if (buffer_.size() > threshold) {
-      FNIMAGE_CHECK(out_.write(as_bytes(buffer_)));
-      buffer_.clear();
+    if (keep_) {
+      paragraph_ += text;
+      paragraph_ += '\n';
     }
     return {};
   }
 
-  Writer& out_;
-  std::string buffer_;
+  Result<void> end_paragraph() {
+    if (!paragraph_.empty()) {
+      FNIMAGE_CHECK(out_.add(paragraph_));
+      paragraph_.clear();
+    }
+    return {};
+  }
+
+  PackageTableWriter& out_;
+  std::string paragraph_;
   std::string partial_;
   bool keep_ = false;
 };
 
 Result<void> decompress(const std::filesystem::path& compressed, const IndexFile& expected,
-                        Writer& out) {
+                        PackageTableWriter& out) {
   FNIMAGE_TRY(auto file, open_file(compressed));
   FNIMAGE_TRY(const auto reader, layer::decompressing_reader(std::move(file)));
   manifest::Hasher hasher;
@@ -120,8 +122,8 @@ Result<void> decompress(const std::filesystem::path& compressed, const IndexFile
   return filter.finish();
 }
 
-// A whole file in memory, read-only; unmapped with the last owner.
-Result<PackageIndex::Part> map_file(const std::filesystem::path& path, std::string base_url) {
+// A table in a file, mapped read-only as long as the table lives.
+Result<PackageTable> map_table(const std::filesystem::path& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
     return fail(error_from_errno(errno, fmt::format("open {}", path.string())));
@@ -131,7 +133,7 @@ Result<PackageIndex::Part> map_file(const std::filesystem::path& path, std::stri
   const auto size = known ? static_cast<std::size_t>(status.st_size) : 0;
   if (size == 0) {
     ::close(fd);
-    return PackageIndex::Part{std::move(base_url), {}, nullptr};
+    return PackageTable::open({}, nullptr);
   }
   void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
   const int error = errno;
@@ -142,7 +144,7 @@ Result<PackageIndex::Part> map_file(const std::filesystem::path& path, std::stri
   std::shared_ptr<const void> owner(address, [size](const void* mapped) {
     ::munmap(const_cast<void*>(mapped), size);  // NOLINT(cppcoreguidelines-pro-type-const-cast)
   });
-  return PackageIndex::Part{std::move(base_url), {static_cast<const char*>(address), size}, owner};
+  return PackageTable::open({static_cast<const char*>(address), size}, std::move(owner));
 }
 
 struct Choice {
@@ -183,29 +185,42 @@ Result<void> download_file(const Release& release, const Choice& choice,
   return downloader.download(url, choice.compressed.sha256, choice.compressed.size, target);
 }
 
-Result<PackageIndex::Part> load_part(const Release& release, const std::string& directory,
-                                     const Downloader& downloader,
-                                     const std::filesystem::path& cache) {
+// Downloads a Packages file and leaves its table in the cache.
+Result<void> make_table(const Release& release, const Choice& choice,
+                        const std::string& architecture, const Downloader& downloader,
+                        const std::filesystem::path& table) {
+  const auto folder = table.parent_path();
+  const auto compressed =
+      folder / fmt::format("{}{}", choice.compressed.sha256.hex(),
+                           std::filesystem::path(choice.path).extension().string());
+  FNIMAGE_CHECK(download_file(release, choice, downloader, compressed));
+  FNIMAGE_TRY(AtomicFile file, AtomicFile::create(folder));
+  PackageTableWriter writer(file, architecture, release.source.suite + " " + choice.path);
+  auto written = decompress(compressed, choice.plain, writer);
+  std::error_code ignored;
+  std::filesystem::remove(compressed, ignored);
+  FNIMAGE_CHECK(written);
+  FNIMAGE_CHECK(writer.finish());
+  return file.commit(table, /*durable=*/false);
+}
+
+Result<PackageTable> load_table(const Release& release, const std::string& directory,
+                                const std::string& architecture, const Downloader& downloader,
+                                const std::filesystem::path& cache) {
   FNIMAGE_TRY(const Choice choice, choose_file(release, directory));
-  const auto folder = cache / "index";
-  const auto reduced =
-      folder / fmt::format("{}.{}.packages", choice.plain.sha256.hex(), reduced_form);
+  const auto path = cache / "index" /
+                    fmt::format("{}.{}.{}", choice.plain.sha256.hex(), architecture, table_form);
   std::error_code error;
-  if (!std::filesystem::exists(reduced, error)) {
-    const auto compressed =
-        folder / fmt::format("{}{}", choice.compressed.sha256.hex(),
-                             std::filesystem::path(choice.path).extension().string());
-    if (auto got = download_file(release, choice, downloader, compressed); !got) {
-      return fail(std::move(got).error().while_doing(
-          fmt::format("read the package index of {} {}", release.source.suite, directory)));
+  if (std::filesystem::exists(path, error)) {
+    if (auto cached = map_table(path)) {
+      return cached;
     }
-    FNIMAGE_TRY(AtomicFile file, AtomicFile::create(folder));
-    auto decompressed = decompress(compressed, choice.plain, file);
-    std::filesystem::remove(compressed, error);
-    FNIMAGE_CHECK(decompressed);
-    FNIMAGE_CHECK(file.commit(reduced, /*durable=*/false));
   }
-  return map_file(reduced, release.source.uri);
+  if (auto made = make_table(release, choice, architecture, downloader, path); !made) {
+    return fail(std::move(made).error().while_doing(
+        fmt::format("read the package index of {} {}", release.source.suite, directory)));
+  }
+  return map_table(path);
 }
 
 bool is_for(const AptSource& source, const std::string& architecture) {
@@ -231,8 +246,8 @@ Result<std::shared_ptr<const PackageIndex>> load_index(std::span<const Release> 
         directories.push_back(component + "/binary-all");
       }
       for (const std::string& directory : directories) {
-        FNIMAGE_TRY(auto part, load_part(release, directory, downloader, cache));
-        parts.push_back(std::move(part));
+        FNIMAGE_TRY(auto table, load_table(release, directory, architecture, downloader, cache));
+        parts.push_back({release.source.uri, std::move(table)});
       }
     }
   }
@@ -244,7 +259,7 @@ Result<std::shared_ptr<const PackageIndex>> load_index(std::span<const Release> 
                     releases.empty() ? "none" : join(releases.front().architectures, ", ")),
         "leave the platform out, or use another release");
   }
-  return PackageIndex::build(architecture, std::move(parts));
+  return std::make_shared<const PackageIndex>(architecture, std::move(parts));
 }
 
 }  // namespace fnimage::source::debian

@@ -3,6 +3,7 @@
 #include "debian/process.hpp"
 
 #include <cerrno>
+#include <csignal>
 #include <string_view>
 #include <vector>
 
@@ -24,6 +25,21 @@ struct FileActions {
   FileActions(const FileActions&) = delete;
   FileActions& operator=(const FileActions&) = delete;
   ~FileActions() { ::posix_spawn_file_actions_destroy(&value); }
+};
+
+/// No signal is blocked in the child, whatever this thread blocks.
+struct SpawnAttributes {
+  posix_spawnattr_t value{};
+  SpawnAttributes() {
+    sigset_t none{};
+    ::sigemptyset(&none);
+    ::posix_spawnattr_init(&value);
+    ::posix_spawnattr_setsigmask(&value, &none);
+    ::posix_spawnattr_setflags(&value, POSIX_SPAWN_SETSIGMASK);
+  }
+  SpawnAttributes(const SpawnAttributes&) = delete;
+  SpawnAttributes& operator=(const SpawnAttributes&) = delete;
+  ~SpawnAttributes() { ::posix_spawnattr_destroy(&value); }
 };
 
 std::vector<std::string> child_environment() {
@@ -74,9 +90,10 @@ Result<ProgramOutput> run_program(std::span<const std::string> command, std::uin
   ::posix_spawn_file_actions_addopen(&actions.value, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   ::posix_spawn_file_actions_addopen(&actions.value, STDOUT_FILENO, out.c_str(), write_new, 0600);
   ::posix_spawn_file_actions_addopen(&actions.value, STDERR_FILENO, err.c_str(), write_new, 0600);
+  const SpawnAttributes attributes;
   pid_t child = 0;
-  if (const int error =
-          ::posix_spawnp(&child, argv[0], &actions.value, nullptr, argv.data(), envp.data());
+  if (const int error = ::posix_spawnp(&child, argv[0], &actions.value, &attributes.value,
+                                       argv.data(), envp.data());
       error != 0) {
     return fail(error_from_errno(error, fmt::format("run {}", command.front())));
   }

@@ -21,7 +21,7 @@ namespace fnimage::source::debian {
 namespace {
 
 constexpr std::uint64_t max_release_file = std::uint64_t{16} << 20;
-constexpr std::int64_t allowed_clock_error = 24 * 3600;
+constexpr std::int64_t allowed_clock_error = std::int64_t{24} * 3600;
 
 std::vector<std::string> strings(std::string_view text) {
   const auto views = words(text);
@@ -162,7 +162,8 @@ std::optional<std::int64_t> parse_release_date(std::string_view text) {
     return std::nullopt;
   }
   const auto days = std::chrono::sys_days(date).time_since_epoch().count();
-  return std::int64_t{days} * 86400 + *hour * 3600 + *minute * 60 + *second;
+  return std::int64_t{days} * 86400 + std::int64_t{*hour} * 3600 + std::int64_t{*minute} * 60 +
+         *second;
 }
 
 Result<Release> parse_release(std::string_view text, std::string_view what) {

@@ -23,7 +23,7 @@ namespace {
 
 // A package with its relations, parsed when it is first looked at.
 struct Node {
-  const IndexedPackage* package = nullptr;
+  IndexedPackage package{};
   std::vector<Clause> depends{};    ///< Pre-Depends first
   std::vector<Clause> conflicts{};  ///< with Breaks
   std::vector<Clause> provides{};
@@ -67,7 +67,7 @@ class Resolver {
   };
 
   Result<Node*> node_of(const IndexedPackage& package);
-  const IndexedPackage* candidate(std::string_view name) const;
+  std::optional<IndexedPackage> candidate(std::string_view name) const;
   Result<std::vector<Node*>> choose_roots();
   Result<Node*> choose_root(std::string_view wanted);
   Result<void> expand(Node& root);
@@ -90,19 +90,19 @@ class Resolver {
   const PackageIndex& index_;
   const PackageRequest& request_;
   std::deque<Node> nodes_;
-  std::unordered_map<const IndexedPackage*, Node*> by_package_;
-  std::map<std::string_view, const IndexedPackage*> pinned_;
+  std::unordered_map<const char*, Node*> by_package_;  ///< by the paragraph's address
+  std::map<std::string_view, IndexedPackage> pinned_;
   std::map<std::string_view, const Node*> chosen_;
   std::map<std::string_view, std::vector<const Node*>> chosen_providers_;
   std::set<std::string, std::less<>> reached_excludes_;
 };
 
 Result<Node*> Resolver::node_of(const IndexedPackage& package) {
-  if (const auto found = by_package_.find(&package); found != by_package_.end()) {
+  if (const auto found = by_package_.find(package.paragraph.data()); found != by_package_.end()) {
     return found->second;
   }
   const Paragraph fields(package.paragraph);
-  Node node{.package = &package, .priority = priority_rank(fields.get("Priority"))};
+  Node node{.package = package, .priority = priority_rank(fields.get("Priority"))};
   const auto append = [&](std::string_view field, std::vector<Clause>& to) -> Result<void> {
     FNIMAGE_TRY(auto clauses,
                 parse_dependencies(fields.get(field), index_.architecture(),
@@ -116,22 +116,19 @@ Result<Node*> Resolver::node_of(const IndexedPackage& package) {
   FNIMAGE_CHECK(append("Breaks", node.conflicts));
   FNIMAGE_CHECK(append("Provides", node.provides));
   Node* stored = &nodes_.emplace_back(std::move(node));
-  by_package_.emplace(&package, stored);
+  by_package_.emplace(package.paragraph.data(), stored);
   return stored;
 }
 
-const IndexedPackage* Resolver::candidate(std::string_view name) const {
-  if (const auto pinned = pinned_.find(name); pinned != pinned_.end()) {
-    return pinned->second;
-  }
-  const auto versions = index_.versions(name);
-  return versions.empty() ? nullptr : &versions.front();
+std::optional<IndexedPackage> Resolver::candidate(std::string_view name) const {
+  const auto pinned = pinned_.find(name);
+  return pinned != pinned_.end() ? pinned->second : index_.newest(name);
 }
 
 void Resolver::mark(Node& node, const Node* parent) {
   node.chosen = true;
   node.parent = parent;
-  chosen_.emplace(node.package->name, &node);
+  chosen_.emplace(node.package.name, &node);
   for (const Clause& clause : node.provides) {
     chosen_providers_[clause.front().name].push_back(&node);
   }
@@ -153,7 +150,7 @@ Result<Node*> Resolver::choose_root(std::string_view wanted) {
     const std::string_view version = wanted.substr(equals + 1);
     for (const IndexedPackage& package : versions) {
       if (package.version == version) {
-        pinned_.insert_or_assign(package.name, &package);
+        pinned_.insert_or_assign(package.name, package);
         return node_of(package);
       }
     }
@@ -164,12 +161,13 @@ Result<Node*> Resolver::choose_root(std::string_view wanted) {
   }
   const auto providers = index_.providers(name);
   if (providers.size() == 1 && equals == std::string_view::npos) {
-    return node_of(*providers.front().package);
+    return node_of(providers.front().package);
   }
   if (!providers.empty()) {
     std::vector<std::string> names;
+    names.reserve(providers.size());
     for (const Provider& provider : providers) {
-      names.emplace_back(provider.package->name);
+      names.emplace_back(provider.package.name);
     }
     return fail(ErrorCode::not_found, fmt::format("{} is provided by several packages", name),
                 "ask for one of them: " + join(names, ", "));
@@ -187,26 +185,26 @@ Result<std::vector<Node*>> Resolver::choose_roots() {
   std::vector<std::string_view> names(request_.packages.begin(), request_.packages.end());
   // They own /etc/os-release, the base directories and the accounts.
   for (const std::string_view base : {"base-files", "base-passwd"}) {
-    if (!request_.exclude.contains(std::string(base)) && !index_.versions(base).empty()) {
+    if (!request_.exclude.contains(std::string(base)) && index_.newest(base)) {
       names.push_back(base);
     }
   }
   if (request_.essential) {
-    for (const IndexedPackage* package : index_.essential()) {
-      if (!is_excluded(package->name)) {
-        names.push_back(package->name);
+    for (const IndexedPackage& package : index_.essential()) {
+      if (!is_excluded(package.name)) {
+        names.push_back(package.name);
       }
     }
   }
   std::vector<Node*> roots;
   for (const std::string_view name : names) {
     FNIMAGE_TRY(Node * node, choose_root(name));
-    if (const auto other = chosen_.find(node->package->name); other == chosen_.end()) {
+    if (const auto other = chosen_.find(node->package.name); other == chosen_.end()) {
       mark(*node, nullptr);
       roots.push_back(node);
     } else if (other->second != node) {
       return fail(ErrorCode::invalid_argument,
-                  fmt::format("package {} is asked for in two versions", node->package->name));
+                  fmt::format("package {} is asked for in two versions", node->package.name));
     }
   }
   return roots;
@@ -232,7 +230,7 @@ bool Resolver::satisfies_chosen(const Alternative& alternative) const {
     return false;
   }
   if (const auto real = chosen_.find(alternative.name);
-      real != chosen_.end() && alternative.accepts(real->second->package->version)) {
+      real != chosen_.end() && alternative.accepts(real->second->package.version)) {
     return true;
   }
   const auto found = chosen_providers_.find(alternative.name);
@@ -248,24 +246,25 @@ bool Resolver::is_satisfied(const Clause& clause) const {
 
 Result<std::vector<Node*>> Resolver::candidates(const Alternative& alternative) {
   std::vector<Node*> result;
-  if (const IndexedPackage* real = candidate(alternative.name);
-      real != nullptr && alternative.accepts(real->version)) {
+  if (const auto real = candidate(alternative.name); real && alternative.accepts(real->version)) {
     FNIMAGE_TRY(Node * node, node_of(*real));
     result.push_back(node);
   }
   std::vector<Node*> providers;
   for (const Provider& provider : index_.providers(alternative.name)) {
-    FNIMAGE_TRY(Node * node, node_of(*provider.package));
-    const bool current = candidate(provider.package->name) == provider.package;
+    FNIMAGE_TRY(Node * node, node_of(provider.package));
+    const auto pinned = pinned_.find(provider.package.name);
+    const bool current = pinned == pinned_.end() ||
+                         pinned->second.paragraph.data() == provider.package.paragraph.data();
     const bool listed = std::find(providers.begin(), providers.end(), node) != providers.end();
     if (current && !listed && provides(*node, alternative) &&
-        provider.package->name != alternative.name) {
+        provider.package.name != alternative.name) {
       providers.push_back(node);
     }
   }
   std::sort(providers.begin(), providers.end(), [](const Node* a, const Node* b) {
     return a->priority != b->priority ? a->priority < b->priority
-                                      : a->package->name < b->package->name;
+                                      : a->package.name < b->package.name;
   });
   result.insert(result.end(), providers.begin(), providers.end());
   return result;
@@ -277,7 +276,7 @@ const Node* Resolver::conflict_with(const Node& node) const {
     const Alternative& against = clause.front();
     const auto real = chosen_.find(against.name);
     if (real != chosen_.end() && real->second != &node &&
-        against.accepts(real->second->package->version)) {
+        against.accepts(real->second->package.version)) {
       return real->second;
     }
     const auto found = chosen_providers_.find(against.name);
@@ -285,7 +284,7 @@ const Node* Resolver::conflict_with(const Node& node) const {
       continue;
     }
     for (const Node* provider : found->second) {
-      if (provider->package->name != node.package->name && provides(*provider, against)) {
+      if (provider->package.name != node.package.name && provides(*provider, against)) {
         return provider;
       }
     }
@@ -302,9 +301,9 @@ const Node* Resolver::conflicting(const Node& node) const {
     for (const Clause& clause : other->conflicts) {
       const Alternative& against = clause.front();
       const bool hits =
-          (against.name == node.package->name && against.accepts(node.package->version)) ||
+          (against.name == node.package.name && against.accepts(node.package.version)) ||
           provides(node, against);
-      if (hits && other->package->name != node.package->name) {
+      if (hits && other->package.name != node.package.name) {
         return other;
       }
     }
@@ -325,7 +324,7 @@ Result<Node*> Resolver::choose(const Node& dependent, const Clause& clause) {
     FNIMAGE_TRY(const auto options, candidates(alternative));
     bool all_excluded = !options.empty();
     for (Node* option : options) {
-      if (is_excluded(option->package->name)) {
+      if (is_excluded(option->package.name)) {
         continue;
       }
       all_excluded = false;
@@ -343,7 +342,7 @@ Result<Node*> Resolver::choose(const Node& dependent, const Clause& clause) {
   }
   return fail(ErrorCode::invalid_input,
               fmt::format("package {} needs {}, which no package for {} satisfies (wanted by {})",
-                          dependent.package->name, to_string(clause), index_.architecture(),
+                          dependent.package.name, to_string(clause), index_.architecture(),
                           chain(dependent)),
               "exclude it if the function does not need it, or use another release or mirror");
 }
@@ -364,12 +363,12 @@ Result<void> Resolver::expand(Node& root) {
     if (next == nullptr) {
       continue;
     }
-    if (const auto other = chosen_.find(next->package->name); other != chosen_.end()) {
-      return fail(ErrorCode::invalid_input,
-                  fmt::format("package {} needs {}, but version {} was asked for",
-                              frame.node->package->name, to_string(clause),
-                              other->second->package->version),
-                  "leave the version out of the request");
+    if (const auto other = chosen_.find(next->package.name); other != chosen_.end()) {
+      return fail(
+          ErrorCode::invalid_input,
+          fmt::format("package {} needs {}, but version {} was asked for", frame.node->package.name,
+                      to_string(clause), other->second->package.version),
+          "leave the version out of the request");
     }
     mark(*next, frame.node);
     stack.push_back({next});
@@ -380,7 +379,7 @@ Result<void> Resolver::expand(Node& root) {
 std::string Resolver::chain(const Node& node) {
   std::vector<std::string> names;
   for (const Node* at = &node; at != nullptr; at = at->parent) {
-    names.emplace_back(at->package->name);
+    names.emplace_back(at->package.name);
   }
   std::reverse(names.begin(), names.end());
   return join(names, " -> ");
@@ -393,8 +392,8 @@ Result<void> Resolver::check_conflicts() const {
           ErrorCode::invalid_input,
           fmt::format(
               "packages {} {} and {} {} cannot be installed together (wanted by {} and by {})",
-              node->package->name, node->package->version, other->package->name,
-              other->package->version, chain(*node), chain(*other)),
+              node->package.name, node->package.version, other->package.name,
+              other->package.version, chain(*node), chain(*other)),
           "ask for another alternative, or exclude one of the two");
     }
   }
@@ -418,12 +417,13 @@ void Resolver::order_from(const Node& root, std::set<const Node*>& seen,
         if (const auto virtuals = chosen_providers_.find(alternative.name);
             virtuals != chosen_providers_.end()) {
           for (const Node* provider : virtuals->second) {
-            needs.emplace(provider->package->name, provider);
+            needs.emplace(provider->package.name, provider);
           }
         }
       }
     }
     std::vector<const Node*> result;
+    result.reserve(needs.size());
     for (const auto& [name, need] : needs) {
       result.push_back(need);
     }
@@ -448,7 +448,7 @@ void Resolver::order_from(const Node& root, std::set<const Node*>& seen,
 }
 
 Result<DebianPackage> Resolver::describe(const Node& node) const {
-  const IndexedPackage& package = *node.package;
+  const IndexedPackage& package = node.package;
   const Paragraph fields(package.paragraph);
   const std::string_view size_text = fields.get("Size");
   std::uint64_t size = 0;

@@ -1,6 +1,7 @@
-// The resolver on small hand-made indexes; apt as the oracle on the real one is in
-// debian_network_test.cpp.
+// The index and the resolver on small hand-made Packages files; apt as the oracle on the real one
+// is in debian_network_test.cpp.
 #include <algorithm>
+#include <memory>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -8,6 +9,7 @@
 
 #include <fnimage/test/result_matchers.hpp>
 
+#include "debian/deb822.hpp"
 #include "debian/resolver.hpp"
 
 namespace fnimage::source::debian {
@@ -28,10 +30,37 @@ std::string package(std::string_view name, std::string_view fields = "",
       name, version, fields, std::string(64, 'a'));
 }
 
+std::string table_bytes(const std::string& text) {
+  std::string bytes;
+  StringWriter out(bytes);
+  PackageTableWriter writer(out, "amd64", "Packages");
+  for (const Paragraph& paragraph : unwrap(parse_paragraphs(text, "Packages"))) {
+    EXPECT_TRUE(writer.add(paragraph.text()).has_value());
+  }
+  EXPECT_TRUE(writer.finish().has_value());
+  return bytes;
+}
+
+// Each text is a Packages file of its own, as of a suite.
+PackageIndex index_of(const std::vector<std::string>& suites) {
+  std::vector<PackageIndex::Part> parts;
+  for (const std::string& text : suites) {
+    const auto bytes = std::make_shared<const std::string>(table_bytes(text));
+    parts.push_back({"http://mirror.example/debian", unwrap(PackageTable::open(*bytes, bytes))});
+  }
+  return {"amd64", std::move(parts)};
+}
+
 Result<Resolution> resolve(const std::string& text, const PackageRequest& request) {
-  FNIMAGE_TRY(const auto index,
-              PackageIndex::build("amd64", {{"http://mirror.example/debian", text, nullptr}}));
-  return resolve_packages(*index, request);
+  return resolve_packages(index_of({text}), request);
+}
+
+std::vector<std::string> versions(const PackageIndex& index, std::string_view name) {
+  std::vector<std::string> result;
+  for (const IndexedPackage& one : index.versions(name)) {
+    result.push_back(fmt::format("{}@{}", one.version, one.origin));
+  }
+  return result;
 }
 
 std::vector<std::string> names(const Resolution& resolution) {
@@ -44,6 +73,68 @@ std::vector<std::string> names(const Resolution& resolution) {
 
 std::vector<std::string> resolved(const std::string& text, const PackageRequest& request) {
   return names(unwrap(resolve(text, request)));
+}
+
+TEST(PackageIndex, PutsTheNewestOfAllSuitesFirst) {
+  const PackageIndex index =
+      index_of({package("b", "", "1") + package("a", "", "1.10") + package("a", "", "1.9"),
+                package("a", "", "1.10") + package("a", "", "1:0")});
+  EXPECT_THAT(versions(index, "a"), ElementsAre("1:0@1", "1.10@0", "1.10@1", "1.9@0"));
+  EXPECT_THAT(versions(index, "b"), ElementsAre("1@0"));
+  EXPECT_THAT(versions(index, "aa"), ElementsAre());
+  EXPECT_THAT(index.names(), ElementsAre("a", "b"));
+  EXPECT_EQ(index.newest("c"), std::nullopt);
+}
+
+TEST(PackageIndex, OnlyNewestPackagesProvide) {
+  const PackageIndex index =
+      index_of({package("z", "Provides: v (= 2), w\n") + package("a", "Provides: v\n", "1"),
+                package("a", "", "2") + package("m", "Provides: v\n") + package("v")});
+  std::vector<std::string> found;
+  for (const Provider& provider : index.providers("v")) {
+    found.push_back(fmt::format("{} {}", provider.package.name, provider.version));
+  }
+  EXPECT_THAT(found, ElementsAre("m ", "z 2"));
+}
+
+TEST(PackageIndex, OnlyNewestVersionsAreEssential) {
+  const PackageIndex index =
+      index_of({package("tar", "Essential: yes\n") + package("old", "Essential: yes\n"),
+                package("old", "", "2") + package("dash", "Essential: yes\n")});
+  std::vector<std::string_view> found;
+  for (const IndexedPackage& one : index.essential()) {
+    found.push_back(one.name);
+  }
+  EXPECT_THAT(found, ElementsAre("dash", "tar"));
+}
+
+TEST(PackageTable, RefusesWhatHasNoPackage) {
+  std::string bytes;
+  StringWriter out(bytes);
+  PackageTableWriter writer(out, "amd64", "bookworm main");
+  EXPECT_THAT(writer.add("Package: a\nDepends: b\n"),
+              fails_with(ErrorCode::invalid_input, HasSubstr("bookworm main: paragraph 1")));
+}
+
+// The cache is this machine's own, but disks and power fail.
+TEST(PackageTable, DamageIsRefusedOrFindsNothing) {
+  const std::string whole = table_bytes(package("a", "Provides: v\n") + package("b"));
+  for (std::size_t cut = 0; cut < whole.size(); ++cut) {
+    EXPECT_FALSE(PackageTable::open(std::string_view(whole).substr(0, cut), nullptr).has_value());
+  }
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    for (const char damage : {'\0', '\xff', '\x7f'}) {
+      std::string bytes = whole;
+      bytes[i] = damage;
+      if (const auto table = PackageTable::open(bytes, nullptr)) {
+        std::vector<IndexedPackage> packages;
+        std::vector<Provider> providers;
+        table->versions("a", 0, packages);
+        table->providers("v", 0, providers);
+        table->essential(0, packages);
+      }
+    }
+  }
 }
 
 TEST(Resolver, PutsDependenciesFirst) {

@@ -21,7 +21,7 @@ struct Link {
 constexpr std::uint32_t group_mail = 8;
 constexpr std::uint32_t group_utmp = 43;
 
-constexpr std::array<Directory, 26> directories{{
+constexpr std::array<Directory, 26> base_directories{{
     {"dev", 0755, 0},
     {"etc/opt", 0755, 0},
     {"home", 0755, 0},
@@ -50,10 +50,10 @@ constexpr std::array<Directory, 26> directories{{
     {"var/tmp", 01777, 0},
 }};
 
-constexpr std::array<Link, 4> links{{{"var/run", "/run"},
-                                     {"var/lock", "/run/lock"},
-                                     {"var/spool/mail", "../mail"},
-                                     {"usr/local/man", "share/man"}}};
+constexpr std::array<Link, 4> base_links{{{"var/run", "/run"},
+                                          {"var/lock", "/run/lock"},
+                                          {"var/spool/mail", "../mail"},
+                                          {"usr/local/man", "share/man"}}};
 
 constexpr std::array<Link, 5> defaults{{{"root/.profile", "usr/share/base-files/dot.profile"},
                                         {"root/.bashrc", "usr/share/base-files/dot.bashrc"},
@@ -89,13 +89,13 @@ Result<void> link_merged_usr(ImageView& image) {
 }
 
 Result<void> configure_base_files(ImageView& image) {
-  for (const Directory& directory : directories) {
+  for (const Directory& directory : base_directories) {
     const layer::Entry* existing = image.find(directory.path);
     if (existing == nullptr || directory.mode != 0755) {
       FNIMAGE_CHECK(image.add_directory(directory.path, directory.mode, directory.gid));
     }
   }
-  for (const Link& link : links) {
+  for (const Link& link : base_links) {
     // base-files ships some of them as empty directories that its postinst replaces.
     const layer::Entry* existing = image.find(link.path);
     if (existing == nullptr || existing->type == layer::EntryType::directory) {

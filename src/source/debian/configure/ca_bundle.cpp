@@ -16,7 +16,7 @@ namespace fnimage::source::debian {
 namespace {
 
 constexpr std::uint64_t max_certificate = std::uint64_t{1} << 20;
-constexpr std::string_view directory = "usr/share/ca-certificates";
+constexpr std::string_view certificates_directory = "usr/share/ca-certificates";
 
 struct FreeBio {
   void operator()(BIO* bio) const noexcept { BIO_free(bio); }
@@ -58,7 +58,7 @@ Result<void> configure_ca_bundle(ImageView& image) {
   std::string bundle;
   std::string configuration;
   std::map<std::string, int> hashes;
-  for (const std::string& path : image.files_below(directory)) {
+  for (const std::string& path : image.files_below(certificates_directory)) {
     if (!path.ends_with(".crt")) {
       continue;
     }
@@ -69,7 +69,7 @@ Result<void> configure_ca_bundle(ImageView& image) {
     FNIMAGE_CHECK(image.add_link(fmt::format("etc/ssl/certs/{}.{}", hash, hashes[hash]++), name));
     bundle += pem;
     bundle += pem.ends_with('\n') ? "" : "\n";
-    configuration += path.substr(directory.size() + 1) + "\n";
+    configuration += path.substr(certificates_directory.size() + 1) + "\n";
   }
   if (bundle.empty()) {
     return {};

@@ -58,7 +58,8 @@ std::string ImageView::real_path(std::string_view path) const {
       real = parent_of(real);
       continue;
     }
-    const std::string next = real.empty() ? part : real + "/" + part;
+    std::string next = real;
+    next.append(real.empty() ? "" : "/").append(part);
     const Entry* entry = find(next);
     if (rest.empty() || entry == nullptr || entry->type != EntryType::symlink ||
         ++links > max_links) {
