@@ -32,6 +32,7 @@ MAX_BODY = 72 << 20  # 48 MiB of code are 64 MiB in base64; the rest is for env 
 MAX_UNPACKED = 512 << 20  # what a zip sent with /init may grow to
 MAX_CONNECTIONS = 8  # bounds threads, and bodies held in memory
 IDLE_SECONDS = 30  # a client that sends nothing for so long is dropped
+SIGNAL_SECONDS = 0.5  # how late SIGTERM may be seen at worst
 DRAIN_SECONDS = 5  # how long answers may take to leave after SIGTERM
 
 
@@ -354,11 +355,22 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+def next_job(jobs):
+    """A signal that comes just before the wait, or that another thread receives, does not end the
+    wait, and its Python handler runs on this thread only: so the wait ends by itself now and then.
+    """
+    while True:
+        try:
+            return jobs.get(timeout=SIGNAL_SECONDS)
+        except queue.Empty:
+            pass
+
+
 def serve(jobs, action):
     """The main thread's loop: one request at a time until the stop signal's empty job."""
     operations = {"/init": action.init, "/run": action.run}
     logs = (LogStream(sys.stdout), LogStream(sys.stderr))
-    for path, body, reply in iter(jobs.get, None):
+    for path, body, reply in iter(lambda: next_job(jobs), None):
         if isinstance(body, ActionError):
             result = body.status, encode({"error": str(body)})
         else:
