@@ -47,6 +47,7 @@ Result<manifest::Descriptor> store_list(const manifest::Index& list,
 
 std::vector<BuiltLayer> summarize(const std::vector<NamedBlob>& layers, manifest::Format format) {
   std::vector<BuiltLayer> summary;
+  summary.reserve(layers.size());
   for (const NamedBlob& layer : layers) {
     summary.push_back({.name = layer.name,
                        .descriptor = convert(layer.layer.descriptor, format),

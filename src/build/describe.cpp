@@ -10,16 +10,6 @@ namespace fnimage::build {
 
 namespace {
 
-constexpr std::uint64_t max_config_bytes = std::uint64_t{8} << 20;
-
-Result<manifest::ImageConfig> read_config(registry::ImageStore& store,
-                                          const manifest::Descriptor& descriptor) {
-  FNIMAGE_TRY(const ContentPtr blob, store.blob(descriptor));
-  FNIMAGE_TRY(const std::unique_ptr<Reader> reader, blob->open());
-  FNIMAGE_TRY(const std::string bytes, read_all(*reader, max_config_bytes));
-  return manifest::ImageConfig::parse(bytes);
-}
-
 /// Fills manifest, config and platform of one image in.
 Result<void> read_image(registry::ImageStore& store, const manifest::Document& document,
                         DescribedImage& described) {
@@ -27,7 +17,7 @@ Result<void> read_image(registry::ImageStore& store, const manifest::Document& d
   if (!manifest::is_config_type(described.manifest->config.media_type)) {
     return {};  // an artifact, whose config is its own affair
   }
-  FNIMAGE_TRY(described.config, read_config(store, described.manifest->config));
+  FNIMAGE_TRY(described.config, registry::read_config(store, described.manifest->config));
   if (!described.platform) {
     described.platform = described.config->platform;
   }

@@ -25,8 +25,8 @@ struct KnownDirectory {
   std::uint32_t mode;
 };
 /// Directories whose mode matters on every system, in case that nothing below says it.
-constexpr std::array known{KnownDirectory{"root", 0700}, KnownDirectory{"tmp", 01777},
-                           KnownDirectory{"var/tmp", 01777}};
+constexpr std::array known_directories{KnownDirectory{"root", 0700}, KnownDirectory{"tmp", 01777},
+                                       KnownDirectory{"var/tmp", 01777}};
 
 std::string join_path(std::string_view directory, std::string_view name) {
   return directory.empty() ? std::string(name) : fmt::format("{}/{}", directory, name);
@@ -35,7 +35,7 @@ std::string join_path(std::string_view directory, std::string_view name) {
 }  // namespace
 
 LowerLayers::LowerLayers(bool base_unknown, std::int64_t mtime) : base_unknown_(base_unknown) {
-  for (const KnownDirectory& directory : known) {
+  for (const KnownDirectory& directory : known_directories) {
     // Constant paths: adding them cannot fail.
     static_cast<void>(skeleton_.add({.path = std::string(directory.path),
                                      .type = EntryType::directory,

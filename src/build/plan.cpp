@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <fnimage/archive/open.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/manifest/platform_match.hpp>
 #include <fnimage/registry/location.hpp>
@@ -114,14 +115,14 @@ class Planner {
                     "copy it into the local store or a layout (oci:DIR) first");
       }
     }
-    if (location.kind == registry::Location::Kind::layout) {
+    if (location.is_path()) {
       location.directory = spec_.directory / location.directory;
     }
-    FNIMAGE_TRY(
-        registry::OpenedImage opened,
-        registry::open_for_reading(location, environment_.client, environment_.local_store));
+    FNIMAGE_TRY(registry::OpenedImage opened,
+                archive::open_image(location, environment_.client, environment_.local_store));
     plan_.base_store = std::move(opened.store);
-    base_selector_ = std::move(opened.selector);
+    FNIMAGE_TRY(base_, source::BaseImages::open(*plan_.base_store, std::move(opened.selector),
+                                                environment_.cache_directory / "base"));
     return {};
   }
 
@@ -135,9 +136,8 @@ class Planner {
 
   Result<void> add_layers(PlatformPlan& platform, std::vector<PlannedLayer> user) const {
     LowerLayers lower(plan_.base_store != nullptr, plan_.time);
-    if (plan_.base_store != nullptr) {
-      FNIMAGE_TRY(platform.base,
-                  source::load_base_image(*plan_.base_store, base_selector_, platform.platform));
+    if (base_) {
+      FNIMAGE_TRY(platform.base, base_->load(platform.platform));
     }
     if (archive_ != nullptr) {
       FNIMAGE_TRY(std::vector<source::NamedTree> trees, packages(platform.platform));
@@ -175,7 +175,7 @@ class Planner {
   const Environment& environment_;
   Plan plan_;
   std::unique_ptr<source::DebianArchive> archive_;
-  registry::Selector base_selector_;
+  std::optional<source::BaseImages> base_;  ///< of plan_.base_store
 };
 
 }  // namespace

@@ -42,7 +42,6 @@ constexpr std::array<std::string_view, 5> reserved_layers{"packages-all", "packa
 /// Of the design, not of this version: told apart from typing mistakes.
 constexpr std::array<std::string_view, 3> later_runtimes{"notebook", "nodejs", "exec"};
 
-constexpr std::size_t shown_bytes = 80;
 constexpr std::size_t max_platforms = 64;
 
 /// "fnimage.yaml:3:12: " goes in front of an error that a lower module reports for a value.

@@ -13,8 +13,6 @@ namespace fnimage::build {
 
 namespace {
 
-constexpr std::size_t shown_bytes = 80;
-
 std::string_view kind_name(const YamlNode& node) noexcept {
   switch (node.kind) {
     case YamlNode::Kind::null:

@@ -15,6 +15,9 @@
 
 namespace fnimage::build {
 
+/// How much of a wrong text an error quotes.
+inline constexpr std::size_t shown_bytes = 80;
+
 /// Reads nodes of one file. The file name must outlive it.
 class SpecReader {
  public:

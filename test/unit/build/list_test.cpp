@@ -102,13 +102,20 @@ class CreateList : public ::testing::Test {
     unwrap(local_->put_manifest(document_of(image.manifest), name));
   }
   Result<Descriptor> create(const std::string& name, const std::vector<std::string>& children,
-                            const CreateListOptions& options = {}) {
-    std::vector<Reference> references;
+                            const ListOptions& options = {}) {
+    return create_in(*local_, name, children, options);
+  }
+  Result<Descriptor> create_in(registry::ImageStore& store, const std::string& name,
+                               const std::vector<std::string>& children,
+                               const ListOptions& options = {}) {
+    std::vector<registry::Location> locations;
     for (const std::string& child : children) {
-      references.push_back(unwrap(Reference::parse(child)));
+      locations.push_back(unwrap(registry::parse_location(child)));
     }
-    return create_list(unwrap(Reference::parse(name)), references, options, *local_, client_,
-                       null_diagnostics());
+    FNIMAGE_TRY(const registry::PublishedList published,
+                create_list({.store = &store, .name = unwrap(Reference::parse(name))}, locations,
+                            options, local_.get(), client_, null_diagnostics()));
+    return published.list;
   }
   std::vector<std::string> platforms_of(const std::string& name) {
     std::vector<std::string> names;
@@ -243,6 +250,101 @@ TEST_F(CreateList, RefusesADigestAsItsName) {
   EXPECT_THAT(create("action@" + manifest::Digest::of("x").str(), {"action:a"}),
               fails_with(ErrorCode::invalid_argument));
   EXPECT_THAT(create("action:latest", {}), fails_with(ErrorCode::invalid_argument));
+}
+
+TEST_F(CreateList, ConvertsTheWholeTree) {
+  put_local("action:a", amd64_);
+  put_local("action:p", make_image("linux/ppc64le", manifest::Format::docker));
+  unwrap(create("action:docker", {"action:a", "action:p"}, {.format = manifest::Format::docker}));
+  const auto list = unwrap(unwrap(local_->get_manifest("action:docker")).index());
+  EXPECT_EQ(list.format, manifest::Format::docker);
+  for (const Descriptor& entry : list.manifests) {
+    EXPECT_EQ(entry.media_type, manifest::media_type::docker_manifest);
+    const auto image = unwrap(unwrap(local_->get_manifest(entry.digest)).image());
+    EXPECT_EQ(image.config.media_type, manifest::media_type::docker_config);
+  }
+  EXPECT_THAT(create("action:no", {"action:a"},
+                     {.format = manifest::Format::docker, .annotations = {{"a", "b"}}}),
+              fails_with(ErrorCode::unsupported));
+}
+
+TEST_F(CreateList, AmendingInAnotherFamilyConvertsWhatStands) {
+  put_local("action:a", amd64_);
+  put_local("action:p", ppc64le_);
+  unwrap(create("action:latest", {"action:a"}));
+  unwrap(
+      create("action:latest", {"action:p"}, {.format = manifest::Format::docker, .amend = true}));
+  EXPECT_THAT(platforms_of("action:latest"), ElementsAre("linux/amd64", "linux/ppc64le"));
+  const auto list = unwrap(unwrap(local_->get_manifest("action:latest")).index());
+  EXPECT_EQ(list.manifests[0].media_type, manifest::media_type::docker_manifest);
+}
+
+TEST_F(CreateList, TakesOnlyThePlatformsThatAreWanted) {
+  put_local("action:a", amd64_);
+  put_local("action:p", ppc64le_);
+  const manifest::Platform power = unwrap(manifest::Platform::parse("linux/ppc64le"));
+  unwrap(create("action:latest", {"action:a", "action:p"}, {.platforms = {power}}));
+  EXPECT_THAT(platforms_of("action:latest"), ElementsAre("linux/ppc64le"));
+  EXPECT_THAT(create("action:none", {"action:a"}, {.platforms = {power}}),
+              fails_with(ErrorCode::platform_mismatch, HasSubstr("linux/ppc64le")));
+}
+
+TEST_F(CreateList, SaysAnotherPlatformThanTheConfig) {
+  put_local("action:a", amd64_);
+  unwrap(create("action:latest", {"action:a"},
+                {.platform_edit = {.os = "windows", .os_version = "10.0.1"}}));
+  const auto list = unwrap(unwrap(local_->get_manifest("action:latest")).index());
+  EXPECT_EQ(list.manifests[0].platform->str(), "windows/amd64");
+  EXPECT_EQ(list.manifests[0].platform->os_version, "10.0.1");
+}
+
+TEST_F(CreateList, LeavesMissingImagesOutWhenAllowed) {
+  put_local("action:a", amd64_);
+  unwrap(create("action:latest", {"action:absent", "action:a"}, {.ignore_missing = true}));
+  EXPECT_THAT(platforms_of("action:latest"), ElementsAre("linux/amd64"));
+  EXPECT_THAT(create("action:none", {"action:absent"}, {.ignore_missing = true}),
+              fails_with(ErrorCode::not_found));
+}
+
+TEST_F(CreateList, AttestationsComeWithTheirImage) {
+  put_local("action:a", amd64_);
+  put_local("action:x", make_image("linux/s390x"));
+  manifest::Index inner;
+  Descriptor image = document_of(amd64_.manifest).descriptor();
+  image.platform = unwrap(manifest::Platform::parse("linux/amd64"));
+  Descriptor attestation = document_of(make_image("linux/s390x").manifest).descriptor();
+  attestation.platform = manifest::Platform{"unknown", "unknown", {}, {}, {}};
+  attestation.annotations["vnd.docker.reference.digest"] = image.digest.str();
+  inner.manifests = {image, attestation};
+  unwrap(local_->put_manifest(Document::of(inner), "action:inner"));
+  unwrap(create("action:latest", {"action:inner"}));
+  EXPECT_THAT(platforms_of("action:latest"), ElementsAre("linux/amd64", "unknown/unknown"));
+}
+
+TEST_F(CreateList, IsEditedInPlace) {
+  put_local("action:a", amd64_);
+  put_local("action:p", ppc64le_);
+  const Descriptor list = unwrap(create("action:latest", {"action:a", "action:p"}));
+  const ListTarget target{local_.get(), unwrap(Reference::parse("action:latest"))};
+  const auto name = [&](const std::string& text) {
+    return unwrap(parse_entry_name(text, local_.get(), client_));
+  };
+  EXPECT_THAT(
+      annotate_list(target, {.entry = name("action:p"), .platform = {.architecture = "amd64"}}, {},
+                    null_diagnostics()),
+      fails_with(ErrorCode::platform_mismatch, HasSubstr("linux/amd64 already")));
+  EXPECT_THAT(
+      annotate_list(target, {.entry = name("action:p"), .platform = {.architecture = "s390x"}}, {},
+                    null_diagnostics()),
+      is_ok());
+  EXPECT_THAT(platforms_of("action:latest"), ElementsAre("linux/amd64", "linux/s390x"));
+  EXPECT_THAT(
+      remove_from_list(target, {name("amd64")}, {.digest = list.digest}, null_diagnostics()),
+      fails_with(ErrorCode::already_exists, HasSubstr(list.digest.str())));
+  EXPECT_THAT(remove_from_list(target, {name("amd64")}, {}, null_diagnostics()), is_ok());
+  EXPECT_THAT(platforms_of("action:latest"), ElementsAre("linux/s390x"));
+  EXPECT_THAT(remove_from_list(target, {name("linux/s390x")}, {}, null_diagnostics()),
+              fails_with(ErrorCode::invalid_argument, HasSubstr("nothing would be left")));
 }
 
 }  // namespace

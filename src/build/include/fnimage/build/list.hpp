@@ -1,8 +1,10 @@
-// Lists from images that exist already: what `manifest create` does. Thread-safety: may run several
-// times at once.
+// Lists from images that exist already: what `manifest create`, `add`, `remove` and `annotate` do,
+// on a list in the local store or at once in a registry. Thread-safety: may run several times at
+// once, in several processes; see registry/list_publisher.hpp for what is guaranteed then.
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <fnimage/base/diagnostics.hpp>
@@ -10,28 +12,104 @@
 #include <fnimage/manifest/index.hpp>
 #include <fnimage/manifest/reference.hpp>
 #include <fnimage/registry/client.hpp>
+#include <fnimage/registry/list_publisher.hpp>
+#include <fnimage/registry/location.hpp>
 #include <fnimage/registry/store.hpp>
 
 namespace fnimage::build {
 
-struct CreateListOptions {
-  /// nullopt = Docker's list when all children are Docker images, else the OCI index (a tree never
-  /// mixes the two families).
-  std::optional<manifest::Format> format{};
-  bool amend = false;  ///< add to (and replace in) the list of that name in the local store instead
-                       ///< of refusing
+/// What is said of a platform instead of what stands; nullopt = left as it is.
+struct PlatformEdit {
+  std::optional<std::string> os{};
+  std::optional<std::string> architecture{};
+  std::optional<std::string> variant{};
+  std::optional<std::string> os_version{};
+  std::optional<std::vector<std::string>> os_features{};
+
+  [[nodiscard]] bool says_anything() const;
+  /// In normal form.
+  [[nodiscard]] manifest::Platform applied_to(manifest::Platform platform) const;
 };
 
-/// Reads each child from its registry (or the local store for names without registry; from the
-/// local store too when it holds that reference), takes the platform from its config, and stores
-/// the list under `name` in `local`. Children that are lists themselves are flattened. Children of
-/// the list's own repository are only referred to; others are copied into `local`, so that a later
-/// push finds them. Errors: already_exists (a local list of that name, with the hint --amend),
-/// not_found, platform_mismatch for two children of one platform.
-Result<manifest::Descriptor> create_list(const manifest::Reference& name,
-                                         const std::vector<manifest::Reference>& children,
-                                         const CreateListOptions& options,
-                                         registry::ImageStore& local, registry::Client& client,
-                                         Diagnostics& diagnostics);
+/// Where a list stands.
+struct ListTarget {
+  registry::ImageStore* store = nullptr;  ///< not owned: the list's repository or the local store
+  manifest::Reference name;               ///< in the local store its tag is name.str()
+
+  [[nodiscard]] bool is_local() const { return store != nullptr && !store->repository(); }
+  [[nodiscard]] std::string tag() const { return is_local() ? name.str() : name.tag_or_latest(); }
+};
+
+/// Where the tag has to stand before.
+struct Expectation {
+  bool absent = false;                       ///< nowhere
+  std::optional<manifest::Digest> digest{};  ///< at this digest
+};
+
+struct ListOptions {
+  /// Of the whole tree: images of the other family are converted. nullopt = that of the list, if
+  /// there is one; else Docker when all children are Docker images; else OCI.
+  std::optional<manifest::Format> format{};
+  bool amend = false;  ///< add to (and replace in) the list that stands instead of making a new one
+  std::vector<manifest::Platform> platforms{};    ///< take only these; empty = all
+  PlatformEdit platform_edit{};                   ///< said of the one image that is added
+  manifest::Annotations annotations{};            ///< of the list
+  manifest::Annotations entry_annotations{};      ///< of each entry that is added
+  std::string artifact_type{};                    ///< of a new list
+  std::optional<manifest::Descriptor> subject{};  ///< of a new list
+  bool ignore_missing = false;  ///< children that do not exist are reported and left out
+  Expectation expected{};
+  std::vector<manifest::Platform> also{};  ///< see PublishListOptions
+};
+
+/// Reads each child where it is: a repository, a layout, or the local store (for names without
+/// registry; for others when it holds them and `target` is local, or when the registry lacks them),
+/// takes the platform from its config, and puts the list. Children that are lists are flattened.
+/// Those of the list's own repository are only referred to; others are copied (or mounted) to where
+/// the list goes. @param local may be null. Errors: already_exists when the tag is not where it is
+/// expected, or a local list stands and is not to be amended; not_found; platform_mismatch for two
+/// children of one platform; those of publish_list_change().
+Result<registry::PublishedList> create_list(const ListTarget& target,
+                                            const std::vector<registry::Location>& children,
+                                            const ListOptions& options, registry::ImageStore* local,
+                                            registry::Client& client, Diagnostics& diagnostics);
+
+/// Which entry of a list is meant.
+struct EntryName {
+  std::string text{};                            ///< as it was written
+  std::vector<manifest::Digest> digests{};       ///< one of these, or
+  std::optional<manifest::Platform> platform{};  ///< this
+};
+
+/// "sha256:…", "linux/ppc64le", "ppc64le", or the name of an image whose digest stands in the list
+/// (for the name of a list: the digest of one of its images).
+Result<EntryName> parse_entry_name(std::string_view text, registry::ImageStore* local,
+                                   registry::Client& client);
+
+/// The entry of a list. Errors: not_found, with what the list has; invalid_argument when several
+/// are meant.
+Result<manifest::Descriptor> find_entry(const manifest::Index& index, const EntryName& name);
+
+/// Error: already_exists when the list is not where it is expected.
+Result<void> require_expected(const ListTarget& target, const Expectation& expected);
+
+/// Takes entries out. Error: not_found; invalid_argument when nothing would be left.
+Result<registry::PublishedList> remove_from_list(const ListTarget& target,
+                                                 const std::vector<EntryName>& entries,
+                                                 const Expectation& expected,
+                                                 Diagnostics& diagnostics);
+
+struct ListAnnotation {
+  std::optional<EntryName> entry{};  ///< nullopt = the list itself
+  PlatformEdit platform{};
+  manifest::Annotations annotations{};  ///< set or replaced, of the entry or the list
+};
+
+/// Changes what a list says of itself or of one entry. Errors: not_found; unsupported for
+/// annotations in a Docker list.
+Result<registry::PublishedList> annotate_list(const ListTarget& target,
+                                              const ListAnnotation& annotation,
+                                              const Expectation& expected,
+                                              Diagnostics& diagnostics);
 
 }  // namespace fnimage::build
