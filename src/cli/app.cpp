@@ -13,6 +13,7 @@
 #include <fnimage/base/text.hpp>
 
 #include "command.hpp"
+#include "credentials.hpp"
 
 namespace fnimage::cli {
 
@@ -98,8 +99,17 @@ void set_up(CLI::App& app, Registration registration) {
   add_init(app, registration);
   add_build(app, registration);
   add_push(app, registration);
+  add_pull(app, registration);
+  add_copy(app, registration);
   add_inspect(app, registration);
+  add_digest(app, registration);
   add_images(app, registration);
+  add_doctor(app, registration);
+  add_login(app, registration);
+  add_logout(app, registration);
+  add_tag(app, registration);
+  add_tags(app, registration);
+  add_rm(app, registration);
   add_manifest(app, registration);
 }
 
@@ -131,8 +141,9 @@ int perform(const Settings& settings, const Action& action) {
 
 }  // namespace
 
-int run(int argc, const char* const* argv) {
+int run(int argc, const char* const* argv, const std::stop_token& stop) {
   Settings settings;
+  settings.stop = stop;
   Action action;
   CLI::App app{about, "fnimage"};
   set_up(app, {settings, action});
@@ -146,6 +157,7 @@ int run(int argc, const char* const* argv) {
     console.print_error(usage);
     return exit_code(usage.code());
   }
+  settings.registry.registries = named_registries(deepest(app));
   return perform(settings, action);
 }
 

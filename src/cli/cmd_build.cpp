@@ -10,6 +10,8 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <fnimage/archive/write.hpp>
+#include <fnimage/base/atomic_file.hpp>
 #include <fnimage/base/bytes.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/base/worker_pool.hpp>
@@ -49,6 +51,9 @@ struct Target {
   std::vector<std::string> tags;   ///< as the store calls them
   std::vector<std::string> names;  ///< as people call them
   bool layout = false;             ///< a layout of the user's, not the local store
+  /// An archive is written from a layout that lasts as long as the build.
+  std::optional<registry::Location> archive{};
+  std::optional<TemporaryDirectory> scratch{};
 };
 
 Result<build::BuildSpec> read_spec(const BuildArguments& arguments) {
@@ -76,13 +81,77 @@ Result<std::vector<Reference>> read_tags(const BuildArguments& arguments) {
   return references;
 }
 
-Result<Target> open_layout(const BuildArguments& arguments,
+Result<std::filesystem::path> cache_directory(const BuildArguments& arguments) {
+  if (!arguments.cache_directory.empty()) {
+    return std::filesystem::path(arguments.cache_directory);
+  }
+  return build::default_cache_directory();
+}
+
+/// The scratch layout lies beside the layer cache, so that layers are linked into it, not copied.
+Result<Target> open_archive(const BuildArguments& arguments, const build::BuildSpec& spec,
+                            const registry::Location& location,
+                            const std::vector<Reference>& references) {
+  const bool docker = location.kind == registry::Location::Kind::docker_archive;
+  const std::size_t platforms =
+      arguments.platforms.empty() ? spec.platforms.size() : arguments.platforms.size();
+  if (docker && platforms != 1) {
+    return fail(ErrorCode::platform_mismatch,
+                fmt::format("a docker archive holds one platform's image, not {}", platforms),
+                "choose one with --platform, or write -o oci-archive:FILE, which holds lists");
+  }
+  Target target;
+  target.archive = location;
+  FNIMAGE_TRY(const std::filesystem::path cache, cache_directory(arguments));
+  remove_stale_temporaries(cache);
+  FNIMAGE_TRY(auto scratch, TemporaryDirectory::create_in(cache));
+  target.scratch.emplace(std::move(scratch));
+  FNIMAGE_TRY(target.store, registry::OciLayout::open(target.scratch->path() / "layout",
+                                                      registry::OciLayout::Mode::create));
+  if (!location.tag.empty()) {
+    target.tags = {location.tag};
+  }
+  for (const Reference& reference : references) {
+    if (location.tag.empty()) {
+      target.tags.push_back(docker ? reference.str() : reference.tag_or_latest());
+    }
+  }
+  if (target.tags.empty()) {
+    target.tags = {docker ? spec.name + ":latest" : std::string("latest")};
+  }
+  registry::Location named = location;
+  for (const std::string& tag : target.tags) {
+    named.tag = tag;
+    target.names.push_back(named.str());
+  }
+  return target;
+}
+
+Result<void> write_archive(const Target& target, const build::BuildResult& result,
+                           Session& session) {
+  const bool docker = target.archive->kind == registry::Location::Kind::docker_archive;
+  const archive::WriteOptions options{
+      .kind = docker ? archive::ArchiveKind::docker : archive::ArchiveKind::oci,
+      .names = target.tags};
+  const manifest::Digest root =
+      docker ? result.platforms.front().manifest.digest : result.list.digest;
+  FNIMAGE_CHECK(archive::write_archive(*target.store, root, target.archive->directory, options,
+                                       session.console()));
+  return {};
+}
+
+Result<Target> open_output(const BuildArguments& arguments, const build::BuildSpec& spec,
                            const std::vector<Reference>& references) {
   FNIMAGE_TRY(const registry::Location location, registry::parse_location(arguments.output));
+  if (location.is_path() && location.kind != registry::Location::Kind::layout) {
+    return open_archive(arguments, spec, location, references);
+  }
   if (location.kind != registry::Location::Kind::layout) {
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("cannot build into '{}'", printable(arguments.output)),
-                "write -o oci:DIR[:tag]; for a registry use --push and -t");
+    return fail(
+        ErrorCode::invalid_argument,
+        fmt::format("cannot build into '{}'", printable(arguments.output)),
+        "write -o oci:DIR[:tag], oci-archive:FILE or docker-archive:FILE; for a registry use "
+        "--push and -t");
   }
   Target target;
   target.layout = true;
@@ -109,7 +178,7 @@ Result<Target> open_layout(const BuildArguments& arguments,
 Result<Target> open_target(const BuildArguments& arguments, const build::BuildSpec& spec,
                            const std::vector<Reference>& references) {
   if (!arguments.output.empty()) {
-    return open_layout(arguments, references);
+    return open_output(arguments, spec, references);
   }
   Target target;
   FNIMAGE_TRY(target.store, Session::local_store(registry::OciLayout::Mode::create));
@@ -143,10 +212,7 @@ Result<build::BuildResult> build_into(const BuildArguments& arguments, const bui
   FNIMAGE_TRY(auto transport, session.transport());
   FNIMAGE_TRY(registry::Client * client, session.client());
   FNIMAGE_TRY(std::filesystem::path local, Session::local_directory());
-  std::filesystem::path cache = arguments.cache_directory;
-  if (cache.empty()) {
-    FNIMAGE_TRY(cache, build::default_cache_directory());
-  }
+  FNIMAGE_TRY(std::filesystem::path cache, cache_directory(arguments));
   WorkerPool pool(arguments.threads);
   const build::Environment environment{.transport = std::move(transport),
                                        .client = *client,
@@ -163,6 +229,9 @@ Result<build::BuildResult> build_into(const BuildArguments& arguments, const bui
     tagging.tag_platforms = true;
     FNIMAGE_CHECK(registry::transfer(*target.store, result.list.digest, *target.store, tagging,
                                      null_diagnostics()));
+  }
+  if (target.archive) {
+    FNIMAGE_CHECK(write_archive(target, result, session));
   }
   return result;
 }
@@ -216,9 +285,12 @@ Result<void> run_build(const BuildArguments& arguments, Session& session) {
     session.console().print(common.quiet ? result.list.digest.str() + "\n"
                                          : to_text(result, target));
   }
+  std::vector<PushItem> items;
   for (std::size_t i = 0; arguments.push && i < references.size(); ++i) {
-    FNIMAGE_TRY(const Pushed pushed,
-                push(*target.store, result.list.digest, references[i], true, session));
+    items.push_back({result.list.digest, references[i]});
+  }
+  FNIMAGE_TRY(const std::vector<Pushed> all, push_all(*target.store, items, true, session));
+  for (const Pushed& pushed : all) {
     json["pushed"].push_back(cli::to_json(pushed));
     if (!common.json && !common.quiet) {
       session.console().print(to_text(pushed));
@@ -243,7 +315,10 @@ void add_build_options(CLI::App& command, BuildArguments& arguments) {
       ->allow_extra_args(false);
   command.add_flag("--push", arguments.push,
                    "Publish every REF, and each platform as <tag>-<arch>");
-  command.add_option("-o,--output", arguments.output, "Into an OCI layout: oci:DIR[:tag]")
+  command
+      .add_option("-o,--output", arguments.output,
+                  "Into oci:DIR[:tag], oci-archive:FILE[:tag] or\ndocker-archive:FILE[:name:tag], "
+                  "not the local store")
       ->type_name("DEST");
   command.add_option("--format", arguments.format, "Media types: oci (default) or docker")
       ->check(CLI::IsMember({"oci", "docker"}))

@@ -1,5 +1,6 @@
-// fnimage images: what the local store holds.
+// fnimage images: what the local store holds, or a layout or archive.
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -7,6 +8,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <fnimage/archive/open.hpp>
 #include <fnimage/base/bytes.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/build/describe.hpp>
@@ -25,18 +27,37 @@ struct Row {
   std::uint64_t size = 0;
 };
 
-Result<std::vector<Row>> read_rows() {
-  std::vector<Row> rows;
-  auto store = Session::local_store(registry::OciLayout::Mode::existing);
-  if (!store) {
-    if (store.error().code() == ErrorCode::not_found) {
-      return rows;  // nothing was ever built
+/// @param place empty = the local store. Null when nothing was ever built.
+Result<std::unique_ptr<registry::ImageStore>> open_place(const std::string& place,
+                                                         Session& session) {
+  if (place.empty()) {
+    auto store = Session::local_store(registry::OciLayout::Mode::existing);
+    if (!store && store.error().code() == ErrorCode::not_found) {
+      return nullptr;
     }
-    return fail(std::move(store).error());
+    return store;
   }
-  FNIMAGE_TRY(const std::vector<std::string> tags, (*store)->tags());
+  FNIMAGE_TRY(const registry::Location location, registry::parse_location(place));
+  if (!location.is_path() || !location.tag.empty()) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("{} is no layout or archive", printable(place)),
+                "write oci:DIR, oci-archive:FILE or docker-archive:FILE; `fnimage tags` lists a "
+                "repository");
+  }
+  FNIMAGE_TRY(registry::Client * client, session.client());
+  FNIMAGE_TRY(const std::filesystem::path local, Session::local_directory());
+  return archive::open_store(location, *client, local);
+}
+
+Result<std::vector<Row>> read_rows(const std::string& place, Session& session) {
+  std::vector<Row> rows;
+  FNIMAGE_TRY(const auto store, open_place(place, session));
+  if (!store) {
+    return rows;
+  }
+  FNIMAGE_TRY(const std::vector<std::string> tags, store->tags());
   for (const std::string& tag : tags) {
-    FNIMAGE_TRY(const build::Description description, build::describe(**store, tag));
+    FNIMAGE_TRY(const build::Description description, build::describe(*store, tag));
     Row row{.name = tag, .digest = description.root.digest().str(), .size = description.total_size};
     for (const build::DescribedImage& image : description.images) {
       row.platforms.push_back(image.platform ? image.platform->str() : "unknown");
@@ -62,8 +83,8 @@ std::string to_table(const std::vector<Row>& rows) {
   return text;
 }
 
-Result<void> run_images(Session& session) {
-  FNIMAGE_TRY(const std::vector<Row> rows, read_rows());
+Result<void> run_images(const std::string& place, Session& session) {
+  FNIMAGE_TRY(const std::vector<Row> rows, read_rows(place, session));
   if (session.common().json) {
     nlohmann::ordered_json images = nlohmann::ordered_json::array();
     for (const Row& row : rows) {
@@ -86,10 +107,14 @@ Result<void> run_images(Session& session) {
 }  // namespace
 
 void add_images(CLI::App& app, Registration registration) {
+  const auto place = std::make_shared<std::string>();
   CLI::App& command = *app.add_subcommand("images", "List the images of the local store");
+  command.add_option("PLACE", *place, "oci:DIR or an archive instead of the local store");
   add_common_options(command, registration.settings.common);
   command.footer("Example:\n  fnimage images --json");
-  command.callback([registration] { registration.action = run_images; });
+  command.callback([place, registration] {
+    registration.action = [place](Session& session) { return run_images(*place, session); };
+  });
 }
 
 }  // namespace fnimage::cli

@@ -5,7 +5,6 @@
 #include <CLI/CLI.hpp>
 
 #include <fnimage/build/describe.hpp>
-#include <fnimage/registry/location.hpp>
 
 #include "command.hpp"
 #include "json_text.hpp"
@@ -22,14 +21,8 @@ struct InspectArguments {
 };
 
 Result<void> run_inspect(const InspectArguments& arguments, Session& session) {
-  FNIMAGE_TRY(registry::Location location, registry::parse_location(arguments.reference));
-  if (arguments.local && location.kind == registry::Location::Kind::registry) {
-    location.kind = registry::Location::Kind::local;
-  }
-  FNIMAGE_TRY(registry::Client * client, session.client());
-  FNIMAGE_TRY(const std::filesystem::path local, Session::local_directory());
-  FNIMAGE_TRY(const registry::OpenedImage opened,
-              registry::open_for_reading(location, *client, local));
+  FNIMAGE_TRY(const NamedImage image, session.open_image(arguments.reference, arguments.local));
+  const registry::OpenedImage& opened = image.opened;
   if (arguments.raw) {
     FNIMAGE_TRY(const manifest::Document document, opened.store->get_manifest(opened.selector));
     session.console().print_foreign(document.bytes());
@@ -37,8 +30,9 @@ Result<void> run_inspect(const InspectArguments& arguments, Session& session) {
   }
   FNIMAGE_TRY(const build::Description description,
               build::describe(*opened.store, opened.selector));
-  session.console().print(session.common().json ? json_lines(to_json(description, location.str()))
-                                                : to_tree(description, location.str()));
+  session.console().print(session.common().json
+                              ? json_lines(to_json(description, image.location.str()))
+                              : to_tree(description, image.location.str()));
   return {};
 }
 
@@ -49,7 +43,9 @@ void add_inspect(CLI::App& app, Registration registration) {
   CLI::App& command = *app.add_subcommand("inspect", "Show a list or image as a tree");
   command
       .add_option("REF", arguments->reference,
-                  "registry/name:tag, oci:DIR[:tag], or a name in the local store")
+                  "registry/name:tag, oci:DIR[:tag], oci-archive:FILE[:tag], "
+                  "docker-archive:FILE[:name:tag], "
+                  "or a name in the local store")
       ->required();
   command.add_flag("--raw", arguments->raw, "The manifest or list, byte for byte");
   command.add_flag("--local", arguments->local,

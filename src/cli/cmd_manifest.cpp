@@ -1,180 +1,185 @@
-// fnimage manifest create | inspect | push: lists made of images that exist, as `docker manifest`.
-#include <memory>
-#include <optional>
-#include <string>
-#include <vector>
+// fnimage manifest: the group, and what its subcommands share.
+#include "cmd_manifest.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include <fnimage/build/list.hpp>
-#include <fnimage/registry/location.hpp>
+#include <fnimage/base/text.hpp>
 
-#include "command.hpp"
 #include "json_text.hpp"
 #include "push.hpp"
 
 namespace fnimage::cli {
 
-namespace {
-
 using manifest::Reference;
 using registry::OciLayout;
 
-struct CreateArguments {
-  std::string list;
-  std::vector<std::string> children;
-  bool amend = false;
-};
-
-struct InspectArguments {
-  std::string reference;
-};
-
-struct PushArguments {
-  std::string list;
-  bool purge = false;
-};
-
-Result<void> run_create(const CreateArguments& arguments, Session& session) {
-  FNIMAGE_TRY(const Reference name, Reference::parse(arguments.list));
-  std::vector<Reference> children;
-  for (const std::string& text : arguments.children) {
-    FNIMAGE_TRY(Reference child, Reference::parse(text));
-    children.push_back(std::move(child));
+Result<OpenedList> open_list(std::string_view text, bool push, Session& session) {
+  if (push) {
+    FNIMAGE_TRY(Reference name, parse_destination(text));
+    FNIMAGE_TRY(registry::Client * client, session.client());
+    FNIMAGE_TRY(std::unique_ptr<registry::ImageStore> store, client->repository(name));
+    registry::ImageStore* const pointer = store.get();
+    return OpenedList{std::move(store), {pointer, std::move(name)}};
   }
-  FNIMAGE_TRY(const auto local, Session::local_store(OciLayout::Mode::create));
-  FNIMAGE_TRY(registry::Client * client, session.client());
-  build::CreateListOptions options;
-  options.amend = arguments.amend;
-  FNIMAGE_TRY(const manifest::Descriptor list,
-              build::create_list(name, children, options, *local, *client, session.console()));
-  if (session.common().json) {
-    nlohmann::ordered_json value = to_json(list);
-    value["reference"] = name.str();
-    session.console().print(json_lines(value));
-  } else if (session.common().quiet) {
-    session.console().print(list.digest.str() + "\n");
-  } else {
-    session.console().print(fmt::format("Created manifest list {}\n", name.str()));
-  }
-  return {};
+  FNIMAGE_TRY(Reference name, Reference::parse(text));
+  FNIMAGE_TRY(std::unique_ptr<registry::ImageStore> store,
+              Session::local_store(OciLayout::Mode::create));
+  registry::ImageStore* const pointer = store.get();
+  return OpenedList{std::move(store), {pointer, std::move(name)}};
 }
 
-/// The list of that name in the local store, if there is one.
-Result<std::optional<manifest::Document>> find_local(const Reference& name) {
+Result<std::unique_ptr<OciLayout>> local_store_if_any() {
   auto local = Session::local_store(OciLayout::Mode::existing);
-  if (!local) {
-    if (local.error().code() == ErrorCode::not_found) {
-      return std::nullopt;
+  if (!local && local.error().code() == ErrorCode::not_found) {
+    return nullptr;
+  }
+  return local;
+}
+
+void add_push_flags(CLI::App& command, WhereArguments& arguments) {
+  command.add_flag("--push", arguments.push,
+                   "Act on the list in its registry, not in the local store");
+  add_dry_run_flag(command, arguments.dry_run);
+}
+
+void add_dry_run_flag(CLI::App& command, bool& dry_run) {
+  command.add_flag("--dry-run", dry_run,
+                   "Write nothing to the registry; print each request that would");
+}
+
+Result<void> run_or_rehearse(const WhereArguments& arguments, Session& session,
+                             const std::function<Result<void>()>& work) {
+  if (!arguments.dry_run) {
+    return work();
+  }
+  if (!arguments.push) {
+    return fail(ErrorCode::invalid_argument, "--dry-run is about requests to a registry",
+                "give --push too");
+  }
+  FNIMAGE_CHECK(session.start_dry_run());
+  FNIMAGE_CHECK(work());
+  nlohmann::ordered_json all = nlohmann::ordered_json::array();
+  for (const registry::PlannedRequest& request : session.dry_run()->writes()) {
+    all.push_back({{"method", request.method}, {"url", request.url}, {"bytes", request.bytes}});
+    if (!session.common().json) {
+      session.console().print(
+          fmt::format("{} {} {} bytes\n", request.method, request.url, request.bytes));
     }
-    return fail(std::move(local).error());
   }
-  FNIMAGE_TRY(const auto found, (*local)->resolve(name.str()));
-  if (!found) {
-    return std::nullopt;
+  if (session.common().json) {
+    session.console().print(json_lines({{"requests", std::move(all)}}));
   }
-  FNIMAGE_TRY(manifest::Document document, (*local)->get_manifest(found->digest));
-  return document;
-}
-
-Result<manifest::Document> read_remote(const std::string& text, Session& session) {
-  FNIMAGE_TRY(const registry::Location location, registry::parse_location(text));
-  FNIMAGE_TRY(registry::Client * client, session.client());
-  FNIMAGE_TRY(const std::filesystem::path local, Session::local_directory());
-  FNIMAGE_TRY(const registry::OpenedImage opened,
-              registry::open_for_reading(location, *client, local));
-  return opened.store->get_manifest(opened.selector);
-}
-
-Result<void> run_inspect(const InspectArguments& arguments, Session& session) {
-  std::optional<manifest::Document> document;
-  if (const auto reference = Reference::parse(arguments.reference)) {
-    FNIMAGE_TRY(document, find_local(*reference));
-  }
-  if (!document) {
-    FNIMAGE_TRY(manifest::Document remote, read_remote(arguments.reference, session));
-    document = std::move(remote);
-  }
-  session.console().print_foreign(indent_json(document->bytes()) + "\n");
   return {};
 }
 
-Result<void> run_push(const PushArguments& arguments, Session& session) {
-  FNIMAGE_TRY(const Reference name, parse_destination(arguments.list));
-  FNIMAGE_TRY(const auto local, Session::local_store(OciLayout::Mode::create));
-  FNIMAGE_TRY(const auto found, local->resolve(name.str()));
-  if (!found) {
-    return fail(ErrorCode::not_found, fmt::format("no list {} in the local store", name.str()),
-                fmt::format("create it with `fnimage manifest create {} IMAGE...`", name.str()));
-  }
-  if (!manifest::is_index_type(found->media_type)) {
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("{} is a single image, not a list", name.str()), "use `fnimage push`");
-  }
-  FNIMAGE_TRY(const Pushed pushed, push(*local, found->digest, name, false, session));
-  if (arguments.purge) {
-    FNIMAGE_CHECK(local->remove_tag(name.str()));
-  }
-  session.console().print(session.common().json ? json_lines(to_json(pushed))
-                                                : pushed.result.root.digest.str() + "\n");
-  return {};
+void add_expectation_options(CLI::App& command, ExpectationArguments& arguments) {
+  command.add_flag("--no-clobber", arguments.no_clobber, "Refuse when there is a list already");
+  command
+      .add_option("--expect-digest", arguments.digest, "Refuse when the list is not this one now")
+      ->type_name("DIGEST");
 }
 
-void add_create(CLI::App& manifest, Registration registration) {
-  const auto arguments = std::make_shared<CreateArguments>();
-  CLI::App& command = *manifest.add_subcommand("create", "Make a list in the local store");
-  command.add_option("LIST", arguments->list, "The list's name")->required();
-  command.add_option("IMAGE", arguments->children, "Images, one per platform")->required();
-  command.add_flag("-a,--amend", arguments->amend, "Add to the list if it exists");
-  add_common_options(command, registration.settings.common);
-  add_registry_options(command, registration.settings.registry);
-  command.footer(
-      "Example:\n"
-      "  fnimage manifest create --insecure serverless:30501/action:latest \\\n"
-      "    serverless:30501/action:ppc64le serverless:30501/action:x86-64");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) { return run_create(*arguments, session); };
-  });
+Result<build::Expectation> parse_expectation(const ExpectationArguments& arguments) {
+  if (arguments.digest.empty()) {
+    return build::Expectation{.absent = arguments.no_clobber};
+  }
+  if (arguments.no_clobber) {
+    return fail(ErrorCode::invalid_argument, "--no-clobber and --expect-digest contradict",
+                "give one of them");
+  }
+  auto digest = manifest::Digest::parse(arguments.digest);
+  if (!digest) {
+    return fail(ErrorCode::invalid_argument, "--expect-digest: " + digest.error().message(),
+                "write it as sha256:…; `fnimage inspect` shows it");
+  }
+  return build::Expectation{.digest = std::move(*digest)};
 }
 
-void add_manifest_inspect(CLI::App& manifest, Registration registration) {
-  const auto arguments = std::make_shared<InspectArguments>();
-  CLI::App& command = *manifest.add_subcommand("inspect", "Print a list or manifest");
-  command.add_option("REF", arguments->reference, "Looked up in the local store first")->required();
-  add_common_options(command, registration.settings.common);
-  add_registry_options(command, registration.settings.registry);
-  command.footer("Example:\n  fnimage manifest inspect --insecure serverless:30501/action:latest");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) {
-      return run_inspect(*arguments, session);
-    };
-  });
+void add_platform_edit_options(CLI::App& command, build::PlatformEdit& edit) {
+  constexpr const char* group = "Platform";
+  command.add_option("--os", edit.os, "Operating system: linux")->group(group)->type_name("OS");
+  command.add_option("--arch", edit.architecture, "Architecture, any word: ppc64le")
+      ->group(group)
+      ->type_name("ARCH");
+  command.add_option("--variant", edit.variant, "Variant: v7")->group(group)->type_name("TEXT");
+  command.add_option("--os-version", edit.os_version, "Version of the operating system")
+      ->group(group)
+      ->type_name("TEXT");
+  command.add_option("--os-features", edit.os_features, "Features that the image needs")
+      ->delimiter(',')
+      ->group(group)
+      ->type_name("TEXT,…");
 }
 
-void add_manifest_push(CLI::App& manifest, Registration registration) {
-  const auto arguments = std::make_shared<PushArguments>();
-  CLI::App& command = *manifest.add_subcommand("push", "Publish a list of the local store");
-  command.add_option("LIST", arguments->list, "The list's name")->required();
-  command.add_flag("-p,--purge", arguments->purge, "Remove it from the local store afterwards");
-  add_common_options(command, registration.settings.common);
-  add_registry_options(command, registration.settings.registry);
-  command.footer("Example:\n  fnimage manifest push --insecure serverless:30501/action:latest");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) { return run_push(*arguments, session); };
-  });
+Result<manifest::Annotations> parse_annotations(const std::vector<std::string>& texts) {
+  manifest::Annotations annotations;
+  for (const std::string& text : texts) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("'{}' is no annotation", printable(text, 80)), "write KEY=VALUE");
+    }
+    annotations[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  return annotations;
+}
+
+namespace {
+
+nlohmann::ordered_json changed_to_json(const ChangedList& list) {
+  const auto& [target, published] = list;
+  nlohmann::ordered_json value = to_json(published.list);
+  value["reference"] = target.name.str();
+  value["previous"] = published.previous ? nlohmann::ordered_json(published.previous->str())
+                                         : nlohmann::ordered_json(nullptr);
+  return value;
+}
+
+std::string changed_to_text(const ChangedList& list, std::string_view what, bool quiet) {
+  const std::string& digest = list.published.list.digest.str();
+  if (quiet) {
+    return digest + "\n";
+  }
+  return fmt::format("{} {}{}\n", what, list.target.name.str(),
+                     list.target.is_local() ? "" : "@" + digest);
 }
 
 }  // namespace
+
+void print_changed(const std::vector<ChangedList>& lists, std::string_view what, Session& session) {
+  if (session.dry_run() != nullptr) {
+    return;  // nothing has happened
+  }
+  nlohmann::ordered_json values = nlohmann::ordered_json::array();
+  for (const ChangedList& list : lists) {
+    for (const manifest::Platform& platform : list.published.superseded) {
+      session.console().report(Severity::warning,
+                               fmt::format("another publisher has changed {} of {} since",
+                                           platform.str(), list.target.name.str()));
+    }
+    values.push_back(changed_to_json(list));
+    if (!session.common().json) {
+      session.console().print(changed_to_text(list, what, session.common().quiet));
+    }
+  }
+  if (session.common().json) {
+    session.console().print(json_lines(values.size() == 1 ? values.front() : values));
+  }
+}
 
 void add_manifest(CLI::App& app, Registration registration) {
   CLI::App& command =
       *app.add_subcommand("manifest", "Make lists of images that exist, as `docker manifest` does");
   command.require_subcommand(1);
   command.footer("Example:\n  fnimage manifest create --help");
-  add_create(command, registration);
+  add_manifest_create(command, registration);
+  add_manifest_add(command, registration);
+  add_manifest_remove(command, registration);
+  add_manifest_annotate(command, registration);
   add_manifest_inspect(command, registration);
   add_manifest_push(command, registration);
+  add_manifest_rm(command, registration);
 }
 
 }  // namespace fnimage::cli

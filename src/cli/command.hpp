@@ -25,8 +25,17 @@ struct Registration {
 void add_init(CLI::App& app, Registration registration);
 void add_build(CLI::App& app, Registration registration);
 void add_push(CLI::App& app, Registration registration);
+void add_pull(CLI::App& app, Registration registration);
+void add_copy(CLI::App& app, Registration registration);
 void add_inspect(CLI::App& app, Registration registration);
+void add_digest(CLI::App& app, Registration registration);
 void add_images(CLI::App& app, Registration registration);
+void add_doctor(CLI::App& app, Registration registration);
+void add_login(CLI::App& app, Registration registration);
+void add_logout(CLI::App& app, Registration registration);
+void add_tag(CLI::App& app, Registration registration);
+void add_tags(CLI::App& app, Registration registration);
+void add_rm(CLI::App& app, Registration registration);
 void add_manifest(CLI::App& app, Registration registration);
 
 }  // namespace fnimage::cli

@@ -2,7 +2,27 @@
 
 #include <CLI/CLI.hpp>
 
+#include <fnimage/registry/host_config.hpp>
+
 namespace fnimage::cli {
+
+namespace {
+
+void add_traffic_options(CLI::App& command, RegistryOptions& options, const char* group) {
+  command.add_option("--connections", options.connections, "Connections to one registry (8)")
+      ->check(CLI::Range(2, 64))
+      ->type_name("N")
+      ->group(group);
+  command
+      .add_option("--limit-rate", options.limit_rate,
+                  "Bytes per second, up and down, of the whole run: 500k, 10M")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::Range(std::uint64_t{16} << 10, std::uint64_t{1} << 40))
+      ->type_name("RATE")
+      ->group(group);
+}
+
+}  // namespace
 
 void add_common_options(CLI::App& command, CommonOptions& options) {
   command.add_flag("--json", options.json, "Print results, and errors too, as JSON");
@@ -12,6 +32,34 @@ void add_common_options(CLI::App& command, CommonOptions& options) {
       ->check(CLI::IsMember({"auto", "tty", "plain", "none"}))
       ->type_name("MODE");
 }
+
+namespace {
+
+void add_credential_options(CLI::App& command, RegistryOptions& options) {
+  constexpr const char* group = "Registry";
+  command
+      .add_option("--creds", options.creds,
+                  "For the registry of this command; without PASSWORD it is asked for. Other "
+                  "users of the machine can see it: better FNIMAGE_USERNAME and FNIMAGE_PASSWORD")
+      ->type_name("USER[:PASSWORD]")
+      ->group(group);
+  command.add_option("--username", options.username, "The same without the password")
+      ->type_name("USER")
+      ->group(group);
+  command
+      .add_flag("--password-stdin", options.password_stdin, "Read the password from standard input")
+      ->group(group);
+  command
+      .add_option(
+          "--auth-realm", options.auth_realms,
+          "A token server that may get the registry's credentials although it is of another "
+          "domain")
+      ->type_name("HOST[:PORT]")
+      ->group(group);
+  add_authfile_option(command, options);
+}
+
+}  // namespace
 
 void add_registry_options(CLI::App& command, RegistryOptions& options) {
   constexpr const char* group = "Registry";
@@ -28,6 +76,10 @@ void add_registry_options(CLI::App& command, RegistryOptions& options) {
       ->check(CLI::ExistingFile)
       ->type_name("FILE")
       ->group(group);
+  command.add_option("--ca-dir", options.ca_dir, "All *.crt and *.pem files there as well")
+      ->check(CLI::ExistingDirectory)
+      ->type_name("DIR")
+      ->group(group);
   command.add_option("--cert-file", options.cert_file, "Client certificate (PEM)")
       ->check(CLI::ExistingFile)
       ->type_name("FILE")
@@ -36,6 +88,16 @@ void add_registry_options(CLI::App& command, RegistryOptions& options) {
       ->check(CLI::ExistingFile)
       ->type_name("FILE")
       ->group(group);
+  add_traffic_options(command, options, group);
+  add_credential_options(command, options);
+}
+
+void add_authfile_option(CLI::App& command, RegistryOptions& options) {
+  command
+      .add_option("--authfile", options.authfile,
+                  "Credentials are here, not in docker's config.json and its like")
+      ->type_name("FILE")
+      ->group("Registry");
 }
 
 ProgressMode progress_mode(const CommonOptions& options) noexcept {
@@ -57,6 +119,10 @@ Result<registry::ClientOptions> client_options(const RegistryOptions& options) {
   result.plain_http = options.plain_http;
   result.insecure = options.insecure;
   result.tls.verify = options.tls_verify;
+  FNIMAGE_TRY(result.hosts, registry::read_host_config(registry::host_config_file()));
+  result.certificate_directories = registry::certificate_directories();
+  result.ca_dir = options.ca_dir;
+  result.auth_realms = options.auth_realms;
   result.tls.ca_file = options.ca_file;
   result.tls.cert_file = options.cert_file;
   result.tls.key_file = options.key_file;

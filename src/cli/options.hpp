@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include <fnimage/base/result.hpp>
 #include <fnimage/registry/client.hpp>
@@ -29,15 +30,31 @@ struct RegistryOptions {
   std::string ca_file;
   std::string cert_file;
   std::string key_file;
+  std::size_t connections = 8;
+  std::uint64_t limit_rate = 0;  ///< bytes per second; 0 = none
+  std::string ca_dir;
+  std::string creds;
+  std::string username;
+  bool password_stdin = false;
+  std::string authfile;
+  std::vector<std::string> auth_realms;
+  /// Not an option: the registries that the command's arguments name.
+  std::vector<std::string> registries;
 };
 
 /// --json, --quiet, --progress, --debug.
 void add_common_options(CLI::App& command, CommonOptions& options);
-/// --plain-http, --insecure, --tls-verify, --ca-file, --cert-file, --key-file.
+/// --plain-http, --insecure, --tls-verify, --ca-file, --ca-dir, --cert-file, --key-file, --creds,
+/// --username, --password-stdin, --authfile, --auth-realm,
+/// --connections, --limit-rate.
 void add_registry_options(CLI::App& command, RegistryOptions& options);
 
+/// --authfile alone.
+void add_authfile_option(CLI::App& command, RegistryOptions& options);
+
 ProgressMode progress_mode(const CommonOptions& options) noexcept;
-/// Error: invalid_argument for a client certificate without key or the other way round.
+/// Errors: invalid_argument for a client certificate without key or the other way round, and for
+/// a broken host configuration file.
 Result<registry::ClientOptions> client_options(const RegistryOptions& options);
 
 }  // namespace fnimage::cli

@@ -1,5 +1,6 @@
 #include "push.hpp"
 
+#include <memory>
 #include <set>
 #include <utility>
 
@@ -11,6 +12,20 @@
 #include "json_text.hpp"
 
 namespace fnimage::cli {
+
+namespace {
+
+/// For messages: a thousand names help nobody.
+std::string listed(const std::vector<std::string>& names) {
+  constexpr std::size_t most = 3;
+  if (names.size() <= most) {
+    return fmt::format("{}", fmt::join(names, ", "));
+  }
+  return fmt::format("{} and {} more", fmt::join(names.begin(), names.begin() + most, ", "),
+                     names.size() - most);
+}
+
+}  // namespace
 
 Result<manifest::Reference> parse_destination(std::string_view text) {
   FNIMAGE_TRY(manifest::Reference reference, manifest::Reference::parse(text));
@@ -38,18 +53,36 @@ Result<void> check_registries(const std::vector<manifest::Reference>& references
   return {};
 }
 
+Result<std::vector<Pushed>> push_all(registry::ImageStore& from, const std::vector<PushItem>& items,
+                                     bool tag_platforms, Session& session) {
+  FNIMAGE_TRY(registry::Client * client, session.client());
+  std::vector<std::unique_ptr<registry::ImageStore>> stores;
+  std::vector<registry::Destination> destinations;
+  std::vector<std::string> names;
+  for (const PushItem& item : items) {
+    FNIMAGE_TRY(stores.emplace_back(), client->repository(item.to));
+    destinations.push_back({.selector = item.selector,
+                            .store = stores.back().get(),
+                            .tags = {item.to.tag_or_latest()},
+                            .tag_platforms = tag_platforms});
+    names.push_back(item.to.str());
+  }
+  auto results = registry::transfer_all(from, destinations, session.registry_options().connections,
+                                        session.console());
+  if (!results) {
+    return fail(std::move(results).error().while_doing("push " + listed(names)));
+  }
+  std::vector<Pushed> pushed;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    pushed.push_back({items[i].to, std::move((*results)[i])});
+  }
+  return pushed;
+}
+
 Result<Pushed> push(registry::ImageStore& from, const registry::Selector& selector,
                     const manifest::Reference& to, bool tag_platforms, Session& session) {
-  FNIMAGE_TRY(registry::Client * client, session.client());
-  FNIMAGE_TRY(const auto repository, client->repository(to));
-  registry::TransferOptions options;
-  options.tags = {to.tag_or_latest()};
-  options.tag_platforms = tag_platforms;
-  auto result = registry::transfer(from, selector, *repository, options, session.console());
-  if (!result) {
-    return fail(std::move(result).error().while_doing(fmt::format("push {}", to.str())));
-  }
-  return Pushed{to, std::move(*result)};
+  FNIMAGE_TRY(auto pushed, push_all(from, {{selector, to}}, tag_platforms, session));
+  return std::move(pushed.front());
 }
 
 std::string to_text(const Pushed& pushed) {

@@ -30,6 +30,16 @@ Result<void> check_registries(const std::vector<manifest::Reference>& references
 Result<Pushed> push(registry::ImageStore& from, const registry::Selector& selector,
                     const manifest::Reference& to, bool tag_platforms, Session& session);
 
+/// An image of the source and where it goes.
+struct PushItem {
+  registry::Selector selector;
+  manifest::Reference to;
+};
+
+/// push() of several images at once: they share connections, and blobs by mounting.
+Result<std::vector<Pushed>> push_all(registry::ImageStore& from, const std::vector<PushItem>& items,
+                                     bool tag_platforms, Session& session);
+
 /// One line for people.
 std::string to_text(const Pushed& pushed);
 nlohmann::ordered_json to_json(const Pushed& pushed);

@@ -1,28 +1,71 @@
 #include "session.hpp"
 
+#include <cstdlib>
 #include <utility>
 
+#include <fnimage/archive/open.hpp>
 #include <fnimage/registry/credentials.hpp>
+
+#include "credentials.hpp"
 
 namespace fnimage::cli {
 
+namespace {
+
+/// Where uploads are noted; empty when there is no place for it.
+std::filesystem::path upload_journal_directory() {
+  for (const auto& [variable, below] : {std::pair{"XDG_STATE_HOME", "fnimage/uploads"},
+                                        std::pair{"HOME", ".local/state/fnimage/uploads"}}) {
+    const char* value = std::getenv(variable);  // NOLINT(concurrency-mt-unsafe): nothing sets it
+    if (value != nullptr && *value == '/') {
+      return std::filesystem::path(value) / below;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<std::shared_ptr<registry::Transport>> Session::transport() {
   if (!transport_) {
-    FNIMAGE_TRY(auto made, registry::make_curl_transport({}));
+    FNIMAGE_TRY(auto made, registry::make_curl_transport(
+                               {.connections_per_host = settings_.registry.connections,
+                                .rate_limit = settings_.registry.limit_rate,
+                                .stop = settings_.stop}));
     transport_ = std::move(made);
   }
   return transport_;
 }
 
+Result<void> Session::start_dry_run() {
+  FNIMAGE_TRY(auto below, transport());
+  dry_run_ = std::make_shared<registry::DryRunTransport>(std::move(below));
+  transport_ = dry_run_;
+  return {};
+}
+
 Result<registry::Client*> Session::client() {
   if (!client_) {
     FNIMAGE_TRY(registry::ClientOptions options, client_options(settings_.registry));
+    options.upload_journal = upload_journal_directory();
     FNIMAGE_TRY(auto shared_transport, transport());
-    FNIMAGE_TRY(auto credentials, registry::default_credentials());
+    FNIMAGE_TRY(auto credentials, command_credentials(settings_.registry));
     client_ = std::make_unique<registry::Client>(
         std::move(shared_transport), std::move(credentials), std::move(options), console_);
   }
   return client_.get();
+}
+
+Result<NamedImage> Session::open_image(const std::string& reference, bool in_local_store) {
+  using Kind = registry::Location::Kind;
+  FNIMAGE_TRY(registry::Location location, registry::parse_location(reference));
+  if (in_local_store && location.kind == Kind::registry) {
+    location.kind = Kind::local;
+  }
+  FNIMAGE_TRY(registry::Client * registries, client());
+  FNIMAGE_TRY(const std::filesystem::path local, local_directory());
+  FNIMAGE_TRY(registry::OpenedImage opened, archive::open_image(location, *registries, local));
+  return NamedImage{.location = std::move(location), .opened = std::move(opened)};
 }
 
 Result<std::filesystem::path> Session::local_directory() {

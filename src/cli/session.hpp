@@ -4,9 +4,12 @@
 
 #include <filesystem>
 #include <memory>
+#include <stop_token>
 
 #include <fnimage/base/result.hpp>
 #include <fnimage/registry/client.hpp>
+#include <fnimage/registry/dry_run.hpp>
+#include <fnimage/registry/location.hpp>
 #include <fnimage/registry/oci_layout.hpp>
 
 #include "console.hpp"
@@ -17,6 +20,13 @@ namespace fnimage::cli {
 struct Settings {
   CommonOptions common;
   RegistryOptions registry;
+  std::stop_token stop;  ///< asked by a signal
+};
+
+/// An image, and where it was found.
+struct NamedImage {
+  registry::Location location;
+  registry::OpenedImage opened;
 };
 
 class Session {
@@ -25,12 +35,24 @@ class Session {
   Session(const Settings& settings, Console& console) : settings_(settings), console_(console) {}
 
   [[nodiscard]] const CommonOptions& common() const noexcept { return settings_.common; }
+  [[nodiscard]] const RegistryOptions& registry_options() const noexcept {
+    return settings_.registry;
+  }
   [[nodiscard]] Console& console() noexcept { return console_; }
 
   /// Owned by the session. Error: a broken docker config.json, or options that contradict.
   Result<registry::Client*> client();
   /// The transport below the client.
   Result<std::shared_ptr<registry::Transport>> transport();
+
+  /// From now on registries are only read; what would be written is noted. Call it before client().
+  Result<void> start_dry_run();
+  /// Null when this is none.
+  [[nodiscard]] const registry::DryRunTransport* dry_run() const noexcept { return dry_run_.get(); }
+
+  /// What a command's argument names. @param in_local_store looks names with a registry up there
+  /// too.
+  Result<NamedImage> open_image(const std::string& reference, bool in_local_store);
 
   static Result<std::filesystem::path> local_directory();
   /// The local store. Error: not_found with Mode::existing before anything was built.
@@ -40,6 +62,7 @@ class Session {
   const Settings& settings_;
   Console& console_;
   std::shared_ptr<registry::Transport> transport_;
+  std::shared_ptr<registry::DryRunTransport> dry_run_;
   std::unique_ptr<registry::Client> client_;
 };
 

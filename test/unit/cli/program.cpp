@@ -83,6 +83,12 @@ void Program::become(const std::vector<std::string>& arguments) const {
 }
 
 Outcome Program::run(const std::vector<std::string>& arguments) const {
+  return run_with_input(arguments, "");
+}
+
+Outcome Program::run_with_input(const std::vector<std::string>& arguments,
+                                const std::string& input) const {
+  const std::filesystem::path input_file = home_.write("input", input);
   std::array<int, 2> out{};
   std::array<int, 2> err{};
   if (::pipe2(out.data(), O_CLOEXEC) != 0 || ::pipe2(err.data(), O_CLOEXEC) != 0) {
@@ -90,6 +96,7 @@ Outcome Program::run(const std::vector<std::string>& arguments) const {
   }
   const pid_t child = ::fork();
   if (child == 0) {
+    ::dup2(::open(input_file.c_str(), O_RDONLY | O_CLOEXEC), STDIN_FILENO);
     ::dup2(out[1], STDOUT_FILENO);
     ::dup2(err[1], STDERR_FILENO);
     become(arguments);
@@ -102,6 +109,49 @@ Outcome Program::run(const std::vector<std::string>& arguments) const {
   ::close(err[0]);
   outcome.exit_code = exit_code_of(child);
   return outcome;
+}
+
+Outcome Program::run_dialogue(
+    const std::vector<std::string>& arguments,
+    const std::vector<std::pair<std::string, std::string>>& dialogue) const {
+  int terminal = -1;
+  const pid_t child = ::forkpty(&terminal, nullptr, nullptr, nullptr);
+  if (child < 0) {
+    throw std::runtime_error("forkpty");
+  }
+  if (child == 0) {
+    become(arguments);
+  }
+  Outcome outcome;
+  std::size_t asked = 0;
+  while (drain(terminal, outcome.out)) {
+    if (asked < dialogue.size() && outcome.out.find(dialogue[asked].first) != std::string::npos) {
+      const std::string answer = dialogue[asked++].second + "\r";
+      if (::write(terminal, answer.data(), answer.size()) < 0) {
+        throw std::runtime_error("write to the terminal");
+      }
+    }
+  }
+  ::close(terminal);
+  outcome.exit_code = exit_code_of(child);
+  return outcome;
+}
+
+pid_t Program::start(const std::vector<std::string>& arguments) const {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    ::dup2(nowhere, STDOUT_FILENO);
+    ::dup2(nowhere, STDERR_FILENO);
+    become(arguments);
+  }
+  return child;
+}
+
+int Program::finish(pid_t child) {
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 Outcome Program::run_on_terminal(const std::vector<std::string>& arguments,

@@ -1,0 +1,73 @@
+// What the subcommands of `fnimage manifest` share. Thread-safety: belongs to one thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fnimage/build/list.hpp>
+
+#include "command.hpp"
+
+namespace fnimage::cli {
+
+void add_manifest_create(CLI::App& manifest, Registration registration);
+void add_manifest_add(CLI::App& manifest, Registration registration);
+void add_manifest_remove(CLI::App& manifest, Registration registration);
+void add_manifest_annotate(CLI::App& manifest, Registration registration);
+void add_manifest_inspect(CLI::App& manifest, Registration registration);
+void add_manifest_push(CLI::App& manifest, Registration registration);
+void add_manifest_rm(CLI::App& manifest, Registration registration);
+
+/// A list and the store that it stands in.
+struct OpenedList {
+  std::unique_ptr<registry::ImageStore> store;
+  build::ListTarget target;
+};
+
+/// @param push the list in its registry is meant, not the one in the local store.
+Result<OpenedList> open_list(std::string_view text, bool push, Session& session);
+
+/// The local store; null when nothing was ever stored.
+Result<std::unique_ptr<registry::OciLayout>> local_store_if_any();
+
+/// --push and --dry-run.
+struct WhereArguments {
+  bool push = false;
+  bool dry_run = false;
+};
+void add_push_flags(CLI::App& command, WhereArguments& arguments);
+
+/// --dry-run
+void add_dry_run_flag(CLI::App& command, bool& dry_run);
+
+/// Runs a command's work. With --dry-run nothing is written, and what would be is printed instead
+/// of the result. Error: invalid_argument for --dry-run without --push.
+Result<void> run_or_rehearse(const WhereArguments& arguments, Session& session,
+                             const std::function<Result<void>()>& work);
+
+/// --no-clobber and --expect-digest.
+struct ExpectationArguments {
+  bool no_clobber = false;
+  std::string digest;
+};
+void add_expectation_options(CLI::App& command, ExpectationArguments& arguments);
+Result<build::Expectation> parse_expectation(const ExpectationArguments& arguments);
+
+/// --os, --arch, --variant, --os-version, --os-features.
+void add_platform_edit_options(CLI::App& command, build::PlatformEdit& edit);
+
+/// "KEY=VALUE" texts. Error: invalid_argument.
+Result<manifest::Annotations> parse_annotations(const std::vector<std::string>& texts);
+
+struct ChangedList {
+  build::ListTarget target;
+  registry::PublishedList published;
+};
+
+/// The results of a change for people or programs (an object, or an array when there are several).
+/// @param what for people: "Created manifest list".
+void print_changed(const std::vector<ChangedList>& lists, std::string_view what, Session& session);
+
+}  // namespace fnimage::cli

@@ -1,0 +1,192 @@
+// fnimage manifest create | add: lists made of images that exist.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "cmd_manifest.hpp"
+
+namespace fnimage::cli {
+
+namespace {
+
+struct ListCreateArguments {
+  std::string list;
+  std::vector<std::string> children;
+  std::vector<std::string> tags;
+  std::vector<std::string> platforms;
+  std::vector<std::string> concurrent;
+  std::vector<std::string> annotations;
+  std::vector<std::string> entry_annotations;
+  std::string format;
+  std::string artifact_type;
+  std::string subject;
+  build::PlatformEdit platform_edit;
+  ExpectationArguments expectation;
+  bool amend = false;
+  WhereArguments where;
+  bool ignore_missing = false;
+};
+
+Result<std::vector<manifest::Platform>> parse_platforms(const std::vector<std::string>& texts) {
+  std::vector<manifest::Platform> platforms;
+  for (const std::string& text : texts) {
+    FNIMAGE_TRY(manifest::Platform platform, manifest::Platform::parse(text));
+    platforms.push_back(std::move(platform));
+  }
+  return platforms;
+}
+
+Result<build::ListOptions> list_options(const ListCreateArguments& arguments) {
+  build::ListOptions options;
+  if (!arguments.format.empty()) {
+    options.format =
+        arguments.format == "docker" ? manifest::Format::docker : manifest::Format::oci;
+  }
+  options.amend = arguments.amend;
+  FNIMAGE_TRY(options.platforms, parse_platforms(arguments.platforms));
+  FNIMAGE_TRY(options.also, parse_platforms(arguments.concurrent));
+  options.platform_edit = arguments.platform_edit;
+  FNIMAGE_TRY(options.annotations, parse_annotations(arguments.annotations));
+  FNIMAGE_TRY(options.entry_annotations, parse_annotations(arguments.entry_annotations));
+  options.artifact_type = arguments.artifact_type;
+  options.ignore_missing = arguments.ignore_missing;
+  FNIMAGE_TRY(options.expected, parse_expectation(arguments.expectation));
+  if (options.amend && !(options.artifact_type.empty() && arguments.subject.empty())) {
+    return fail(ErrorCode::invalid_argument, "--subject and --artifact-type are of a new list",
+                "leave out --amend");
+  }
+  return options;
+}
+
+/// The manifest that a list is about: a digest, or a tag of the list's repository.
+Result<manifest::Descriptor> find_subject(const std::string& text,
+                                          const build::ListTarget& target) {
+  const auto digest = manifest::Digest::parse(text);
+  const registry::Selector selector = digest ? registry::Selector(*digest) : text;
+  FNIMAGE_TRY(auto found, target.store->resolve(selector));
+  if (!found) {
+    return fail(ErrorCode::not_found,
+                fmt::format("there is no subject {} in {}", registry::to_string(selector),
+                            target.store->describe()),
+                "name it by its digest, or a tag of the same repository");
+  }
+  return std::move(*found);
+}
+
+Result<void> run_list_create(const ListCreateArguments& arguments, Session& session) {
+  FNIMAGE_TRY(build::ListOptions options, list_options(arguments));
+  std::vector<registry::Location> children;
+  for (const std::string& text : arguments.children) {
+    FNIMAGE_TRY(registry::Location child, registry::parse_location(text));
+    children.push_back(std::move(child));
+  }
+  std::vector<OpenedList> lists;
+  std::vector<std::string> names{arguments.list};
+  names.insert(names.end(), arguments.tags.begin(), arguments.tags.end());
+  for (const std::string& name : names) {
+    FNIMAGE_TRY(OpenedList list, open_list(name, arguments.where.push, session));
+    lists.push_back(std::move(list));
+  }
+  FNIMAGE_TRY(const auto local, local_store_if_any());
+  FNIMAGE_TRY(registry::Client * client, session.client());
+  std::vector<ChangedList> changed;
+  for (const OpenedList& list : lists) {
+    if (!arguments.subject.empty()) {
+      FNIMAGE_TRY(options.subject, find_subject(arguments.subject, list.target));
+    }
+    FNIMAGE_TRY(registry::PublishedList published,
+                build::create_list(list.target, children, options, local.get(), *client,
+                                   session.console()));
+    changed.push_back({list.target, std::move(published)});
+  }
+  const char* what = arguments.where.push ? "Pushed manifest list"
+                     : arguments.amend    ? "Amended manifest list"
+                                          : "Created manifest list";
+  print_changed(changed, what, session);
+  return {};
+}
+
+void add_list_options(CLI::App& command, ListCreateArguments& arguments) {
+  command.add_option("LIST", arguments.list, "The list's name")->required();
+  command
+      .add_option("IMAGE", arguments.children,
+                  "Images or lists: registry/name:tag, name@digest, oci:DIR[:tag], local name")
+      ->required();
+  add_push_flags(command, arguments.where);
+  command.add_option("--platform", arguments.platforms, "Take only these of the images")
+      ->delimiter(',')
+      ->type_name("P,…");
+  command.add_option("--format", arguments.format, "oci or docker, of the whole tree")
+      ->check(CLI::IsMember({"oci", "docker"}))
+      ->type_name("FORMAT");
+  command.add_option("--annotation", arguments.entry_annotations, "Of the entries: KEY=VALUE")
+      ->type_name("K=V")
+      ->allow_extra_args(false);
+  command.add_option("--index-annotation", arguments.annotations, "Of the list: KEY=VALUE")
+      ->type_name("K=V")
+      ->allow_extra_args(false);
+  command
+      .add_option("--concurrent", arguments.concurrent,
+                  "Unusual platforms that others may be adding at the same time")
+      ->delimiter(',')
+      ->type_name("P,…");
+  command.add_flag("--ignore-missing", arguments.ignore_missing,
+                   "Leave out images that do not exist");
+  add_expectation_options(command, arguments.expectation);
+}
+
+}  // namespace
+
+void add_manifest_create(CLI::App& manifest, Registration registration) {
+  const auto arguments = std::make_shared<ListCreateArguments>();
+  CLI::App& command = *manifest.add_subcommand("create", "Make a list of images");
+  add_list_options(command, *arguments);
+  command.add_flag("-a,--amend", arguments->amend, "Add to the list if it exists");
+  command.add_option("-t,--tag", arguments->tags, "Another name for the list")
+      ->type_name("REF")
+      ->allow_extra_args(false);
+  command.add_option("--artifact-type", arguments->artifact_type, "The list's artifactType")
+      ->type_name("TYPE");
+  command.add_option("--subject", arguments->subject, "Digest or tag of what the list is about")
+      ->type_name("REF");
+  add_common_options(command, registration.settings.common);
+  add_registry_options(command, registration.settings.registry);
+  command.footer(
+      "Without --push the list is made in the local store, for `fnimage manifest push`.\n"
+      "Example:\n"
+      "  fnimage manifest create --push --insecure serverless:30501/action:latest \\\n"
+      "    serverless:30501/action:ppc64le serverless:30501/action:x86-64");
+  command.callback([arguments, registration] {
+    registration.action = [arguments](Session& session) {
+      return run_or_rehearse(arguments->where, session,
+                             [&] { return run_list_create(*arguments, session); });
+    };
+  });
+}
+
+void add_manifest_add(CLI::App& manifest, Registration registration) {
+  const auto arguments = std::make_shared<ListCreateArguments>();
+  arguments->amend = true;
+  CLI::App& command =
+      *manifest.add_subcommand("add", "Add images to a list, or replace those of their platforms");
+  add_list_options(command, *arguments);
+  add_platform_edit_options(command, arguments->platform_edit);
+  add_common_options(command, registration.settings.common);
+  add_registry_options(command, registration.settings.registry);
+  command.footer(
+      "With --push several machines may do this to one list at the same time.\n"
+      "Example:\n"
+      "  fnimage manifest add --push --insecure serverless:30501/action:latest \\\n"
+      "    serverless:30501/action:ppc64le");
+  command.callback([arguments, registration] {
+    registration.action = [arguments](Session& session) {
+      return run_or_rehearse(arguments->where, session,
+                             [&] { return run_list_create(*arguments, session); });
+    };
+  });
+}
+
+}  // namespace fnimage::cli

@@ -1,0 +1,175 @@
+// fnimage manifest remove | annotate | rm: lists changed in place.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "cmd_manifest.hpp"
+#include "json_text.hpp"
+
+namespace fnimage::cli {
+
+namespace {
+
+struct ListRemoveArguments {
+  std::string list;
+  std::vector<std::string> entries;
+  ExpectationArguments expectation;
+  WhereArguments where;
+};
+
+struct ListAnnotateArguments {
+  std::string list;
+  std::string entry;
+  build::PlatformEdit platform;
+  std::vector<std::string> annotations;
+  std::vector<std::string> list_annotations;
+  ExpectationArguments expectation;
+  WhereArguments where;
+};
+
+struct ListRmArguments {
+  std::vector<std::string> lists;
+};
+
+Result<void> run_list_remove(const ListRemoveArguments& arguments, Session& session) {
+  FNIMAGE_TRY(const build::Expectation expected, parse_expectation(arguments.expectation));
+  FNIMAGE_TRY(const OpenedList list, open_list(arguments.list, arguments.where.push, session));
+  FNIMAGE_TRY(const auto local, local_store_if_any());
+  FNIMAGE_TRY(registry::Client * client, session.client());
+  std::vector<build::EntryName> entries;
+  for (const std::string& text : arguments.entries) {
+    FNIMAGE_TRY(build::EntryName entry, build::parse_entry_name(text, local.get(), *client));
+    entries.push_back(std::move(entry));
+  }
+  FNIMAGE_TRY(const registry::PublishedList published,
+              build::remove_from_list(list.target, entries, expected, session.console()));
+  print_changed({{list.target, published}}, "Changed manifest list", session);
+  return {};
+}
+
+Result<void> run_list_annotate(const ListAnnotateArguments& arguments, Session& session) {
+  FNIMAGE_TRY(const build::Expectation expected, parse_expectation(arguments.expectation));
+  FNIMAGE_TRY(auto entry_annotations, parse_annotations(arguments.annotations));
+  FNIMAGE_TRY(auto list_annotations, parse_annotations(arguments.list_annotations));
+  const bool of_entry = arguments.platform.says_anything() || !entry_annotations.empty();
+  if (of_entry == arguments.entry.empty() || (!of_entry && list_annotations.empty())) {
+    return fail(ErrorCode::invalid_argument,
+                of_entry ? "which entry is to be annotated?" : "nothing to annotate",
+                "name the entry and --arch, --os, … or --annotation; or --index-annotation alone "
+                "for the list");
+  }
+  FNIMAGE_TRY(const OpenedList list, open_list(arguments.list, arguments.where.push, session));
+  std::optional<registry::PublishedList> published;
+  if (of_entry) {
+    FNIMAGE_TRY(const auto local, local_store_if_any());
+    FNIMAGE_TRY(registry::Client * client, session.client());
+    FNIMAGE_TRY(build::EntryName entry,
+                build::parse_entry_name(arguments.entry, local.get(), *client));
+    FNIMAGE_TRY(published, build::annotate_list(
+                               list.target,
+                               {std::move(entry), arguments.platform, std::move(entry_annotations)},
+                               expected, session.console()));
+  }
+  if (!list_annotations.empty()) {
+    FNIMAGE_TRY(published, build::annotate_list(
+                               list.target, {.annotations = std::move(list_annotations)},
+                               of_entry ? build::Expectation{} : expected, session.console()));
+  }
+  print_changed({{list.target, *published}}, "Annotated manifest list", session);
+  return {};
+}
+
+Result<void> run_list_rm(const ListRmArguments& arguments, Session& session) {
+  std::vector<std::string> names;
+  for (const std::string& text : arguments.lists) {
+    FNIMAGE_TRY(const OpenedList list, open_list(text, false, session));
+    FNIMAGE_TRY(const auto found, list.target.store->resolve(list.target.tag()));
+    if (!found || !manifest::is_index_type(found->media_type)) {
+      return fail(ErrorCode::not_found,
+                  found ? fmt::format("{} is a single image, not a list", list.target.name.str())
+                        : fmt::format("no list {} in the local store", list.target.name.str()),
+                  "`fnimage images` lists what is there");
+    }
+    FNIMAGE_CHECK(list.target.store->remove_tag(list.target.tag()));
+    names.push_back(list.target.name.str());
+  }
+  if (session.common().json) {
+    session.console().print(json_lines({{"removed", names}}));
+  } else if (!session.common().quiet) {
+    for (const std::string& name : names) {
+      session.console().print(fmt::format("Removed manifest list {}\n", name));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+void add_manifest_remove(CLI::App& manifest, Registration registration) {
+  const auto arguments = std::make_shared<ListRemoveArguments>();
+  CLI::App& command = *manifest.add_subcommand("remove", "Take entries out of a list");
+  command.add_option("LIST", arguments->list, "The list's name")->required();
+  command.add_option("ENTRY", arguments->entries, "Platform, digest, or the image's name")
+      ->required();
+  add_push_flags(command, arguments->where);
+  add_expectation_options(command, arguments->expectation);
+  add_common_options(command, registration.settings.common);
+  add_registry_options(command, registration.settings.registry);
+  command.footer(
+      "The image itself stays.\n"
+      "Example:\n"
+      "  fnimage manifest remove --push --insecure serverless:30501/action:latest linux/s390x");
+  command.callback([arguments, registration] {
+    registration.action = [arguments](Session& session) {
+      return run_or_rehearse(arguments->where, session,
+                             [&] { return run_list_remove(*arguments, session); });
+    };
+  });
+}
+
+void add_manifest_annotate(CLI::App& manifest, Registration registration) {
+  const auto arguments = std::make_shared<ListAnnotateArguments>();
+  CLI::App& command =
+      *manifest.add_subcommand("annotate", "Change what a list says of itself or of an entry");
+  command.add_option("LIST", arguments->list, "The list's name")->required();
+  command.add_option("ENTRY", arguments->entry, "Platform, digest, or the image's name");
+  add_push_flags(command, arguments->where);
+  add_platform_edit_options(command, arguments->platform);
+  command.add_option("--annotation", arguments->annotations, "Of the entry: KEY=VALUE")
+      ->type_name("K=V")
+      ->allow_extra_args(false);
+  command.add_option("--index-annotation", arguments->list_annotations, "Of the list: KEY=VALUE")
+      ->type_name("K=V")
+      ->allow_extra_args(false);
+  add_expectation_options(command, arguments->expectation);
+  add_common_options(command, registration.settings.common);
+  add_registry_options(command, registration.settings.registry);
+  command.footer(
+      "Example:\n"
+      "  fnimage manifest annotate serverless:30501/action:latest \\\n"
+      "    serverless:30501/action:power --arch ppc64le");
+  command.callback([arguments, registration] {
+    registration.action = [arguments](Session& session) {
+      return run_or_rehearse(arguments->where, session,
+                             [&] { return run_list_annotate(*arguments, session); });
+    };
+  });
+}
+
+void add_manifest_rm(CLI::App& manifest, Registration registration) {
+  const auto arguments = std::make_shared<ListRmArguments>();
+  CLI::App& command = *manifest.add_subcommand("rm", "Remove lists from the local store");
+  command.add_option("LIST", arguments->lists, "The lists' names")->required();
+  add_common_options(command, registration.settings.common);
+  command.footer("Example:\n  fnimage manifest rm serverless:30501/action:latest");
+  command.callback([arguments, registration] {
+    registration.action = [arguments](Session& session) {
+      return run_list_rm(*arguments, session);
+    };
+  });
+}
+
+}  // namespace fnimage::cli

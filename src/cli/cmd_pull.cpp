@@ -1,0 +1,99 @@
+// fnimage pull: from registries into the local store.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <fnimage/archive/copy.hpp>
+#include <fnimage/base/bytes.hpp>
+#include <fnimage/base/text.hpp>
+
+#include "command.hpp"
+#include "json_text.hpp"
+
+namespace fnimage::cli {
+
+namespace {
+
+struct PullArguments {
+  std::vector<std::string> references;
+  std::vector<std::string> platforms;
+};
+
+Result<archive::CopyResult> pull_one(const std::string& text, const archive::CopyOptions& options,
+                                     Session& session) {
+  FNIMAGE_TRY(const registry::Location from, registry::parse_location(text));
+  if (from.kind != registry::Location::Kind::registry) {
+    return fail(ErrorCode::invalid_argument, fmt::format("{} names no registry", printable(text)),
+                "write registry.example/name:tag; from elsewhere use `fnimage copy`");
+  }
+  FNIMAGE_TRY(registry::Client * client, session.client());
+  FNIMAGE_TRY(const std::filesystem::path local, Session::local_directory());
+  registry::Location to{.kind = registry::Location::Kind::local, .reference = from.reference};
+  if (from.reference->digest()) {
+    // The local store names images by tags: the digest's first digits are one.
+    constexpr std::size_t digits = 12;
+    const manifest::Digest& digest = *from.reference->digest();
+    FNIMAGE_TRY(to.reference, from.reference->with_tag(from.reference->tag().value_or(fmt::format(
+                                  "{}-{}", digest.algorithm(), digest.hex().substr(0, digits)))));
+  }
+  return archive::copy(from, to, options, {*client, local}, session.console());
+}
+
+Result<void> run_pull(const PullArguments& arguments, Session& session) {
+  archive::CopyOptions options;
+  for (const std::string& text : arguments.platforms) {
+    FNIMAGE_TRY(manifest::Platform platform, manifest::Platform::parse(text));
+    options.platforms.push_back(std::move(platform));
+  }
+  nlohmann::ordered_json pulled = nlohmann::ordered_json::array();
+  for (const std::string& text : arguments.references) {
+    FNIMAGE_TRY(const archive::CopyResult result, pull_one(text, options, session));
+    const std::string& name = result.names.front();
+    const registry::TransferResult& got = result.transferred;
+    if (session.common().json) {
+      pulled.push_back({{"reference", name},
+                        {"digest", result.root.digest.str()},
+                        {"blobsDownloaded", got.blobs_uploaded},
+                        {"blobsExisted", got.blobs_existed},
+                        {"bytesDownloaded", got.bytes_uploaded}});
+    } else if (session.common().quiet) {
+      session.console().print(result.root.digest.str() + "\n");
+    } else {
+      session.console().print(
+          fmt::format("pulled {}@{}  blobs: {} downloaded ({}), {} there already\n",
+                      printable(name), result.root.digest.str(), got.blobs_uploaded,
+                      human_size(got.bytes_uploaded), got.blobs_existed));
+    }
+  }
+  if (session.common().json) {
+    session.console().print(json_lines({{"pulled", std::move(pulled)}}));
+  }
+  return {};
+}
+
+}  // namespace
+
+void add_pull(CLI::App& app, Registration registration) {
+  const auto arguments = std::make_shared<PullArguments>();
+  CLI::App& command = *app.add_subcommand("pull", "Fetch images into the local store");
+  command.add_option("REF", arguments->references, "registry/name:tag or …@sha256:…")->required();
+  command
+      .add_option("--platform", arguments->platforms,
+                  "Only these platforms: linux/ppc64le,...; one becomes a single image")
+      ->type_name("P,...")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  add_common_options(command, registration.settings.common);
+  add_registry_options(command, registration.settings.registry);
+  command.footer(
+      "All platforms of a list are fetched unless some are named.\n"
+      "Example:\n  fnimage pull --plain-http 127.0.0.1:30501/hello:latest");
+  command.callback([arguments, registration] {
+    registration.action = [arguments](Session& session) { return run_pull(*arguments, session); };
+  });
+}
+
+}  // namespace fnimage::cli

@@ -1,0 +1,130 @@
+// fnimage tag: further names for an image, in the local store, in a layout, or at once on a
+// registry.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <fnimage/base/text.hpp>
+#include <fnimage/registry/location.hpp>
+#include <fnimage/registry/tagging.hpp>
+
+#include "command.hpp"
+#include "json_text.hpp"
+
+namespace fnimage::cli {
+
+namespace {
+
+struct TagArguments {
+  std::string source;
+  std::vector<std::string> names;
+  bool local = false;
+};
+
+/// What a new name is called in the source's store. A bare word is a tag of the same name.
+Result<std::string> tag_in_store(const registry::Location& source, const std::string& text) {
+  if (source.kind == registry::Location::Kind::layout) {
+    return text;
+  }
+  const manifest::Reference& own = *source.reference;
+  const bool local = source.kind == registry::Location::Kind::local;
+  if (text.find_first_of("/:") == std::string::npos && !local) {
+    FNIMAGE_TRY(const manifest::Reference tagged, own.with_tag(text));
+    return *tagged.tag();
+  }
+  FNIMAGE_TRY(const manifest::Reference wanted, manifest::Reference::parse(text));
+  if (wanted.digest()) {
+    return fail(ErrorCode::invalid_argument, fmt::format("{} is a digest", printable(text)),
+                "name a tag");
+  }
+  if (local) {
+    return wanted.str();
+  }
+  if (wanted.name() != own.name()) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("{} is in another repository than {}", wanted.str(), own.str()),
+                "use `fnimage copy`, which mounts or copies the content too");
+  }
+  return wanted.tag_or_latest();
+}
+
+std::string shown_name(const registry::Location& source, const std::string& tag) {
+  if (source.kind == registry::Location::Kind::registry) {
+    return fmt::format("{}:{}", source.reference->name(), tag);
+  }
+  return source.kind == registry::Location::Kind::layout
+             ? fmt::format("oci:{}:{}", source.directory.string(), tag)
+             : tag;
+}
+
+void print_tagged(const registry::Location& source, const registry::Retagged& done,
+                  Session& session) {
+  nlohmann::ordered_json tagged = nlohmann::ordered_json::array();
+  for (const registry::MovedTag& moved : done.tags) {
+    const std::string name = shown_name(source, moved.tag);
+    if (session.common().json) {
+      nlohmann::ordered_json value = {{"reference", name}, {"digest", done.root.digest.str()}};
+      value["previous"] = moved.previous ? nlohmann::ordered_json(moved.previous->str()) : nullptr;
+      tagged.push_back(std::move(value));
+    } else if (!session.common().quiet) {
+      session.console().print(fmt::format(
+          "tagged {}@{}{}\n", printable(name), done.root.digest.str(),
+          moved.previous ? fmt::format("  (was {})", moved.previous->str()) : std::string()));
+    }
+  }
+  if (session.common().json) {
+    session.console().print(json_lines({{"tagged", std::move(tagged)}}));
+  }
+}
+
+Result<void> run_tag(const TagArguments& arguments, Session& session) {
+  FNIMAGE_TRY(registry::Location source, registry::parse_location(arguments.source));
+  if (arguments.local && source.kind == registry::Location::Kind::registry) {
+    source.kind = registry::Location::Kind::local;
+  }
+  std::vector<std::string> tags;
+  if (source.is_path() && source.kind != registry::Location::Kind::layout) {
+    return fail(ErrorCode::unsupported, "an archive cannot be changed",
+                "write a new one: fnimage copy -t TAG SRC ARCHIVE");
+  }
+  for (const std::string& text : arguments.names) {
+    FNIMAGE_TRY(std::string tag, tag_in_store(source, text));
+    tags.push_back(std::move(tag));
+  }
+  FNIMAGE_TRY(registry::Client * client, session.client());
+  FNIMAGE_TRY(const std::filesystem::path local, Session::local_directory());
+  FNIMAGE_TRY(const registry::OpenedImage opened,
+              registry::open_for_reading(source, *client, local));
+  FNIMAGE_TRY(const registry::Retagged done, registry::retag(*opened.store, opened.selector, tags));
+  print_tagged(source, done, session);
+  return {};
+}
+
+}  // namespace
+
+void add_tag(CLI::App& app, Registration registration) {
+  const auto arguments = std::make_shared<TagArguments>();
+  CLI::App& command = *app.add_subcommand("tag", "Give an image further names");
+  command.add_option("SRC", arguments->source, "registry/name:tag, oci:DIR:tag or a local name")
+      ->required();
+  command
+      .add_option("NEW", arguments->names,
+                  "The new tags; whole names in the local store, tags of the same repository else")
+      ->required();
+  command.add_flag("--local", arguments->local,
+                   "SRC is in the local store, although it names a registry");
+  add_common_options(command, registration.settings.common);
+  add_registry_options(command, registration.settings.registry);
+  command.footer(
+      "On a registry nothing is downloaded: the manifest is put under the new tags.\n"
+      "Example:\n  fnimage tag hello:latest registry.example/hello:v1\n"
+      "  fnimage tag registry.example/hello:v1 stable");
+  command.callback([arguments, registration] {
+    registration.action = [arguments](Session& session) { return run_tag(*arguments, session); };
+  });
+}
+
+}  // namespace fnimage::cli

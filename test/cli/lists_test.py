@@ -1,0 +1,238 @@
+"""Lists as users make them, on a real registry: every `fnimage manifest` command, docker's spellings, the races of
+many processes on one tag, and what other tools read of the result."""
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+import command
+
+PLATFORMS = ["amd64", "arm64", "loong64", "ppc64le", "riscv64", "s390x"]
+ROUNDS = int(os.environ.get("FNIMAGE_RACE_ROUNDS", "10"))
+
+
+@contextlib.contextmanager
+def registry():
+    """docker-registry on a free port of 127.0.0.1; yields host:port."""
+    with tempfile.TemporaryDirectory(prefix="fnimage-registry-") as directory:
+        address = f"127.0.0.1:{command.free_port()}"
+        config = pathlib.Path(directory, "config.json")
+        config.write_text(json.dumps({"version": 0.1, "storage": {"filesystem": {"rootdirectory": directory}},
+                                      "http": {"addr": address}}))
+        with open(pathlib.Path(directory, "log"), "wb") as log, \
+                subprocess.Popen(["docker-registry", "serve", config], stdout=log, stderr=log) as server:
+            try:
+                while True:
+                    with contextlib.suppress(urllib.error.URLError):
+                        urllib.request.urlopen(f"http://{address}/v2/").close()
+                        break
+                    if server.poll() is not None:
+                        raise AssertionError("docker-registry did not start")
+                    time.sleep(0.02)
+                yield address
+            finally:
+                server.kill()
+
+
+@unittest.skipUnless(shutil.which("docker-registry"), "docker-registry is not installed")
+class ListTest(command.CommandTest):
+    """Six platforms' images are in the repository team/action, each under its architecture's name."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = contextlib.ExitStack()
+        cls.address = cls.stack.enter_context(registry())
+        cls.addClassCleanup(cls.stack.close)
+        cls.built = False
+
+    def setUp(self):
+        super().setUp()
+        self.repository = f"{self.address}/team/action"
+        if not type(self).built:
+            for arch in PLATFORMS:
+                self.succeed("build", "-q", "--push", "--plain-http", "--platform", f"linux/{arch}",
+                             "-t", self.name(arch), ".")
+            type(self).built = True
+
+    def name(self, tag):
+        return f"{self.repository}:{tag}"
+
+    def manifest(self, subcommand, *arguments):
+        return self.succeed("manifest", subcommand, "--plain-http", *arguments)
+
+    def raw(self, tag, repository="team/action"):
+        request = urllib.request.Request(f"http://{self.address}/v2/{repository}/manifests/{tag}")
+        request.add_header("Accept", "application/vnd.oci.image.index.v1+json,"
+                           "application/vnd.docker.distribution.manifest.list.v2+json")
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+    def listed(self, tag, repository="team/action"):
+        return [entry["platform"]["architecture"] for entry in self.raw(tag, repository)["manifests"]]
+
+    def at_once(self, *commands):
+        """Runs `fnimage manifest` commands side by side; all must succeed."""
+        running = [subprocess.Popen([command.FNIMAGE, "manifest", *words, "--push", "--plain-http"], cwd=self.project,
+                                    env=self.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                    text=True) for words in commands]
+        for process in running:
+            _, messages = process.communicate()
+            self.assertEqual(0, process.returncode, messages)
+
+    def race(self, architectures, rounds):
+        lost = 0
+        for number in range(rounds):
+            tag = f"race-{len(architectures)}-{number}"
+            self.at_once(*(["add", self.name(tag), self.name(arch)] for arch in architectures))
+            lost += self.listed(tag) != sorted(architectures)
+        self.assertEqual(0, lost)
+
+    def test_two_publishers_at_once_lose_nothing(self):
+        self.race(["amd64", "ppc64le"], ROUNDS)
+
+    def test_six_publishers_at_once_lose_nothing(self):
+        self.race(PLATFORMS, max(1, ROUNDS // 5))
+
+    def test_removing_and_adding_at_once_do_both(self):
+        for number in range(max(1, ROUNDS // 2)):
+            name = self.name(f"both-{number}")
+            self.manifest("create", "--push", name, self.name("amd64"), self.name("ppc64le"))
+            self.at_once(["remove", name, "linux/amd64"], ["add", name, self.name("s390x")])
+            self.assertEqual(["ppc64le", "s390x"], self.listed(f"both-{number}"))
+
+    def test_native_builders_push_into_one_list(self):
+        """Each with a local store of its own, under the same name."""
+        name = self.name("native")
+        running = []
+        for arch in ("amd64", "ppc64le", "s390x"):
+            home = self.scratch / arch
+            home.mkdir()
+            environment = self.environment() | {"HOME": str(home)}
+            subprocess.run([command.FNIMAGE, "build", "-q", "--platform", f"linux/{arch}", "-t", name, "."], check=True,
+                           cwd=self.project, env=environment, stdout=subprocess.DEVNULL)
+            running.append(subprocess.Popen([command.FNIMAGE, "push", "-q", "--add", "--plain-http", name],
+                                            cwd=self.project, env=environment, stdout=subprocess.DEVNULL))
+        self.assertEqual([0, 0, 0], [process.wait() for process in running])
+        self.assertEqual(["amd64", "ppc64le", "s390x"], self.listed("native"))
+        child = self.raw("native")["manifests"][1]["digest"]
+        with urllib.request.urlopen(urllib.request.Request(
+                f"http://{self.address}/v2/team/action/manifests/native-ppc64le", method="HEAD",
+                headers={"Accept": "application/vnd.oci.image.manifest.v1+json"})) as answer:
+            self.assertEqual(child, answer.headers["Docker-Content-Digest"])
+        record = "native.fnimage.ppc64le"
+        self.assertNotIn(record, self.succeed("tags", "--plain-http", self.repository).stdout)
+        self.assertIn(record, self.succeed("tags", "--all", "--plain-http", self.repository).stdout)
+
+    def test_dry_run_lists_what_would_be_written(self):
+        name = self.name("rehearsed")
+        planned = json.loads(self.manifest("add", "--push", "--dry-run", "--json", name,
+                                           self.name("ppc64le")).stdout)["requests"]
+        self.assertEqual(["PUT", "PUT"], [request["method"] for request in planned])
+        self.assertTrue(planned[1]["url"].endswith("/manifests/rehearsed"))
+        self.refuse(4, ["does not exist"], "inspect", "--plain-http", name)
+        self.manifest("add", "--push", name, self.name("ppc64le"))
+        request = urllib.request.Request(f"http://{self.address}/v2/team/action/manifests/rehearsed", method="HEAD",
+                                         headers={"Accept": "application/vnd.oci.image.index.v1+json"})
+        with urllib.request.urlopen(request) as answer:
+            self.assertEqual(planned[1]["bytes"], int(answer.headers["Content-Length"]))
+        self.refuse(2, ["--push"], "manifest", "create", "--dry-run", name, self.name("amd64"))
+
+    def test_docker_spellings_in_two_steps(self):
+        name = self.name("docker")
+        options = ("--insecure",)
+        self.succeed("-D", "manifest", "create", *options, name, self.name("ppc64le"), self.name("amd64"))
+        self.refuse(5, ["--amend"], "manifest", "create", *options, name, self.name("s390x"))
+        self.succeed("manifest", "create", *options, "--amend", name, self.name("s390x"))
+        self.succeed("manifest", "annotate", *options, name, self.name("s390x"), "--arch", "s390x", "--os", "linux",
+                     "--os-version", "1.2", "--os-features", "a,b", "--variant", "z15")
+        inspected = json.loads(self.succeed("manifest", "inspect", *options, name).stdout)
+        self.assertEqual({"architecture": "s390x", "os": "linux", "os.version": "1.2", "os.features": ["a", "b"],
+                          "variant": "z15"}, inspected["manifests"][2]["platform"])
+        verbose = json.loads(self.succeed("manifest", "inspect", "-v", *options, name).stdout)
+        self.assertEqual("ppc64le", verbose[1]["Descriptor"]["platform"]["architecture"])
+        self.assertIn("layers", verbose[1]["OCIManifest"])
+        one = json.loads(self.succeed("manifest", "inspect", *options, name, "ppc64le").stdout)
+        self.assertEqual(one, verbose[1]["OCIManifest"])
+        pushed = self.succeed("manifest", "push", *options, "-p", name).stdout.strip()
+        self.assertRegex(pushed, "^sha256:[0-9a-f]{64}$")
+        self.assertEqual(["amd64", "ppc64le", "s390x"], self.listed("docker"))
+        self.assertNotIn(name, self.stored_tags())
+        self.refuse(4, ["no list"], "manifest", "rm", name)
+
+    def test_edits_a_list_in_the_registry(self):
+        name = self.name("edit")
+        self.manifest("create", "--push", "-t", self.name("edit-too"), name, *map(self.name, PLATFORMS),
+                      "--platform", "amd64,ppc64le,s390x", "--index-annotation", "team=data")
+        self.assertEqual(self.raw("edit"), self.raw("edit-too"))
+        self.assertEqual({"team": "data"}, self.raw("edit")["annotations"])
+        removed = json.loads(self.manifest("remove", "--push", "--json", name, self.name("s390x")).stdout)
+        self.manifest("annotate", "--push", name, "ppc64le", "--annotation", "gpu=no")
+        entries = self.raw("edit")["manifests"]
+        self.assertEqual([None, {"gpu": "no"}], [entry.get("annotations") for entry in entries])
+        self.refuse(5, ["instead of " + removed["digest"]], "manifest", "add", "--push", "--plain-http",
+                    "--expect-digest", removed["digest"], name, self.name("s390x"))
+        self.refuse(5, ["exists already"], "manifest", "create", "--push", "--plain-http", "--no-clobber", name,
+                    self.name("s390x"))
+        self.refuse(4, ["no entry linux/s390x", "it has linux/amd64, linux/ppc64le"], "manifest", "remove", "--push",
+                    "--plain-http", name, "s390x")
+        self.refuse(2, ["nothing would be left"], "manifest", "remove", "--push", "--plain-http", name, "amd64",
+                    "ppc64le")
+        self.assertEqual(["amd64", "ppc64le"], self.listed("edit"))
+
+    def test_takes_children_from_anywhere(self):
+        self.succeed("build", "-q", "--platform", "linux/riscv64", "-t", "scratch", "-o", "oci:layout", ".")
+        self.succeed("build", "-q", "--platform", "linux/s390x", "-t", "local:one", ".")
+        self.manifest("create", "--push", self.name("pair"), self.name("amd64"), self.name("ppc64le"))
+        with registry() as elsewhere:
+            self.manifest("create", "--push", f"{elsewhere}/other/list:all", self.name("pair"), "oci:layout:latest",
+                          "local:one")
+            with urllib.request.urlopen(urllib.request.Request(
+                    f"http://{elsewhere}/v2/other/list/manifests/all",
+                    headers={"Accept": "application/vnd.oci.image.index.v1+json"})) as answer:
+                platforms = [entry["platform"]["architecture"] for entry in json.load(answer)["manifests"]]
+        self.assertEqual(["amd64", "ppc64le", "riscv64", "s390x"], platforms)
+        self.manifest("create", "--push", f"{self.address}/other/mounted:x", self.name("ppc64le"))
+        self.assertEqual(["ppc64le"], self.listed("x", "other/mounted"))
+
+    def test_converts_the_whole_tree(self):
+        name = self.name("family")
+        self.manifest("create", "--push", "--format", "docker", name, self.name("amd64"))
+        self.manifest("add", "--push", name, self.name("ppc64le"))
+        types = {entry["mediaType"] for entry in self.raw("family")["manifests"]}
+        self.assertEqual({"application/vnd.docker.distribution.manifest.v2+json"}, types)
+        self.refuse(15, ["Docker list"], "manifest", "annotate", "--push", "--plain-http", name, "--index-annotation",
+                    "a=b")
+        self.manifest("add", "--push", "--format", "oci", name, self.name("s390x"))
+        self.assertEqual(["amd64", "ppc64le", "s390x"], self.listed("family"))
+        types = {entry["mediaType"] for entry in self.raw("family")["manifests"]}
+        self.assertEqual({"application/vnd.oci.image.manifest.v1+json"}, types)
+
+    def test_says_what_is_wrong(self):
+        self.refuse(4, ["absent", "does not exist"], "manifest", "create", "--push", "--plain-http", self.name("bad"),
+                    self.name("absent"))
+        self.manifest("create", "--push", "--ignore-missing", self.name("some"), self.name("absent"),
+                      self.name("amd64"))
+        self.refuse(5, ["is a single image, not a list"], "manifest", "add", "--push", "--plain-http",
+                    self.name("amd64-amd64"), self.name("ppc64le"))
+        self.refuse(13, [f"{self.name('amd64')} and {self.name('some')} are both linux/amd64"], "manifest", "create",
+                    "--push", "--plain-http", self.name("bad"), self.name("amd64"), self.name("some"))
+        self.refuse(2, ["names no registry"], "manifest", "create", "--push", "bare:tag", self.name("amd64"))
+        self.refuse(4, ["use --push for a list in a registry"], "manifest", "remove", self.name("some"), "amd64")
+
+    @unittest.skipUnless(shutil.which("skopeo"), "skopeo is not installed")
+    def test_other_tools_read_it(self):
+        self.manifest("add", "--push", self.name("skopeo"), self.name("amd64"), self.name("ppc64le"))
+        done = subprocess.run(["skopeo", "inspect", "--tls-verify=false", "--override-arch", "ppc64le",
+                               "docker://" + self.name("skopeo")], capture_output=True, check=True)
+        self.assertEqual("ppc64le", json.loads(done.stdout)["Architecture"])
+
+
+if __name__ == "__main__":
+    command.main()

@@ -1,0 +1,109 @@
+// Credentials on the command line, in the environment and kept by `fnimage login`, against a
+// registry that wants them.
+#include <nlohmann/json.hpp>
+
+#include <fnimage/base/json.hpp>
+#include <fnimage/test/docker_registry.hpp>
+#include <fnimage/test/result_matchers.hpp>
+
+#include "program.hpp"
+
+namespace fnimage::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+constexpr int not_found = 4;
+constexpr int unauthorized = 7;
+constexpr const char* secret = "canary-pass";
+
+class Login : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (const std::string reason = DockerRegistry::missing(); !reason.empty()) {
+      GTEST_SKIP() << reason;
+    }
+    registry_ =
+        std::make_unique<DockerRegistry>(DockerRegistryOptions{.user = "ann", .password = secret});
+    program_.set("REGISTRY_AUTH_FILE", (program_.directory() / "auth.json").string());
+  }
+  [[nodiscard]] const std::string& address() const { return registry_->address(); }
+  /// Exit code 4 when the credentials are accepted, since there is no such image; else 7.
+  [[nodiscard]] Outcome inspect(const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> arguments{"inspect", "--plain-http", "--debug", address() + "/a:x"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return program_.run(arguments);
+  }
+  void expect_no_secret(const Outcome& outcome) const {
+    EXPECT_THAT(outcome.out + outcome.err,
+                AllOf(Not(HasSubstr(secret)), Not(HasSubstr("YW5uOmNhbmFyeS1wYXNz"))));
+  }
+
+  std::unique_ptr<DockerRegistry> registry_;
+  Program program_;
+};
+
+TEST_F(Login, IsTriedThenKeptAndForgottenByLogout) {
+  EXPECT_EQ(inspect().exit_code, unauthorized);
+  const Outcome in = program_.run_with_input(
+      {"login", address(), "--plain-http", "--username", "ann", "--password-stdin", "--json"},
+      std::string(secret) + "\n");
+  EXPECT_EQ(in.exit_code, 0) << in.err;
+  const auto json = unwrap(parse_json(in.out, "output"));
+  EXPECT_EQ(json.at("registry"), address());
+  EXPECT_THAT(json.at("saved").get<std::string>(), HasSubstr("auth.json"));
+  expect_no_secret(in);
+  const Outcome known = inspect();
+  EXPECT_EQ(known.exit_code, not_found) << known.err;
+  expect_no_secret(known);
+  EXPECT_EQ(program_.run({"logout", address()}).exit_code, 0);
+  EXPECT_EQ(inspect().exit_code, unauthorized);
+  EXPECT_EQ(program_.run({"logout", address()}).exit_code, not_found);
+}
+
+TEST_F(Login, WrongPasswordIsNotKept) {
+  const Outcome outcome = program_.run_with_input(
+      {"login", address(), "--plain-http", "--username", "ann", "--password-stdin"}, "canary-no");
+  EXPECT_EQ(outcome.exit_code, unauthorized);
+  EXPECT_THAT(outcome.err, Not(HasSubstr("canary-no")));
+  EXPECT_FALSE(std::filesystem::exists(program_.directory() / "auth.json"));
+}
+
+TEST_F(Login, AsksOnTheTerminalWithoutShowingThePassword) {
+  const Outcome outcome = program_.run_dialogue({"login", address(), "--plain-http"},
+                                                {{"User at ", "ann"}, {"Password: ", secret}});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.out;
+  EXPECT_THAT(outcome.out, HasSubstr("logged in"));
+  expect_no_secret(outcome);
+  EXPECT_EQ(inspect().exit_code, not_found);
+}
+
+TEST_F(Login, WithoutTerminalAndInputIsMisuse) {
+  EXPECT_EQ(program_.run({"logout"}).exit_code, 2);
+  const Outcome outcome =
+      program_.run({"login", address(), "--plain-http", "--username", "ann", "--password-stdin"});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("no password on standard input"));
+}
+
+TEST_F(Login, CommandLineAndEnvironmentGoToTheNamedRegistryOnly) {
+  EXPECT_EQ(inspect({"--creds", std::string("ann:") + secret}).exit_code, not_found);
+  EXPECT_EQ(inspect({"--creds", "ann:wrong"}).exit_code, unauthorized);
+  program_.set("FNIMAGE_USERNAME", "ann");
+  program_.set("FNIMAGE_PASSWORD", secret);
+  const Outcome outcome = inspect();
+  EXPECT_EQ(outcome.exit_code, not_found) << outcome.err;
+  expect_no_secret(outcome);
+  const Outcome several = program_.run(
+      {"manifest", "create", "--plain-http", address() + "/a:x", "other.example:5000/b:x"});
+  EXPECT_EQ(several.exit_code, 2);
+  EXPECT_THAT(several.err, AllOf(HasSubstr("several registries"), HasSubstr("FNIMAGE_REGISTRY")));
+  program_.set("FNIMAGE_REGISTRY", "other.example:5000");
+  EXPECT_EQ(inspect().exit_code, unauthorized);
+}
+
+}  // namespace
+}  // namespace fnimage::test
