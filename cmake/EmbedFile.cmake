@@ -38,5 +38,6 @@ function(fnimage_embed target file namespace symbol)
     DEPENDS ${file} ${FNIMAGE_EMBED_SCRIPT}
     COMMENT "Embedding ${file}"
     VERBATIM)
+  set_source_files_properties(${output} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   target_sources(${target} PRIVATE ${output})
 endfunction()

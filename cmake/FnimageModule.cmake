@@ -42,6 +42,6 @@ function(fnimage_test name)
     GTest::gmock GTest::gtest GTest::gtest_main)
   fnimage_warnings(${name}_test)
   gtest_discover_tests(${name}_test
-    TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 120
+    TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 120 NO_PRETTY_VALUES
     PROPERTIES LABELS "unit;${ARG_LABELS}")
 endfunction()

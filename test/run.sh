@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # Installs what the tests need, builds, and runs all of them:
 #   test/run.sh
-# In order: formatting, an optimised build with g++, the unit tests under the address and undefined-behaviour sanitizers (built with
-# clang++), then everything, images that really run included. clang-tidy is a command of its own: test/tidy.sh build/ci.
-# The last lines are ctest's summary.
+# In order: formatting, clang-tidy, the unit tests under the address and undefined-behaviour sanitizers and those of the
+# threaded modules under the thread sanitizer (built with clang++), then an optimised build with g++ and everything, images
+# that really run included. The last lines are ctest's summary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+# Runs ctest and says what did not pass.
+check() { ctest "$@" -j "$(nproc)" | grep -vE '^ *(Start +[0-9]+:|[0-9]+/[0-9]+ Test .* Passed )'; }
 
 say() { printf '\n==> [%4ds] %s\n' "$SECONDS" "$*"; }
 
@@ -15,14 +18,22 @@ cmake/install-packages.sh build test
 say "Formatting (clang-format)"
 git ls-files '*.cpp' '*.hpp' | xargs clang-format-14 --dry-run --Werror
 
+say "Static analysis (clang-tidy)"
+test/tidy.sh
+
+say "Unit tests under address and undefined-behaviour sanitizers (clang++)"
+cmake --preset asan-ubsan >/dev/null
+cmake --build --preset asan-ubsan
+check --preset asan-ubsan -L unit
+
+say "Unit tests of the threaded modules under the thread sanitizer (clang++)"
+cmake --preset tsan >/dev/null
+cmake --build --preset tsan --target base_test layer_test registry_stores_test registry_client_test
+check --preset tsan -R '^(base|layer|registry_stores|registry_client)\.'
+
 say "Building (g++, optimised)"
 cmake --preset ci >/dev/null
 cmake --build --preset ci
-
-say "Unit tests under address and undefined-behaviour sanitizers (clang++)"
-CXX=clang++-14 cmake --preset asan-ubsan >/dev/null
-cmake --build --preset asan-ubsan
-ctest --preset asan-ubsan -L unit -j "$(nproc)" --output-on-failure --quiet
 
 say "All tests"
 ctest --preset ci -j "$(nproc)"
