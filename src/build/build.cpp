@@ -5,6 +5,7 @@
 #include <fnimage/build/build.hpp>
 #include <fnimage/manifest/document.hpp>
 #include <fnimage/manifest/validate.hpp>
+#include <fnimage/source/debian.hpp>
 
 #include "image.hpp"
 #include "layer_work.hpp"
@@ -56,11 +57,9 @@ std::vector<BuiltLayer> summarize(const std::vector<NamedBlob>& layers, manifest
   return summary;
 }
 
-}  // namespace
-
-Result<BuildResult> build(const BuildSpec& spec, const BuildOptions& options,
-                          registry::ImageStore& store, const std::vector<std::string>& tags,
-                          const Environment& environment) {
+Result<BuildResult> build_once(const BuildSpec& spec, const BuildOptions& options,
+                               registry::ImageStore& store, const std::vector<std::string>& tags,
+                               const Environment& environment) {
   FNIMAGE_TRY(const Plan plan, make_plan(spec, options, environment));
   manifest::Index list{.format = options.format, .manifests = {}};
   if (options.format == manifest::Format::oci) {
@@ -85,6 +84,28 @@ Result<BuildResult> build(const BuildSpec& spec, const BuildOptions& options,
   }
   FNIMAGE_TRY(manifest::Descriptor root, store_list(list, tags, store));
   return BuildResult{.list = std::move(root), .platforms = std::move(built)};
+}
+
+}  // namespace
+
+Result<BuildResult> build(const BuildSpec& spec, const BuildOptions& options,
+                          registry::ImageStore& store, const std::vector<std::string>& tags,
+                          const Environment& environment) {
+  Result<BuildResult> result = build_once(spec, options, store, tags, environment);
+  if (result || result.error().code() != ErrorCode::verification ||
+      !result.error().is_retryable()) {
+    return result;
+  }
+  // Unpacked packages that the disk has damaged: they are made anew from what they came from.
+  const std::size_t damaged = source::discard_damaged_packages(package_cache(environment));
+  if (damaged == 0) {
+    return result;
+  }
+  environment.diagnostics.report(
+      Severity::warning,
+      fmt::format("the package cache is damaged ({}): unpacking {} package{} again",
+                  result.error().message(), damaged, damaged == 1 ? "" : "s"));
+  return build_once(spec, options, store, tags, environment);
 }
 
 }  // namespace fnimage::build

@@ -91,13 +91,13 @@ class Planner {
   Result<void> open_base() {
     if (const auto* debian = std::get_if<DebianBase>(&spec_.base)) {
       FNIMAGE_TRY(archive_,
-                  source::DebianArchive::open(
-                      {.release = debian->release,
-                       .mirror = debian->mirror,
-                       .suites = debian->suites,
-                       .cache_directory = environment_.cache_directory / "debian",
-                       .offline = options_.offline},
-                      environment_.transport, environment_.pool, environment_.diagnostics));
+                  source::DebianArchive::open({.release = debian->release,
+                                               .mirror = debian->mirror,
+                                               .suites = debian->suites,
+                                               .cache_directory = package_cache(environment_),
+                                               .offline = options_.offline},
+                                              environment_.transport, environment_.pool,
+                                              environment_.diagnostics));
     } else if (const auto* image = std::get_if<ImageBase>(&spec_.base)) {
       return open_image(*image);
     }
@@ -179,6 +179,10 @@ class Planner {
 };
 
 }  // namespace
+
+std::filesystem::path package_cache(const Environment& environment) {
+  return environment.cache_directory / "debian";
+}
 
 Result<Plan> make_plan(const BuildSpec& spec, const BuildOptions& options,
                        const Environment& environment) {

@@ -22,6 +22,54 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t max_index_bytes = std::uint64_t{2} << 30;
+constexpr std::string_view pack_suffix = ".pack";
+constexpr std::string_view index_suffix = ".index";
+
+/// Marks damage as what a second try can mend: see discard_damaged_packs().
+class PackReader final : public Reader {
+ public:
+  explicit PackReader(std::unique_ptr<Reader> inner) : inner_(std::move(inner)) {}
+
+  Result<std::size_t> read(MutableBytes buffer) override {
+    Result<std::size_t> got = inner_->read(buffer);
+    if (!got && got.error().code() == ErrorCode::verification) {
+      return fail(std::move(got).error().retryable());
+    }
+    return got;
+  }
+
+ private:
+  std::unique_ptr<Reader> inner_;
+};
+
+/// A file's bytes in a pack as they were when they went in. Packs are not synced, and disks err:
+/// what is packed from here goes into the layer cache under the key of the right bytes.
+class PackedContent final : public Content {
+ public:
+  PackedContent(std::shared_ptr<const fs::path> pack, const detail::PackedEntry& packed)
+      : pack_(std::move(pack)),
+        digest_(*packed.digest),
+        offset_(packed.offset),
+        size_(packed.size) {}
+
+  [[nodiscard]] std::uint64_t size() const noexcept override { return size_; }
+
+  [[nodiscard]] Result<std::unique_ptr<Reader>> open(std::uint64_t offset) const override {
+    const ContentPtr slice = file_slice(*pack_, offset_, size_);
+    FNIMAGE_TRY(std::unique_ptr<Reader> reader, slice->open(offset));
+    if (offset > 0) {
+      return reader;  // a part has no digest to compare with
+    }
+    return std::make_unique<PackReader>(manifest::verifying_reader(
+        std::move(reader), digest_, size_, "a file in the pack " + pack_->string()));
+  }
+
+ private:
+  std::shared_ptr<const fs::path> pack_;
+  manifest::Digest digest_;
+  std::uint64_t offset_;
+  std::uint64_t size_;
+};
 
 /// Collects small files, so that a package of ten thousand costs few system calls.
 class PackWriter {
@@ -59,12 +107,13 @@ class PackWriter {
 ArchiveListing to_listing(detail::PackIndex index, const fs::path& pack, std::string_view id) {
   ArchiveListing listing;
   listing.entries.reserve(index.entries.size());
+  const auto shared_pack = std::make_shared<const fs::path>(pack);
   for (detail::PackedEntry& packed : index.entries) {
     Entry& entry = listing.entries.emplace_back(std::move(packed.entry));
     if (entry.type == EntryType::file) {
       entry.content_id = fmt::format("{}@{}+{}", id, packed.offset, packed.size);
       if (packed.size > 0) {
-        entry.content = file_slice(pack, packed.offset, packed.size);
+        entry.content = std::make_shared<PackedContent>(shared_pack, packed);
       }
     }
   }
@@ -85,6 +134,19 @@ std::optional<detail::PackIndex> load_index(const fs::path& index_path, const fs
   return index;
 }
 
+/// Copies the bytes of the reader's present entry.
+Result<manifest::Digest> write_content(detail::TarReader& reader, PackWriter& pack) {
+  manifest::Hasher hasher;
+  while (true) {
+    FNIMAGE_TRY(const Bytes bytes, reader.read());
+    if (bytes.empty()) {
+      return hasher.finish();
+    }
+    hasher.update(bytes);
+    FNIMAGE_CHECK(pack.write(bytes));
+  }
+}
+
 Result<detail::PackIndex> write_pack(std::unique_ptr<Reader> archive, std::string_view what,
                                      const ArchiveLimits& limits, PackWriter& pack) {
   detail::PackIndex index;
@@ -96,15 +158,33 @@ Result<detail::PackIndex> write_pack(std::unique_ptr<Reader> archive, std::strin
       index.pack_size = pack.size();
       return index;
     }
-    index.entries.push_back({std::move(*entry), pack.size(), reader->size()});
-    while (true) {
-      FNIMAGE_TRY(const Bytes bytes, reader->read());
-      if (bytes.empty()) {
-        break;
-      }
-      FNIMAGE_CHECK(pack.write(bytes));
+    detail::PackedEntry packed{
+        .entry = std::move(*entry), .offset = pack.size(), .size = reader->size()};
+    if (packed.size > 0) {
+      FNIMAGE_TRY(packed.digest, write_content(*reader, pack));
+    }
+    index.entries.push_back(std::move(packed));
+  }
+}
+
+/// Whether everything in a pack can be read and is what was put in.
+bool is_sound(const detail::PackIndex& index, const fs::path& pack) {
+  const auto shared_pack = std::make_shared<const fs::path>(pack);
+  std::vector<std::byte> buffer(std::size_t{256} << 10);
+  for (const detail::PackedEntry& packed : index.entries) {
+    if (!packed.digest) {
+      continue;
+    }
+    const Result<std::unique_ptr<Reader>> reader = PackedContent(shared_pack, packed).open(0);
+    Result<std::size_t> got = std::size_t{1};
+    while (reader && got && *got > 0) {
+      got = (*reader)->read(buffer);
+    }
+    if (!reader || !got) {
+      return false;
     }
   }
+  return true;
 }
 
 /// The id becomes a file name: hex digits and what callers put behind them.
@@ -125,8 +205,8 @@ Result<ArchiveListing> unpack_tar(const std::function<Result<std::unique_ptr<Rea
     return fail(ErrorCode::invalid_argument,
                 fmt::format("{} cannot name a pack file", printable(id)));
   }
-  const fs::path pack_path = directory / fmt::format("{}.pack", id);
-  const fs::path index_path = directory / fmt::format("{}.index", id);
+  const fs::path pack_path = directory / fmt::format("{}{}", id, pack_suffix);
+  const fs::path index_path = directory / fmt::format("{}{}", id, index_suffix);
   if (std::optional<detail::PackIndex> index = load_index(index_path, pack_path)) {
     return to_listing(std::move(*index), pack_path, id);
   }
@@ -137,6 +217,28 @@ Result<ArchiveListing> unpack_tar(const std::function<Result<std::unique_ptr<Rea
   FNIMAGE_CHECK(pack.commit(pack_path));
   FNIMAGE_CHECK(write_file_atomically(index_path, detail::to_text(index), false));
   return to_listing(std::move(index), pack_path, id);
+}
+
+std::size_t discard_damaged_packs(const fs::path& directory) {
+  std::vector<fs::path> packs;
+  std::error_code error;
+  for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
+    if (at->path().extension() == pack_suffix) {
+      packs.push_back(at->path());
+    }
+  }
+  std::size_t discarded = 0;
+  for (const fs::path& pack : packs) {
+    const fs::path index_path = fs::path(pack).replace_extension(index_suffix);
+    const std::optional<detail::PackIndex> index = load_index(index_path, pack);
+    if (!index || is_sound(*index, pack)) {
+      continue;
+    }
+    // The index first: without it the pack counts for nothing.
+    discarded += fs::remove(index_path, error) ? 1U : 0U;
+    fs::remove(pack, error);
+  }
+  return discarded;
 }
 
 Result<std::vector<std::pair<std::string, std::string>>> read_small_tar(

@@ -1,4 +1,4 @@
-// Format: "fnimage pack 1\n", then numbers as decimal text with a space behind each and texts as
+// Format: "fnimage pack 2\n", then numbers as decimal text with a space behind each and texts as
 // length, space, bytes: pack size, number of entries, the entries; last the sha256 of all that in
 // hex, so that damage of any kind is a miss and nothing after the check can be hostile.
 #include "pack_index.hpp"
@@ -11,7 +11,7 @@ namespace fnimage::layer::detail {
 
 namespace {
 
-constexpr std::string_view pack_header = "fnimage pack 1\n";
+constexpr std::string_view pack_header = "fnimage pack 2\n";
 constexpr std::size_t hex_size = 64;
 
 class Output {
@@ -85,6 +85,7 @@ void put(Output& out, const PackedEntry& packed) {
   out.number(entry.device_minor);
   out.number(packed.offset);
   out.number(packed.size);
+  out.text(packed.digest ? packed.digest->str() : std::string());
   out.number(entry.xattrs.size());
   for (const auto& [name, value] : entry.xattrs) {
     out.text(name);
@@ -109,6 +110,15 @@ bool get(Input& in, PackedEntry& packed) {
   entry.device_minor = in.number_as<std::uint32_t>();
   packed.offset = in.number();
   packed.size = in.number();
+  if (packed.size > 0) {
+    Result<manifest::Digest> digest = manifest::Digest::parse(in.text());
+    if (!digest) {
+      return false;
+    }
+    packed.digest = std::move(*digest);
+  } else if (!in.text().empty()) {
+    return false;
+  }
   for (std::uint64_t left = in.number(); left > 0 && in.good(); --left) {
     std::string name = in.text();
     entry.xattrs[std::move(name)] = in.text();

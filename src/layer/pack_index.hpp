@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <fnimage/layer/entry.hpp>
+#include <fnimage/manifest/digest.hpp>
 
 namespace fnimage::layer::detail {
 
@@ -16,6 +17,7 @@ struct PackedEntry {
   Entry entry;  ///< without content and content id
   std::uint64_t offset = 0;
   std::uint64_t size = 0;
+  std::optional<manifest::Digest> digest{};  ///< of the bytes in the pack, when there are any
 };
 
 struct PackIndex {

@@ -214,6 +214,36 @@ class Quickstart:
         reference = self.work.publish("uncached", self.source, XDG_CACHE_HOME=str(cache), **fresh)
         assert self.work.raw(reference) == self.work.raw(self.reference), "the list differs"
 
+    def check_a_damaged_package_cache_mends_itself(self):
+        """Every unpacked package is damaged, and no layer is there that was packed before."""
+        cache = self.work.directory / "damaged-cache"
+        fresh = {
+            "XDG_CACHE_HOME": str(cache),
+            "XDG_DATA_HOME": str(self.work.directory / "data-beside-damage"),
+        }
+        self.work.publish("undamaged", self.source, **fresh)
+        shutil.rmtree(cache / "fnimage/layers")
+        shutil.rmtree(fresh["XDG_DATA_HOME"])
+        self.damage(cache / "fnimage/debian/packs")
+        reference = self.work.publish("mended", self.source, **fresh)
+        assert self.work.raw(reference) == self.work.raw(self.reference), "the list differs"
+        shutil.rmtree(fresh["XDG_DATA_HOME"])
+        reference = self.work.publish("mended-again", self.source, **fresh)
+        assert self.work.raw(reference) == self.work.raw(self.reference), "a wrong layer was kept"
+
+    @staticmethod
+    def damage(directory):
+        """Overwrites some bytes in the middle of every pack."""
+        packs = [pack for pack in directory.glob("*.pack") if pack.stat().st_size > 8]
+        assert len(packs) > 10, packs
+        for pack in packs:
+            with pack.open("r+b") as file:
+                file.seek(pack.stat().st_size // 2)
+                there = file.read(4)
+                file.seek(pack.stat().st_size // 2)
+                file.write(bytes(byte ^ 0xFF for byte in there))
+        return packs
+
     def check_source_date_epoch_is_the_images_time(self):
         reference = self.work.publish("dated", self.source, SOURCE_DATE_EPOCH="1500000000")
         command = ("skopeo", "inspect", "--config", "--tls-verify=false")
@@ -262,6 +292,7 @@ class Quickstart:
             self.check_two_commands_make_a_list_of_single_images,
             self.check_another_directory_and_time_give_the_same_list,
             self.check_without_any_cache_the_list_is_the_same,
+            self.check_a_damaged_package_cache_mends_itself,
             self.check_source_date_epoch_is_the_images_time,
             self.check_build_needs_no_root_and_runs_nothing_foreign,
             *running(

@@ -168,19 +168,33 @@ class Archive final : public DebianArchive {
     const std::lock_guard lock(*mutex);
     const auto path =
         settings_.cache_directory / "debs" / fmt::format("{}.deb", package.sha256.hex());
-    const PackageFile file{
-        .what =
-            fmt::format("package {} {} ({})", package.name, package.version, package.architecture),
-        .sha256 = package.sha256,
-        .path = path,
-        .fetch = [&]() -> Result<void> {
-          std::error_code error;
-          if (std::filesystem::file_size(path, error) == package.size && !error) {
-            return {};
-          }
-          return downloader_.download(package.url, package.sha256, package.size, path);
-        }};
+    const PackageFile file{.what = fmt::format("package {} {} ({})", package.name, package.version,
+                                               package.architecture),
+                           .sha256 = package.sha256,
+                           .path = path,
+                           .fetch = [&] { return fetch(package, path); }};
     return unpack_package(file, settings_.cache_directory);
+  }
+
+  /// Puts the .deb there unless it is there. A file of the cache is not trusted for its name: it
+  /// may have been damaged since it was downloaded.
+  [[nodiscard]] Result<void> fetch(const DebianPackage& package,
+                                   const std::filesystem::path& path) const {
+    std::error_code error;
+    if (std::filesystem::file_size(path, error) == package.size && !error) {
+      const Result<void> sound = verify_file(path, package.sha256, package.size);
+      if (sound) {
+        return sound;
+      }
+      if (downloader_.offline()) {
+        return fail(
+            Error(sound.error())
+                .with_hint(fmt::format("remove {}, or build without --offline", path.string())));
+      }
+      diagnostics_.report(Severity::warning,
+                          fmt::format("{}; it is downloaded again", sound.error().message()));
+    }
+    return downloader_.download(package.url, package.sha256, package.size, path);
   }
 
   DebianSettings settings_;

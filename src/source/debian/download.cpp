@@ -53,6 +53,11 @@ class VerifyingSink final : public Writer {
   manifest::Hasher hasher_;
 };
 
+class NullWriter final : public Writer {
+ public:
+  Result<void> write(Bytes /*bytes*/) override { return {}; }
+};
+
 bool is_file_url(std::string_view url) {
   return url.starts_with("file:");
 }
@@ -226,6 +231,22 @@ Result<void> Downloader::download(const std::string& url, const manifest::Digest
     return fail(std::move(result).error().while_doing("download " + shown));
   }
   return {};
+}
+
+Result<void> verify_file(const std::filesystem::path& path, const manifest::Digest& sha256,
+                         std::uint64_t size) {
+  FNIMAGE_TRY(const auto reader, open_file(path));
+  NullWriter nothing;
+  VerifyingSink sink(nothing, size);
+  Result<void> result = [&]() -> Result<void> {
+    FNIMAGE_CHECK(copy(*reader, sink));
+    return sink.finish(sha256);
+  }();
+  if (!result && result.error().code() == ErrorCode::verification) {
+    return fail(ErrorCode::verification, fmt::format("{} of the cache is damaged: {}",
+                                                     path.string(), result.error().message()));
+  }
+  return result;
 }
 
 Result<std::string> join_url(std::string_view base, std::string_view path) {

@@ -53,6 +53,11 @@ class Downloader {
   bool offline_;
 };
 
+/// Reads a file that was downloaded before. Errors: verification when it is not that any more,
+/// those of reading.
+Result<void> verify_file(const std::filesystem::path& path, const manifest::Digest& sha256,
+                         std::uint64_t size);
+
 /// Joins a base URL and a path from an index: percent-encodes the path. Error: invalid_input for
 /// ".." parts.
 Result<std::string> join_url(std::string_view base, std::string_view path);

@@ -12,12 +12,13 @@
 #include <fnimage/base/stream.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/layer/archive.hpp>
+#include <fnimage/source/debian.hpp>
 
 namespace fnimage::source::debian {
 namespace {
 
 constexpr std::uint64_t max_control_bytes = std::uint64_t{64} << 20;
-constexpr std::string_view control_magic = "fnimage-control 1\n";
+constexpr std::string_view control_magic = "fnimage-control 2\n";
 
 // Lends a reader that belongs to someone else.
 class BorrowedReader final : public Reader {
@@ -34,17 +35,23 @@ std::string serialize(const ControlFiles& files) {
   for (const auto& [name, content] : files) {
     text += fmt::format("{} {}\n{}\n", content.size(), name, content);
   }
-  return text + "end\n";
+  return text + std::string(manifest::Digest::of(text).hex());
 }
 
 // nullopt: damaged, and therefore a miss.
 std::optional<ControlFiles> deserialize(std::string_view text) {
-  if (!text.starts_with(control_magic)) {
+  constexpr std::size_t hex_size = 64;
+  if (!text.starts_with(control_magic) || text.size() < control_magic.size() + hex_size) {
+    return std::nullopt;
+  }
+  const std::string_view hash = text.substr(text.size() - hex_size);
+  text.remove_suffix(hex_size);
+  if (manifest::Digest::of(text).hex() != hash) {
     return std::nullopt;
   }
   text.remove_prefix(control_magic.size());
   ControlFiles files;
-  while (text != "end\n") {
+  while (!text.empty()) {
     const std::size_t line_end = text.find('\n');
     const std::size_t space = text.find(' ');
     std::size_t size = 0;
@@ -169,3 +176,11 @@ Result<UnpackedPackage> unpack_package(const PackageFile& file,
 }
 
 }  // namespace fnimage::source::debian
+
+namespace fnimage::source {
+
+std::size_t discard_damaged_packages(const std::filesystem::path& cache_directory) {
+  return layer::discard_damaged_packs(cache_directory / "packs");
+}
+
+}  // namespace fnimage::source

@@ -17,6 +17,7 @@ using fnimage::test::is_ok;
 using fnimage::test::TempDir;
 using fnimage::test::unwrap;
 using test::run;
+namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
 Result<ArchiveListing> unpack(std::string bytes, const TempDir& temp, std::string_view id = "id",
@@ -109,6 +110,31 @@ TEST(Archive, SecondReadOpensNothing) {
   EXPECT_THAT(again(), is_ok());
   temp.write("packs/id.pack", "short");
   EXPECT_THAT(again(), fails_with(ErrorCode::internal));
+}
+
+TEST(Archive, DamagedPackIsNeitherReadNorKept) {
+  const TempDir temp;
+  const ArchiveListing first = unwrap(unpack(foreign_tar(temp, ""), temp));
+  static_cast<void>(unwrap(unpack(foreign_tar(temp, ""), temp, "other")));
+  const fs::path packs = temp.path() / "packs";
+  EXPECT_EQ(discard_damaged_packs(packs), 0U);
+
+  std::string bytes = temp.read("packs/id.pack");
+  const std::size_t at = bytes.find("hello") + 4;
+  bytes[at] = static_cast<char>(bytes[at] ^ 1);
+  temp.write("packs/id.pack", bytes);
+  const Result<std::string> read =
+      read_all(*unwrap(find(first, "usr/bin/a")->content->open()), 100);
+  EXPECT_THAT(read, fails_with(ErrorCode::verification, HasSubstr("id.pack")));
+  EXPECT_TRUE(read.error().is_retryable());
+
+  EXPECT_EQ(discard_damaged_packs(packs), 1U);
+  EXPECT_FALSE(fs::exists(packs / "id.index"));
+  EXPECT_FALSE(fs::exists(packs / "id.pack"));
+  EXPECT_TRUE(fs::exists(packs / "other.index"));
+  const ArchiveListing again = unwrap(unpack(foreign_tar(temp, ""), temp));
+  EXPECT_EQ(content_of(*find(again, "usr/bin/a")), "hello");
+  EXPECT_EQ(discard_damaged_packs(temp.path() / "missing"), 0U);
 }
 
 TEST(Archive, KeepsDevicesAndAttributesOfItsOwnTars) {

@@ -243,6 +243,56 @@ TEST_F(Mirror, RefusesAChangedPackage) {
               fails_with(ErrorCode::verification, HasSubstr("tool_1.0_ppc64el.deb")));
 }
 
+TEST_F(Mirror, DamagedCacheIsMadeAnew) {
+  const auto first = unwrap(build("ppc64le", settings()));
+  for (const auto& pack : std::filesystem::directory_iterator(dir_ / "cache/packs")) {
+    if (pack.path().extension() == ".pack") {
+      corrupt("cache/packs/" + pack.path().filename().string(), 0);
+    }
+  }
+  const auto damaged = unwrap(build("ppc64le", settings()));
+  EXPECT_THAT(read_all(*unwrap(damaged[1].tree.resolve("bin/tool")->content->open()), 4096),
+              fails_with(ErrorCode::verification));
+  EXPECT_EQ(discard_damaged_packages(dir_ / "cache"), 3U);
+  for (const auto& control : std::filesystem::directory_iterator(dir_ / "cache/control")) {
+    corrupt("cache/control/" + control.path().filename().string(), 60);
+  }
+  const auto again = unwrap(build("ppc64le", settings()));
+  EXPECT_EQ(text_of(again[1].tree, "bin/tool"), "power");
+  EXPECT_EQ(text_of(again[1].tree, "var/lib/dpkg/status"),
+            text_of(first[1].tree, "var/lib/dpkg/status"));
+  EXPECT_EQ(discard_damaged_packages(dir_ / "cache"), 0U);
+}
+
+TEST_F(Mirror, DamagedControlFilesAreAMiss) {
+  const auto first = unwrap(build("ppc64le", settings()));
+  for (const auto& control : std::filesystem::directory_iterator(dir_ / "cache/control")) {
+    const std::string name = "cache/control/" + control.path().filename().string();
+    corrupt(name, dir_.read(name).find("Description: test") + 14);
+  }
+  const auto again = unwrap(build("ppc64le", settings()));
+  EXPECT_EQ(text_of(again[1].tree, "var/lib/dpkg/status"),
+            text_of(first[1].tree, "var/lib/dpkg/status"));
+}
+
+TEST_F(Mirror, DamagedPackageInTheCacheIsDownloadedAgain) {
+  static_cast<void>(unwrap(build("ppc64le", settings())));
+  std::filesystem::remove_all(dir_ / "cache/packs");
+  for (const auto& deb : std::filesystem::directory_iterator(dir_ / "cache/debs")) {
+    corrupt("cache/debs/" + deb.path().filename().string(), deb.file_size() / 2);
+  }
+  DebianSettings offline = settings();
+  offline.offline = true;
+  const auto refused = build("ppc64le", offline);
+  EXPECT_THAT(refused, fails_with(ErrorCode::verification, HasSubstr("is damaged")));
+  EXPECT_THAT(refused.error().hint(),
+              ::testing::MatchesRegex("remove .*/cache/debs/.*, or build without --offline"));
+  const auto again = unwrap(build("ppc64le", settings()));
+  EXPECT_EQ(text_of(again[1].tree, "bin/tool"), "power");
+  std::filesystem::remove_all(dir_ / "cache/packs");
+  EXPECT_THAT(build("ppc64le", offline), is_ok());
+}
+
 TEST_F(Mirror, RefusesWhatIsNoPackage) {
   const std::string bytes = "this is no archive";
   dir_.write("mirror/pool/broken.deb", bytes);

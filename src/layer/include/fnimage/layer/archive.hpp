@@ -35,13 +35,19 @@ struct ArchiveListing {
 
 /// Reads a tar stream and stores the contents of its files in the pack `<directory>/<id>.pack` with
 /// an index `<id>.index` beside it; when both are there already nothing is read. Paths are cleaned,
-/// owners and modes kept as they are in the archive. Errors: invalid_input for a broken, truncated
+/// owners and modes kept as they are in the archive. Contents are verified whenever they are read
+/// from their beginning. Errors: invalid_input for a broken, truncated
 /// or hostile archive (names it by `what`), no_space.
 /// @param id names the pack and is the prefix of content ids: the archive's sha256 in hex, plus
 /// what part of it.
 Result<ArchiveListing> unpack_tar(const std::function<Result<std::unique_ptr<Reader>>()>& open,
                                   std::string_view id, const std::filesystem::path& directory,
                                   std::string_view what, const ArchiveLimits& limits = {});
+
+/// Reads every pack of a directory and removes those whose content is not what was put in, so that
+/// the next unpack_tar() makes them anew; returns how many that were. Reading the content of a
+/// damaged pack is a retryable verification error: this is what to do before the second try.
+std::size_t discard_damaged_packs(const std::filesystem::path& directory);
 
 /// Calls `on_member` for each member of an ar archive (a .deb) in order; the reader is valid during
 /// the call only.
