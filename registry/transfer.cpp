@@ -38,8 +38,10 @@ class Sender {
   Result<std::vector<TransferResult>> run(WorkerPool& pool, std::size_t parallel) {
     add_blobs();
     for (std::size_t i = 0; i < plan_.targets.size(); ++i) {
-      add_manifests(i);
-      add_tags(i);
+      if (!plan_.targets[i].stands) {
+        add_manifests(i);
+        add_tags(i);
+      }
     }
     FNIMAGE_CHECK(graph_.run(pool, parallel));
     return std::move(results_);
@@ -95,6 +97,8 @@ class Sender {
     const std::optional<std::string> tag = is_root ? early_tag(target) : std::nullopt;
     if (tag) {
       tagged_.insert(index);
+    } else if (planned.present) {
+      return graph_.add([]() -> Result<void> { return {}; }, after);  // a meeting point
     }
     return graph_.add(
         [this, index, &planned, tag] { return send_manifest(index, planned.document, tag); },
@@ -103,7 +107,7 @@ class Sender {
 
   /// The root's only tag can come with the root itself: all that it needs is there by then.
   static std::optional<std::string> early_tag(const Target& target) {
-    const auto& tags = target.destination->tags;
+    const auto& tags = target.tags;
     return tags.size() == 1 && target.platform_tags.empty() ? std::optional(tags.front())
                                                             : std::nullopt;
   }
@@ -120,17 +124,12 @@ class Sender {
     Ids before{root};
     for (const PlatformTag& platform : target.platform_tags) {
       const Document& document = target.tagged.at(platform.child);
-      std::vector<std::string> names;
-      for (const std::string& name : target.destination->tags) {
-        names.push_back(name + "-" + platform.suffix);
-      }
       before.push_back(graph_.add(
-          [this, index, &document, names] { return tag(index, document, names); }, {root}));
+          [this, index, &document, &platform] { return tag(index, document, platform.names); },
+          {root}));
     }
-    if (!target.destination->tags.empty()) {
-      graph_.add(
-          [this, index, &target] { return tag(index, *target.root, target.destination->tags); },
-          before);
+    if (!target.tags.empty()) {
+      graph_.add([this, index, &target] { return tag(index, *target.root, target.tags); }, before);
     }
   }
 
@@ -180,9 +179,12 @@ class Sender {
       }
       return fail(std::move(content).error());
     }
-    // The image is not there, so its smallest parts, its config above all, are hardly there either.
+    // When the image is not there, its smallest parts, its config above all, are hardly there
+    // either.
     return to.put_blob(blob.descriptor, **content,
-                       {.mount_from = blob.mount_from, .progress = progress, .probably_new = true});
+                       {.mount_from = blob.mount_from,
+                        .progress = progress,
+                        .probably_new = !blob.hardly_missing});
   }
 
   Result<void> send_manifest(std::size_t index, const Document& document,

@@ -20,8 +20,17 @@ struct Visit {
   std::size_t target = 0;
   Descriptor child;
   bool is_platform = false;  ///< of the root, with a tag of its own
-  bool present = false;
+  bool present = false;      ///< at the destination, as far as a question tells
+  bool at_source = true;
   std::optional<Document> document{};
+};
+
+/// Where a tag of a registry stands.
+struct TagQuestion {
+  std::size_t target = 0;
+  std::string name;
+  Digest wanted;
+  bool stands = false;
 };
 
 std::string place_of(ImageStore& store) {
@@ -58,12 +67,14 @@ class Planner {
       const Document root = *plan_.targets[i].root;
       FNIMAGE_CHECK(expand(i, root, "", level, true));
     }
-    for (std::size_t depth = 1; !level.empty(); ++depth) {
+    FNIMAGE_TRY(level, first_level(std::move(level)));
+    for (std::size_t depth = 2; !level.empty(); ++depth) {
       if (depth > max_depth) {
         return fail(ErrorCode::invalid_input,
                     fmt::format("lists are nested deeper than {} levels", max_depth));
       }
-      FNIMAGE_TRY(level, next_level(std::move(level)));
+      FNIMAGE_CHECK(look_at(level));
+      FNIMAGE_TRY(level, expand_level(level));
     }
     FNIMAGE_CHECK(plan_blobs());
     return std::move(plan_);
@@ -74,6 +85,7 @@ class Planner {
     TaskGroup group(pool_);
     for (Target& target : plan_.targets) {
       FNIMAGE_CHECK(check_tags(*target.destination));
+      target.tags = target.destination->tags;
       group.run([this, &target]() -> Result<void> {
         FNIMAGE_TRY(target.root, from_.get_manifest(target.destination->selector));
         return {};
@@ -82,44 +94,171 @@ class Planner {
     return group.wait();
   }
 
-  Result<std::vector<Visit>> next_level(std::vector<Visit> level) {
+  /// The root's own children and, in the same step, its tags.
+  Result<std::vector<Visit>> first_level(std::vector<Visit> level) {
+    std::vector<TagQuestion> questions = root_questions();
+    FNIMAGE_CHECK(look_at(level, questions));
+    FNIMAGE_CHECK(settle_tags(level, questions));
+    return expand_level(level);
+  }
+
+  Result<void> look_at(std::vector<Visit>& level, std::vector<TagQuestion>& questions) {
     TaskGroup group(pool_);
+    for (TagQuestion& question : questions) {
+      group.run([this, &question] { return ask(question); });
+    }
     for (Visit& visit : level) {
       group.run([this, &visit] { return look(visit); });
     }
-    FNIMAGE_CHECK(group.wait());
+    return group.wait();
+  }
+
+  Result<void> look_at(std::vector<Visit>& level) {
+    std::vector<TagQuestion> none;
+    return look_at(level, none);
+  }
+
+  [[nodiscard]] std::vector<TagQuestion> root_questions() const {
+    std::vector<TagQuestion> questions;
+    for (std::size_t i = 0; i < plan_.targets.size(); ++i) {
+      const Target& target = plan_.targets[i];
+      if (target.destination->store->repository()) {
+        for (const std::string& name : target.tags) {
+          questions.push_back({.target = i, .name = name, .wanted = target.root->digest()});
+        }
+      }
+    }
+    return questions;
+  }
+
+  Result<void> ask(TagQuestion& question) const {
+    const auto found = plan_.targets[question.target].destination->store->resolve(question.name);
+    if (found) {
+      question.stands = *found && (*found)->digest == question.wanted;
+      return {};
+    }
+    // The answer saves work, nothing else: whatever stands there may be replaced.
+    const Error& error = found.error();
+    return error.is_retryable() || error.code() == ErrorCode::cancelled ? Result<void>(fail(error))
+                                                                        : Result<void>();
+  }
+
+  /// Forgets the tags that need not move, and everything of the targets where none has to. The
+  /// platforms' tags are asked for only where the root's stand: elsewhere they hardly do.
+  Result<void> settle_tags(const std::vector<Visit>& level,
+                           const std::vector<TagQuestion>& questions) {
+    std::set<std::size_t> done;
+    for (const TagQuestion& question : questions) {
+      Target& target = plan_.targets[question.target];
+      if (question.stands) {
+        std::erase(target.tags, question.name);
+        target.manifests.at(target.root->digest()).present = true;
+        if (target.tags.empty()) {
+          done.insert(question.target);
+        }
+      }
+    }
+    for (const Visit& visit : level) {
+      if (!visit.present) {
+        done.erase(visit.target);  // the registry has lost an image of its list
+      }
+    }
+    FNIMAGE_CHECK(settle_platform_tags(done));
+    for (const std::size_t index : done) {
+      Target& target = plan_.targets[index];
+      target.stands = target.platform_tags.empty();
+      if (target.stands) {
+        note_holder(target, target.root->digest());
+        target.manifests.clear();
+      }
+    }
+    return {};
+  }
+
+  Result<void> settle_platform_tags(const std::set<std::size_t>& targets) {
+    std::vector<TagQuestion> questions;
+    for (const std::size_t index : targets) {
+      for (const PlatformTag& tag : plan_.targets[index].platform_tags) {
+        for (const std::string& name : tag.names) {
+          questions.push_back({.target = index, .name = name, .wanted = tag.child});
+        }
+      }
+    }
+    std::vector<Visit> none;
+    FNIMAGE_CHECK(look_at(none, questions));
+    for (const TagQuestion& question : questions) {
+      std::vector<PlatformTag>& tags = plan_.targets[question.target].platform_tags;
+      for (PlatformTag& tag : tags) {
+        if (question.stands && tag.child == question.wanted) {
+          std::erase(tag.names, question.name);
+        }
+      }
+      std::erase_if(tags, [](const PlatformTag& tag) { return tag.names.empty(); });
+    }
+    return {};
+  }
+
+  /// The next level: the children of what has to be sent or looked after.
+  Result<std::vector<Visit>> expand_level(std::vector<Visit>& level) {
+    FNIMAGE_CHECK(read_present(level));
     std::vector<Visit> below;
     for (Visit& visit : level) {
       Target& target = plan_.targets[visit.target];
+      if (visit.present) {
+        note_holder(target, visit.child.digest);
+      }
       if (visit.is_platform && visit.document) {
         target.tagged.emplace(visit.child.digest, *visit.document);
       }
-      if (visit.present) {
-        note_holder(target, visit.child.digest);
-      } else if (visit.document) {
+      if (visit.document && visit.at_source && !(visit.present && is_within(target))) {
         const std::string platform = visit.child.platform ? visit.child.platform->str() : "";
-        FNIMAGE_CHECK(expand(visit.target, *visit.document, platform, below, false));
+        FNIMAGE_CHECK(expand(visit.target, *visit.document, platform, below, false, visit.present));
       }
     }
     return below;
+  }
+
+  /// What children consist of that are at the destination already, where that matters.
+  Result<void> read_present(std::vector<Visit>& level) {
+    TaskGroup group(pool_);
+    for (Visit& visit : level) {
+      const Target& target = plan_.targets[visit.target];
+      if (visit.present && !visit.document && !target.stands &&
+          (visit.is_platform || !is_within(target))) {
+        group.run([this, &visit] { return read(visit); });
+      }
+    }
+    return group.wait();
+  }
+
+  /// Source and destination are one repository.
+  [[nodiscard]] bool is_within(const Target& target) const {
+    return target.place == place_of(from_);
   }
 
   /// Whether a child has to be sent, and if so its bytes.
   Result<void> look(Visit& visit) {
     ImageStore& to = *plan_.targets[visit.target].destination->store;
     FNIMAGE_TRY(const auto present, to.resolve(visit.child.digest));
-    // A registry takes a manifest only with its content, so what it has is whole. A layout may hold
-    // less.
-    visit.present = present && to.repository();
-    if (visit.present && !visit.is_platform) {
+    visit.present = present.has_value();
+    if (visit.present && to.repository()) {
       return {};
     }
+    // A layout may hold a manifest without what it needs, and finding out costs nothing there.
+    FNIMAGE_CHECK(read(visit));
+    visit.present = !visit.at_source;
+    return {};
+  }
+
+  /// A child's bytes; those of the destination, if need be, when the source does not have it.
+  Result<void> read(Visit& visit) {
+    ImageStore& to = *plan_.targets[visit.target].destination->store;
     auto document = from_.get_manifest(visit.child.digest);
     if (!document && document.error().code() == ErrorCode::not_found) {
-      if (!present) {
+      if (!visit.present) {
         return fail(missing_child(visit.child, to));
       }
-      visit.present = true;
+      visit.at_source = false;
       if (visit.is_platform) {
         FNIMAGE_TRY(visit.document, to.get_manifest(visit.child.digest));
       }
@@ -145,18 +284,21 @@ class Planner {
         .with_hint("push that image first, or make the list again from images that exist");
   }
 
-  /// Notes a manifest that is sent, what it needs, and its children for the next level.
+  /// Notes a manifest, what it needs, and its children for the next level.
   Result<void> expand(std::size_t index, const Document& document, const std::string& platform,
-                      std::vector<Visit>& below, bool is_root) {
+                      std::vector<Visit>& below, bool is_root, bool present = false) {
     Target& target = plan_.targets[index];
     const Digest& digest = document.digest();
-    PlannedManifest planned{.document = document};
+    PlannedManifest planned{.document = document, .present = present};
     if (document.is_index()) {
       FNIMAGE_TRY(const auto list, document.index());
       for (const Descriptor& child : list.manifests) {
         const bool tagged = is_root && child.platform && target.destination->tag_platforms;
         if (tagged) {
-          target.platform_tags.push_back({child.digest, child.platform->tag_suffix()});
+          PlatformTag& tag = target.platform_tags.emplace_back(PlatformTag{child.digest, {}});
+          for (const std::string& name : target.destination->tags) {
+            tag.names.push_back(name + "-" + child.platform->tag_suffix());
+          }
         }
         planned.children.push_back(child.digest);
         if (seen_[index].insert(child.digest).second) {
@@ -198,6 +340,8 @@ class Planner {
                          std::string_view kind, const std::string& platform) {
     const Target& target = plan_.targets[index];
     if (const auto known = blobs_.find({target.place, blob.digest}); known != blobs_.end()) {
+      PlannedBlob& other = plan_.blobs[known->second];
+      other.hardly_missing = other.hardly_missing || planned.present;
       planned.blobs.push_back(known->second);
       return {};
     }
@@ -208,12 +352,12 @@ class Planner {
         return {};
       }
     }
-    PlannedBlob result{
-        .target = index,
-        .descriptor = blob,
-        .label = fmt::format("{} {}:{}{}", kind, blob.digest.algorithm(),
-                             blob.digest.hex().substr(0, 12),
-                             platform.empty() ? "" : fmt::format(" ({})", platform))};
+    PlannedBlob result{.target = index,
+                       .descriptor = blob,
+                       .label = fmt::format("{} {}:{}{}", kind, blob.digest.algorithm(),
+                                            blob.digest.hex().substr(0, 12),
+                                            platform.empty() ? "" : fmt::format(" ({})", platform)),
+                       .hardly_missing = planned.present};
     find_mount(result, planned.document.digest());
     const std::size_t id = plan_.blobs.size();
     plan_.blobs.push_back(std::move(result));

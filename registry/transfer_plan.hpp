@@ -1,5 +1,11 @@
 // What transfer_all() has to send: the manifests of all destinations read from the roots down,
-// level by level and in parallel, and the blobs below what the destinations do not have.
+// level by level and in parallel, and the blobs below. What is checked at a registry, and why:
+//   - Every child and every tag of the root is asked for, in one parallel step. When all tags stand
+//     where they should, nothing would be published, so nothing is checked further or sent.
+//   - Otherwise a child that the registry has is not sent, but its blobs are asked for: a registry
+//     keeps a manifest whose blobs it has lost, and a new tag must not stand for that. This runs
+//     beside the uploads of what is new. Not so for children that only the registry knows (a list
+//     made of pushed images) and within one repository: there is nothing to heal them with.
 // Thread-safety: belongs to one thread.
 #pragma once
 
@@ -24,26 +30,30 @@ struct PlannedBlob {
   std::string label;
   std::optional<RepositoryName> mount_from{};
   std::optional<std::size_t> after{};  ///< the blob of another repository that it is mounted from
+  bool hardly_missing = false;         ///< an image that the destination has names it
 };
 
 struct PlannedManifest {
   manifest::Document document;
-  std::vector<std::size_t> blobs{};          ///< indices of Plan::blobs
-  std::vector<manifest::Digest> children{};  ///< those that are sent too
+  std::vector<std::size_t> blobs{};  ///< indices of Plan::blobs
+  std::vector<manifest::Digest> children{};
+  bool present = false;  ///< at the destination: only what it needs is looked after
 };
 
 struct PlatformTag {
   manifest::Digest child;
-  std::string suffix;
+  std::vector<std::string> names;  ///< still to be moved
 };
 
 struct Target {
   const Destination* destination = nullptr;
   std::string place{};  ///< equal for destinations that share their blobs
   std::optional<manifest::Document> root{};
+  std::vector<std::string> tags{};  ///< of the root, still to be moved
+  bool stands = false;              ///< with all its tags: nothing is to be done
   std::vector<PlatformTag> platform_tags{};
   std::map<manifest::Digest, manifest::Document> tagged{};  ///< what platform_tags stand for
-  std::map<manifest::Digest, PlannedManifest> manifests{};  ///< to be sent, the root among them
+  std::map<manifest::Digest, PlannedManifest> manifests{};  ///< the root among them
 };
 
 struct Plan {

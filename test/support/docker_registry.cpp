@@ -128,6 +128,14 @@ void DockerRegistry::stop() noexcept {
   }
 }
 
+void DockerRegistry::lose_blob(const std::string& repository, const std::string& hex) const {
+  const auto links = directory_ / "data" / "docker" / "registry" / "v2" / "repositories" /
+                     repository / "_layers" / "sha256";
+  if (std::filesystem::remove_all(links / hex) == 0) {
+    throw std::runtime_error(repository + " has no blob " + hex);
+  }
+}
+
 void DockerRegistry::make_certificates() const {
   const auto file = [this](std::string_view name) { return (directory_ / name).string(); };
   const auto log = directory_ / "log";

@@ -83,6 +83,14 @@ std::optional<std::string> MemoryRegistry::blob(const std::string& digest) const
   return found == blobs_.end() ? std::nullopt : std::optional(found->second);
 }
 
+void MemoryRegistry::lose(const std::string& digest) {
+  const std::lock_guard lock(mutex_);
+  const auto is_of = [&](const std::string& key) { return key.ends_with("@" + digest); };
+  blobs_.erase(digest);
+  std::erase_if(links_, is_of);
+  std::erase_if(manifests_, [&](const auto& entry) { return is_of(entry.first); });
+}
+
 std::string MemoryRegistry::tag(const std::string& repository, const std::string& name) const {
   const std::lock_guard lock(mutex_);
   const auto found = tags_.find(repository + ":" + name);

@@ -120,8 +120,8 @@ TEST_F(ScheduleTest, FirstPushOfTwoPlatforms) {
   const auto results = unwrap(send({"a"}, true));
   EXPECT_EQ(results[0].blobs_uploaded, 5U);
   EXPECT_EQ(registry_.tag("a", "latest"), list_.digest().str());
-  // Probe, two questions, five small blobs of two requests, two images, list, three tags.
-  EXPECT_EQ(lines().size(), 1U + 2U + 10U + 2U + 1U + 3U);
+  // Probe, three questions, five small blobs of two requests, two images, list, three tags.
+  EXPECT_EQ(lines().size(), 1U + 3U + 10U + 2U + 1U + 3U);
   EXPECT_EQ(registry_.count("HEAD /v2/a/blobs/"), 0U);
   EXPECT_EQ(lines().back(), "PUT /v2/a/manifests/latest");
 }
@@ -142,9 +142,77 @@ TEST_F(ScheduleTest, ChangedLayerOfOnePlatformSendsOnlyItself) {
 
   const auto results = unwrap(send({"a"}, true));
   EXPECT_EQ(results[0].manifests_uploaded, 2U) << "one image and the list";
-  // Two questions, three small blobs (layer, config, the unchanged layer) of two requests, the
-  // image, the list, three tags.
-  EXPECT_EQ(lines().size() - before, 2U + 6U + 1U + 1U + 3U);
+  // Questions about two images, the tag and the three blobs of the image that is there (the shared
+  // layer among them), two small blobs of two requests, the image, the list, three tags.
+  EXPECT_EQ(lines().size() - before, 2U + 1U + 3U + 4U + 1U + 1U + 3U);
+}
+
+TEST_F(ScheduleTest, PushOfWhatStandsOnlyAsks) {
+  unwrap(send({"a"}, true));
+  const std::size_t before = lines().size();
+  const auto results = unwrap(send({"a"}, true));
+  EXPECT_EQ(results[0].manifests_uploaded, 0U);
+  const std::vector<std::string> all = lines();
+  // Two images and the tag, then the platforms' tags.
+  EXPECT_EQ(all.size() - before, 5U);
+  EXPECT_TRUE(
+      std::all_of(all.begin() + static_cast<std::ptrdiff_t>(before), all.end(),
+                  [](const std::string& line) { return line.starts_with("HEAD /v2/a/man"); }));
+}
+
+TEST_F(ScheduleTest, OnlyTheTagThatStandsElsewhereMoves) {
+  unwrap(send({"a"}, true));
+  const auto children = unwrap(list_.index()).manifests;
+  const auto store = client_.repository(registry_.address() + "/a");
+  unwrap(store->put_manifest(unwrap(from_->get_manifest(children[0].digest)), "latest-ppc64le"));
+  const std::size_t before = registry_.count("PUT /v2/a/manifests/");
+  unwrap(send({"a"}, true));
+  EXPECT_EQ(registry_.count("PUT /v2/a/manifests/") - before, 1U);
+  EXPECT_EQ(registry_.tag("a", "latest-ppc64le"), children[1].digest.str());
+}
+
+TEST_F(ScheduleTest, BlobThatTheRegistryLostIsThereBeforeANewTagIs) {
+  const auto store = client_.repository(registry_.address() + "/a");
+  unwrap(transfer(*from_, "v1", *store, {.tags = {"v1"}}, null_diagnostics()));
+  for (const auto& child : unwrap(list_.index()).manifests) {
+    const auto image = unwrap(unwrap(from_->get_manifest(child.digest)).image());
+    for (const auto& blob : {image.config, image.layers.front(), image.layers.back()}) {
+      registry_.lose(blob.digest.str());
+      const std::string tag = "t" + std::to_string(lines().size());
+      const auto again =
+          unwrap(transfer(*from_, "v1", *store, {.tags = {"v1", tag}}, null_diagnostics()));
+      EXPECT_EQ(again.blobs_uploaded, 1U);
+      EXPECT_EQ(again.blobs_existed, 4U);
+      EXPECT_TRUE(registry_.blob(blob.digest.str()).has_value());
+      EXPECT_EQ(registry_.tag("a", tag), list_.digest().str());
+    }
+  }
+}
+
+TEST_F(ScheduleTest, BlobThatNobodyHasKeepsTheNewTagAway) {
+  const auto store = client_.repository(registry_.address() + "/a");
+  unwrap(transfer(*from_, "v1", *store, {.tags = {"v1"}}, null_diagnostics()));
+  const auto children = unwrap(list_.index()).manifests;
+  const auto image = unwrap(unwrap(from_->get_manifest(children[0].digest)).image());
+  registry_.lose(image.config.digest.str());
+  const auto lists_only = make_memory_store("without blobs");
+  for (const auto& child : children) {
+    unwrap(lists_only->put_manifest(unwrap(from_->get_manifest(child.digest)), std::nullopt));
+  }
+  unwrap(lists_only->put_manifest(list_, "v1"));
+  EXPECT_THAT(transfer(*lists_only, "v1", *store, {.tags = {"v2"}}, null_diagnostics()),
+              fails_with(ErrorCode::not_found, ::testing::HasSubstr("config sha256:")));
+  EXPECT_EQ(registry_.tag("a", "v2"), "");
+}
+
+TEST_F(ScheduleTest, ImageThatTheRegistryLostIsSentAgainUnderATagThatStands) {
+  unwrap(send({"a"}));
+  const auto lost = unwrap(list_.index()).manifests[0].digest;
+  registry_.lose(lost.str());
+  const auto results = unwrap(send({"a"}));
+  EXPECT_EQ(results[0].manifests_uploaded, 1U);
+  const auto store = client_.repository(registry_.address() + "/a");
+  EXPECT_TRUE(unwrap(store->resolve(lost)).has_value());
 }
 
 TEST_F(ScheduleTest, EachBlobGoesToARegistryOnceAndIsMountedElsewhere) {

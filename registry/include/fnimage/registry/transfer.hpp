@@ -33,7 +33,9 @@ struct TransferResult {
 };
 
 /// Copies the image or list `selector` of `from`, with everything it needs, to `to`. Each distinct
-/// blob goes at most once. A child that `to` already has is not read from `from`, so a list made of
+/// blob goes at most once. When all tags of a registry stand where they should, nothing is sent.
+/// Otherwise a child that the registry has is not sent, but its blobs are looked for and those that
+/// the registry has lost are sent; a child that only `to` has is taken as it is, so a list made of
 /// pushed images needs only itself. Nested lists deeper than 8 and cycles are invalid_input. On
 /// failure no tag has moved; what was sent stays and is found by the next run.
 Result<TransferResult> transfer(ImageStore& from, const Selector& selector, ImageStore& to,

@@ -38,6 +38,9 @@ class DockerRegistry {
   [[nodiscard]] std::filesystem::path cert_file() const { return directory_ / "server.pem"; }
   [[nodiscard]] std::filesystem::path key_file() const { return directory_ / "server.key"; }
 
+  /// Takes a blob (by its SHA-256 in hex) away from a repository, behind the registry's back.
+  void lose_blob(const std::string& repository, const std::string& hex) const;
+
  private:
   void make_certificates() const;
   void start(const DockerRegistryOptions& options);

@@ -50,6 +50,8 @@ class MemoryRegistry {
   /// Bytes of blobs that came, whatever became of them.
   [[nodiscard]] std::uint64_t received() const;
   [[nodiscard]] std::optional<std::string> blob(const std::string& digest) const;
+  /// Takes a blob or manifest away from all repositories, as a garbage collection may.
+  void lose(const std::string& digest);
   /// The digest that a tag of a repository stands for; empty = no such tag.
   [[nodiscard]] std::string tag(const std::string& repository, const std::string& name) const;
   [[nodiscard]] std::size_t open_uploads() const;
