@@ -118,11 +118,17 @@ bool has_error_code(const HttpResponse& response, std::string_view code) {
   return false;
 }
 
+bool is_content_unknown(const HttpResponse& response) {
+  return response.status >= 400 && response.status < 500 &&
+         has_error_code(response, "MANIFEST_BLOB_UNKNOWN");
+}
+
 Error response_error(const HttpResponse& response, std::string_view method, std::string_view url) {
   Meaning meaning = meaning_of(response.status);
   if (has_error_code(response, "TOOMANYREQUESTS")) {
     meaning = meaning_of(429);
-  } else if (has_error_code(response, "DIGEST_INVALID") && response.status == 400) {
+  } else if (has_error_code(response, "DIGEST_INVALID") && response.status == 400 &&
+             !is_content_unknown(response)) {  // else it is that content's link that is invalid
     meaning = {ErrorCode::verification, "the content changed while it was read or on its way"};
   } else if (has_error_code(response, "UNSUPPORTED")) {
     meaning = meaning_of(405);

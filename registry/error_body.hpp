@@ -16,6 +16,9 @@ std::string error_text(const HttpResponse& response);
 /// True when errors[] holds this code.
 bool has_error_code(const HttpResponse& response, std::string_view code);
 
+/// True when a manifest was refused because the registry does not find what it names.
+bool is_content_unknown(const HttpResponse& response);
+
 /// The error that an answer means. @param url names the request; it is redacted here.
 Error response_error(const HttpResponse& response, std::string_view method, std::string_view url);
 

@@ -30,8 +30,9 @@ using manifest::Digest;
 using manifest::Document;
 
 constexpr int max_pages = 1000;
-constexpr int max_missing_children = 3;  ///< tries more for a list whose images seem to be missing
+constexpr int max_missing_content = 4;  ///< tries more for a manifest whose content seems missing
 constexpr std::size_t max_listed = 1'000'000;
+constexpr std::size_t max_named = 5;  ///< blobs in one message
 
 std::string accept_all() {
   return join(std::vector<std::string>{std::string(media_type::oci_index),
@@ -119,6 +120,10 @@ class RepositoryStore final : public ImageStore {
   /// With a condition, 412 is an answer too.
   Result<HttpResponse> send_manifest(const std::string& reference, const Document& document,
                                      const std::optional<Header>& condition = std::nullopt);
+  Result<HttpResponse> send_with_content(const Call& call);
+  /// Whether what was put under a tag or digest is there.
+  bool stands(const std::string& reference, const Document& document);
+  Error name_missing(Error error, const Document& document);
   Result<void> list_as_referrer(const HttpResponse& response, const Document& document);
   [[nodiscard]] Result<void> check_manifest(const HttpResponse& response,
                                             const Selector& selector) const;
@@ -237,21 +242,21 @@ Result<HttpResponse> RepositoryStore::send_manifest(const std::string& reference
                   .scopes = push_scopes(name_),
                   .headers = std::move(headers),
                   .body = body.get()};
-  FNIMAGE_TRY(HttpResponse response, session_->send(call));
-  // docker-registry empties an image's link file for a moment while somebody puts the image again,
-  // and then does not find what a list names.
-  for (int failures = 0;
-       document.is_index() && failures < max_missing_children &&
-       has_error_code(response, "MANIFEST_BLOB_UNKNOWN") &&
-       pause_for(backoff(session_->retry(), failures, jitter()), session_->stop_token());
-       ++failures) {
-    FNIMAGE_TRY(response, session_->send(call));
+  auto answer = send_with_content(call);
+  // The tag may stand although nobody said so: a proxy lost the answer (F15), or a first PUT whose
+  // answer was lost has made the condition of the second one wrong.
+  const bool in_doubt = answer ? answer->status >= 500 || (condition && answer->status == 412)
+                               : answer.error().is_retryable();
+  if (in_doubt && stands(reference, document)) {
+    answer = HttpResponse{.status = 201};
   }
+  FNIMAGE_TRY(HttpResponse response, std::move(answer));
   if (condition && response.status == 412) {
     return response;
   }
   if (response.status != 201 && response.status != 200 && response.status != 202) {
-    return fail(response_error(response, "PUT", url.str()));
+    Error error = response_error(response, "PUT", url.str());
+    return fail(is_content_unknown(response) ? name_missing(std::move(error), document) : error);
   }
   const auto reported = Digest::parse(response.header("Docker-Content-Digest").value_or(""));
   if (reported && digest_like(*reported, document.bytes()) != *reported) {
@@ -260,6 +265,49 @@ Result<HttpResponse> RepositoryStore::send_manifest(const std::string& reference
   }
   FNIMAGE_CHECK(list_as_referrer(response, document));
   return response;
+}
+
+/// docker-registry empties the link file of a blob or image for a moment while somebody puts or
+/// mounts it again, and then does not find what a manifest names although it is there.
+Result<HttpResponse> RepositoryStore::send_with_content(const Call& call) {
+  FNIMAGE_TRY(HttpResponse response, session_->send(call));
+  for (int failures = 0;
+       failures < max_missing_content && is_content_unknown(response) &&
+       pause_for(backoff(session_->retry(), failures, jitter()), session_->stop_token());
+       ++failures) {
+    FNIMAGE_TRY(response, session_->send(call));
+  }
+  return response;
+}
+
+bool RepositoryStore::stands(const std::string& reference, const Document& document) {
+  const auto digest = Digest::parse(reference);
+  if (!digest && !manifest::is_valid_tag(reference)) {
+    return false;  // several tags
+  }
+  const auto found = resolve(digest ? Selector(*digest) : Selector(reference));
+  return found && *found && (*found)->digest == document.digest();
+}
+
+/// Adds which blobs of an image the registry really does not have; lists name theirs already.
+Error RepositoryStore::name_missing(Error error, const Document& document) {
+  std::vector<std::string> missing;
+  if (const auto image = document.image()) {
+    std::vector<Descriptor> blobs = image->layers;
+    blobs.push_back(image->config);
+    for (const Descriptor& blob : blobs) {
+      const auto there = has_blob(blob);
+      if (there && !*there && missing.size() < max_named) {
+        missing.push_back(blob.digest.str());
+      }
+    }
+  }
+  error = Error(std::move(error).with_hint("push again: what the registry has lost is sent again"));
+  if (missing.empty()) {
+    return error;
+  }
+  return std::move(error).while_doing("put an image that needs " + join(missing, ", ") +
+                                      ", which is not in " + describe());
 }
 
 /// What a registry with a referrers API does itself, and says so (C25).

@@ -1,5 +1,8 @@
 // The client against somebody else's server: Debian's docker-registry, plain, with TLS and with
 // basic authentication.
+#include <mutex>
+#include <thread>
+
 #include <fnimage/registry/client.hpp>
 #include <fnimage/registry/memory_store.hpp>
 #include <fnimage/registry/transfer.hpp>
@@ -94,6 +97,53 @@ TEST(DockerRegistryClient, ManyDestinationsAtOnce) {
     EXPECT_THAT(unwrap(store->tags()), ElementsAre("latest", "latest-amd64", "latest-ppc64le",
                                                    "stable", "stable-amd64", "stable-ppc64le"));
   }
+}
+
+TEST(DockerRegistryClient, SeveralPushTheSameImageAtOnce) {
+  FNIMAGE_NEEDS_DOCKER_REGISTRY();
+  const DockerRegistry registry;
+  const auto from = make_memory_store("from");
+  const manifest::Document list = test::put_list(*from, "v1");
+  constexpr int rounds = 12;
+  constexpr int pushers = 4;
+  std::mutex mutex;
+  std::vector<std::string> errors;
+  for (int round = 0; round < rounds; ++round) {
+    const std::string name = registry.address() + "/r" + std::to_string(round);
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < pushers; ++i) {
+      threads.emplace_back([&, i] {
+        // As separate processes: nothing is shared but the registry.
+        Client client(unwrap(make_curl_transport({})), {},
+                      {.plain_http = true, .retry = {.first_delay = std::chrono::milliseconds(50)}},
+                      null_diagnostics());
+        const auto store = unwrap(client.repository(unwrap(manifest::Reference::parse(name))));
+        const auto sent = transfer(
+            *from, "v1", *store, {.tags = {"t" + std::to_string(i), "latest"}}, null_diagnostics());
+        const std::lock_guard lock(mutex);
+        if (!sent) {
+          errors.push_back(sent.error().describe());
+        }
+      });
+    }
+  }
+  EXPECT_THAT(errors, IsEmpty());
+}
+
+TEST(DockerRegistryClient, LostBlobIsThereAgainBeforeANewTagIs) {
+  FNIMAGE_NEEDS_DOCKER_REGISTRY();
+  const DockerRegistry registry;
+  TestClient client({.plain_http = true});
+  const auto from = make_memory_store("from");
+  const manifest::Document list = test::put_list(*from, "v1");
+  const auto store = client.repository(registry.address() + "/a");
+  unwrap(transfer(*from, "v1", *store, {.tags = {"latest"}}, null_diagnostics()));
+  const auto image =
+      unwrap(unwrap(from->get_manifest(unwrap(list.index()).manifests[1].digest)).image());
+  registry.lose_blob("a", std::string(image.layers[1].digest.hex()));
+  unwrap(transfer(*from, "v1", *store, {.tags = {"v2"}}, null_diagnostics()));
+  const auto pulled = make_memory_store("pulled");
+  EXPECT_THAT(transfer(*store, "v2", *pulled, {.tags = {"v2"}}, null_diagnostics()), is_ok());
 }
 
 TEST(DockerRegistryClient, ChunksAndSmallBlobsWithoutAsking) {

@@ -687,6 +687,7 @@ TEST(ListPublisherStores, RegistriesAreToldTheCondition) {
   const Document list = Document::of(Index{});
   server.expect("GET /v2/", {})
       .expect("PUT /v2/action/manifests/latest", {.status = 412})
+      .expect("HEAD /v2/action/manifests/latest", {.status = 404})
       .expect("PUT /v2/action/manifests/latest", {.status = 201});
   Client client(unwrap(make_curl_transport({})), fixed_credentials(server.address(), {}),
                 {.plain_http = true}, null_diagnostics());
@@ -696,7 +697,7 @@ TEST(ListPublisherStores, RegistriesAreToldTheCondition) {
   EXPECT_TRUE(unwrap(store->put_manifest_if(list, tag, std::nullopt)));
   EXPECT_THAT(server.problems(), IsEmpty());
   EXPECT_EQ(server.requests()[1].header("If-Match"), "\"" + list.digest().str() + "\"");
-  EXPECT_EQ(server.requests()[2].header("If-None-Match"), "*");
+  EXPECT_EQ(server.requests()[3].header("If-None-Match"), "*");
 }
 
 TEST(DryRun, ReadsButDoesNotWrite) {

@@ -129,6 +129,8 @@ TEST(ErrorAnswers, ClassFollowsStatusAndCode) {
   EXPECT_EQ(code(302), ErrorCode::protocol);
   EXPECT_EQ(code(403, R"({"errors":[{"code":"TOOMANYREQUESTS"}]})"), ErrorCode::rate_limited);
   EXPECT_EQ(code(400, R"({"errors":[{"code":"DIGEST_INVALID"}]})"), ErrorCode::verification);
+  EXPECT_EQ(code(400, R"({"errors":[{"code":"DIGEST_INVALID"},{"code":"MANIFEST_BLOB_UNKNOWN"}]})"),
+            ErrorCode::protocol);
 }
 
 TEST(Tokens, BothNamesAndLifetime) {
