@@ -1,6 +1,8 @@
 // See error_body.hpp.
 #include "error_body.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -17,6 +19,7 @@ namespace fnimage::registry {
 namespace {
 
 constexpr std::size_t max_errors = 20;
+constexpr std::chrono::seconds max_shown_wait = std::chrono::hours(24 * 365);
 
 struct SpecError {
   std::string code;
@@ -140,6 +143,9 @@ Error response_error(const HttpResponse& response, std::string_view method, std:
   }
   if (const std::string scope = denied_scope(response); !scope.empty()) {
     message += "; denied: scope " + printable(scope);
+  }
+  if (const auto wait = stated_wait(response); wait && *wait > std::chrono::seconds(0)) {
+    message += "; it asks to wait " + in_seconds(std::min(*wait, max_shown_wait));
   }
   return Error(meaning.code, std::move(message))
       .with_hint(std::string(meaning.hint))

@@ -56,18 +56,16 @@ class Pipe {
     return count;
   }
 
-  /// From now on push() fails.
+  /// From now on push() fails, and nobody waits for the network's next answer.
   void close() {
+    stop();
     const std::lock_guard lock(mutex_);
     closed_ = true;
     changed_.notify_all();
   }
 
-  /// Waits, but not for somebody who has gone.
-  void sleep(std::chrono::milliseconds duration) {
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, duration, [this] { return closed_; });
-  }
+  void stop() { stop_.request_stop(); }
+  [[nodiscard]] std::stop_token stop_token() const { return stop_.get_token(); }
 
  private:
   static constexpr std::size_t max_held = std::size_t{1} << 20;
@@ -78,6 +76,7 @@ class Pipe {
   Result<void> result_;
   bool ended_ = false;
   bool closed_ = false;
+  std::stop_source stop_;
 };
 
 struct Source {
@@ -137,18 +136,24 @@ class Download final : public Writer {
     if (position_ > 0 && position_ == source_.size) {
       return {};
     }
-    const RetryOptions& retry = source_.session->retry();
-    for (int failures = 0;;) {
+    const std::stop_callback link(source_.session->stop_token(), [this] { pipe_.stop(); });
+    const Retrier retrier = source_.session->retrier(pipe_.stop_token());
+    Patience patience(retrier.options, retrier.clock);
+    for (;;) {
       const std::uint64_t before = position_;
+      stated_wait_.reset();
       auto result = fetch();
       if (result) {
         return {};
       }
-      failures = position_ > before ? 1 : failures + 1;  // progress starts the count anew
-      if (!result.error().is_retryable() || failures >= retry.attempts) {
+      if (position_ > before) {
+        patience.progressed();
+      }
+      const auto delay =
+          result.error().is_retryable() ? patience.failed(stated_wait_) : std::nullopt;
+      if (!delay || !retrier.wait(*delay, result.error().code() == ErrorCode::rate_limited)) {
         return result;
       }
-      pipe_.sleep(backoff(retry, failures - 1, jitter()));
     }
   }
 
@@ -174,7 +179,8 @@ class Download final : public Writer {
               .scopes = source_.scopes,
               .headers = {{"Accept-Encoding", "identity"}},
               .sink = this,
-              .retry = false};
+              .retry = false,  // run() knows how far it got
+              .stop = pipe_.stop_token()};
     skip_ = 0;
     call.on_answer = [this](const HttpResponse& answer) { return begin(answer); };
     if (position_ > 0 && !without_range_) {
@@ -187,6 +193,7 @@ class Download final : public Writer {
       return whole_instead(printable_url(url.str()) + ": refuses to go on where it broke off");
     }
     if (response.status != 200 && response.status != 206) {
+      stated_wait_ = stated_wait(response);
       return fail(response_error(response, "GET", url.str()));
     }
     if (position_ != source_.size) {
@@ -225,6 +232,7 @@ class Download final : public Writer {
   Pipe& pipe_;
   std::uint64_t position_;
   std::uint64_t skip_ = 0;
+  std::optional<std::chrono::seconds> stated_wait_;  ///< what the last answer asked for
   bool without_range_ = false;  ///< the server's answers to ranges are of no use
 };
 

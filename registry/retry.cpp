@@ -18,27 +18,17 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-std::string words(milliseconds duration) {
-  return std::to_string((duration.count() + 999) / 1000) + " s";
-}
-
-/// How long to wait after this answer; nullopt: longer than anybody should wait.
-std::optional<milliseconds> delay_after(const RetryOptions& options,
-                                        const Result<HttpResponse>& answer, int failures) {
-  const milliseconds own = backoff(options, failures, jitter());
-  if (!answer) {
-    return own;
+class SystemClock final : public Clock {
+ public:
+  [[nodiscard]] Time now() const override { return std::chrono::steady_clock::now(); }
+  bool sleep_until(Time time, const std::stop_token& stop) const override {
+    std::mutex mutex;
+    std::condition_variable_any never;
+    std::unique_lock lock(mutex);
+    never.wait_until(lock, stop, time, [] { return false; });
+    return !stop.stop_requested();
   }
-  const auto stated = parse_retry_after(answer->header("Retry-After").value_or(""),
-                                        answer->header("Date").value_or(""));
-  if (!stated) {
-    return own;
-  }
-  if (*stated > options.max_wait) {
-    return std::nullopt;
-  }
-  return std::max<milliseconds>(own, *stated);
-}
+};
 
 }  // namespace
 
@@ -88,11 +78,37 @@ double jitter() {
 }
 
 bool pause_for(milliseconds duration, const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any never;
-  std::unique_lock lock(mutex);
-  never.wait_for(lock, stop, duration, [] { return false; });
-  return !stop.stop_requested();
+  return system_clock().sleep_until(system_clock().now() + duration, stop);
+}
+
+const Clock& system_clock() noexcept {
+  static const SystemClock clock;
+  return clock;
+}
+
+std::optional<seconds> stated_wait(const HttpResponse& answer) {
+  return parse_retry_after(answer.header("Retry-After").value_or(""),
+                           answer.header("Date").value_or(""));
+}
+
+std::string in_seconds(milliseconds duration) {
+  return std::to_string((duration.count() + 999) / 1000) + " s";
+}
+
+std::optional<milliseconds> Patience::failed(std::optional<seconds> stated) {
+  const Clock::Time now = clock_.now();
+  if (failures_ == 0) {
+    first_failure_ = now;
+  }
+  ++failures_;
+  if (failures_ >= options_.attempts || (stated && *stated > options_.max_wait)) {
+    return std::nullopt;
+  }
+  const milliseconds delay = std::max<milliseconds>(backoff(options_, failures_ - 1, jitter()),
+                                                    stated.value_or(seconds(0)));
+  const bool in_time =
+      options_.retry_for == milliseconds(0) || now + delay <= first_failure_ + options_.retry_for;
+  return in_time ? std::optional(delay) : std::nullopt;
 }
 
 HostGate::Pass::~Pass() {
@@ -103,25 +119,55 @@ HostGate::Pass::~Pass() {
   }
 }
 
-void HostGate::close_for(milliseconds duration) {
+bool HostGate::close_for(milliseconds duration) {
   const std::lock_guard lock(mutex_);
-  open_at_ = std::max(open_at_, std::chrono::steady_clock::now() + duration);
+  const Clock::Time now = clock_.now();
+  const bool was_open = open_at_ <= now;
+  open_at_ = std::max(open_at_, now + duration);
+  return was_open;
+}
+
+Clock::Time HostGate::open_at() const {
+  const std::lock_guard lock(mutex_);
+  return open_at_;
 }
 
 bool HostGate::wait(const std::stop_token& stop) const {
-  std::chrono::steady_clock::time_point until;
+  for (Clock::Time until = open_at(); clock_.now() < until; until = open_at()) {
+    if (!clock_.sleep_until(until, stop)) {
+      return false;
+    }
+  }
+  return !stop.stop_requested();
+}
+
+bool HostGate::take_turn(const std::stop_token& stop) {
+  if (interval_ == Clock::Time::duration::zero()) {
+    return !stop.stop_requested();
+  }
+  Clock::Time turn;
   {
     const std::lock_guard lock(mutex_);
-    until = open_at_;
+    turn = std::max(next_turn_, clock_.now());
+    next_turn_ = turn + interval_;
   }
-  const auto now = std::chrono::steady_clock::now();
-  return until <= now || pause_for(std::chrono::ceil<milliseconds>(until - now), stop);
+  return turn <= clock_.now() || clock_.sleep_until(turn, stop);
 }
 
 HostGate::Pass HostGate::enter(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, stop, [this] { return running_ < allowed_; });
-  ++running_;  // when stopped too: the request will be refused at once
+  while (!stop.stop_requested()) {
+    changed_.wait(lock, stop, [this] { return running_ < allowed_; });
+    if (open_at_ <= clock_.now()) {
+      break;
+    }
+    // It was closed while this one waited in the queue; others may leave meanwhile.
+    const Clock::Time until = open_at_;
+    lock.unlock();
+    static_cast<void>(clock_.sleep_until(until, stop));
+    lock.lock();
+  }
+  ++running_;  // when stopped too: the caller sees to that
   return Pass(this);
 }
 
@@ -136,29 +182,27 @@ void HostGate::answered(int status) {
   }
 }
 
-Result<HttpResponse> send_patiently(const RetryOptions& options, HostGate& gate,
-                                    Diagnostics& diagnostics, const std::stop_token& stop,
-                                    std::string_view peer,
-                                    const std::function<Result<HttpResponse>()>& send,
-                                    const std::function<bool()>& may_repeat) {
-  for (int failures = 0;; ++failures) {
-    gate.wait(stop);
+bool Retrier::wait(milliseconds delay, bool rate_limited) const {
+  const bool news = !rate_limited || gate.close_for(delay);
+  if (news && delay >= seconds(1)) {
+    diagnostics.report(Severity::info,
+                       std::string(peer) + ": trying again in " + in_seconds(delay));
+  }
+  return rate_limited ? gate.wait(stop) : clock.sleep_until(clock.now() + delay, stop);
+}
+
+Result<HttpResponse> Retrier::send(const std::function<Result<HttpResponse>()>& send,
+                                   const std::function<bool()>& may_repeat) const {
+  Patience patience(options, clock);
+  for (;;) {
     Result<HttpResponse> answer = send();
     const bool transient =
         answer ? is_transient_status(answer->status) : answer.error().is_retryable();
-    if (!transient || failures + 1 >= options.attempts || !may_repeat()) {
+    if (!transient || !may_repeat()) {
       return answer;
     }
-    const auto delay = delay_after(options, answer, failures);
-    if (!delay) {
-      return answer;
-    }
-    if (*delay >= seconds(1)) {
-      diagnostics.report(Severity::info, std::string(peer) + ": trying again in " + words(*delay));
-    }
-    if (answer && answer->status == 429) {
-      gate.close_for(*delay);
-    } else if (!pause_for(*delay, stop)) {
+    const auto delay = patience.failed(answer ? stated_wait(*answer) : std::nullopt);
+    if (!delay || !wait(*delay, answer && answer->status == 429)) {
       return answer;
     }
   }

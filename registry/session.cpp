@@ -40,6 +40,11 @@ bool is_https_only_answer(const HttpResponse& response) {
                                     response.body.find("to HTTPS port") != std::string::npos);
 }
 
+Error stopped_before(const HttpRequest& request) {
+  return {ErrorCode::cancelled,
+          "stopped before " + request.method + " " + printable_url(request.url)};
+}
+
 bool lacks_scope(const HttpResponse& response) {
   const auto header = response.header("WWW-Authenticate");
   const auto challenges = header ? parse_challenges(*header) : std::vector<Challenge>{};
@@ -55,13 +60,31 @@ Session::Session(std::string registry, std::shared_ptr<Transport> transport,
       transport_(std::move(transport)),
       options_(options),
       diagnostics_(diagnostics),
+      clock_(options_.clock ? *options_.clock : system_clock()),
+      gate_(clock_, options_.requests_per_second),
       journal_(options.upload_journal),
       authenticator_(registry_, std::move(credentials), options_.auth_realms,
-                     [this](const HttpRequest& request) {
-                       return send_patiently(
-                           options_.retry, gate_, diagnostics_, stop_token(), registry_,
-                           [&] { return transport_->perform(request); }, [] { return true; });
-                     }) {}
+                     [this](const HttpRequest& request) { return ask_token_server(request); }) {}
+
+Retrier Session::retrier(const std::stop_token& stop) {
+  return {.options = options_.retry,
+          .clock = clock_,
+          .gate = gate_,
+          .diagnostics = diagnostics_,
+          .peer = registry_,
+          .stop = stop.stop_possible() ? stop : stop_token()};
+}
+
+Result<HttpResponse> Session::ask_token_server(const HttpRequest& request) {
+  return retrier().send(
+      [&]() -> Result<HttpResponse> {
+        if (!gate_.take_turn(stop_token()) || !gate_.wait(stop_token())) {
+          return fail(stopped_before(request));
+        }
+        return transport_->perform(request);
+      },
+      [] { return true; });
+}
 
 std::vector<std::pair<std::string, TlsOptions>> Session::candidates() const {
   if (options_.plain_http) {
@@ -95,7 +118,9 @@ Result<Session::Endpoint> Session::try_candidate(const std::string& scheme, cons
 
 Result<Session::Endpoint> Session::probe() {
   const auto tries = candidates();
-  for (int failures = 0;; ++failures) {
+  const Retrier retrier = this->retrier();
+  Patience patience(options_.retry, clock_);
+  for (;;) {
     std::optional<Error> first;
     bool retryable = false;
     for (const auto& [scheme, tls] : tries) {
@@ -112,10 +137,8 @@ Result<Session::Endpoint> Session::probe() {
         first = std::move(found).error();
       }
     }
-    if (!retryable || failures + 1 >= options_.retry.attempts) {
-      return fail(std::move(*first));
-    }
-    if (!pause_for(backoff(options_.retry, failures, jitter()), stop_token())) {
+    const auto delay = retryable ? patience.failed(std::nullopt) : std::nullopt;
+    if (!delay || !retrier.wait(*delay, false)) {
       return fail(std::move(*first));
     }
   }
@@ -144,22 +167,16 @@ Result<HttpResponse> Session::send(const Call& call) {
   FNIMAGE_TRY(const Endpoint found, endpoint());
   if (call.sink == nullptr) {
     if (!call.retry) {
-      if (!call.even_when_stopped) {
-        gate_.wait(stop_token());
-      }
       return send_following(call, found);
     }
-    return send_patiently(
-        options_.retry, gate_, diagnostics_, stop_token(), registry_,
-        [&] { return send_following(call, found); }, [] { return true; });
+    return retrier(call.stop).send([&] { return send_following(call, found); },
+                                   [] { return true; });
   }
   WatchedSink sink(*call.sink);
   Call watched = call;
   watched.sink = &sink;
-  return send_patiently(
-      options_.retry, gate_, diagnostics_, stop_token(), registry_,
-      [&] { return send_following(watched, found); },
-      [&] { return call.retry && !sink.touched(); });
+  return retrier(call.stop).send([&] { return send_following(watched, found); },
+                                 [&] { return call.retry && !sink.touched(); });
 }
 
 Result<Url> Session::location(const HttpResponse& response, const Url& from, bool downgrade) const {
@@ -243,15 +260,25 @@ Result<HttpResponse> Session::perform(const Call& call, const Endpoint& endpoint
   if (authorization) {
     request.headers.push_back({"Authorization", *authorization});
   }
-  // Downloads take no turn: an upload that has one may be reading from them.
-  const bool takes_turn = call.sink == nullptr && !call.even_when_stopped;
-  const HostGate::Pass pass = takes_turn ? gate_.enter(stop_token()) : HostGate::Pass(nullptr);
-  auto response = transport_->perform(request);
+  auto response =
+      call.even_when_stopped ? transport_->perform(request) : perform_in_turn(call, request);
   if (response) {
     gate_.answered(response->status);
     report_warnings(*response);
   }
   return response;
+}
+
+Result<HttpResponse> Session::perform_in_turn(const Call& call, const HttpRequest& request) {
+  const std::stop_token stop = call.stop.stop_possible() ? call.stop : stop_token();
+  static_cast<void>(gate_.take_turn(stop));
+  // Downloads need no pass: an upload that has one may be reading from them.
+  const bool passes = call.sink == nullptr;
+  const HostGate::Pass pass = passes ? gate_.enter(stop) : HostGate::Pass(nullptr);
+  if (!gate_.wait(stop)) {
+    return fail(stopped_before(request));
+  }
+  return transport_->perform(request);
 }
 
 void Session::report_warnings(const HttpResponse& response) {

@@ -41,6 +41,7 @@ struct Call {
   bool* renewed = nullptr;
   std::chrono::milliseconds timeout{0};
   bool even_when_stopped = false;
+  std::stop_token stop{};  ///< of whoever waits for the answer; none: the session's
 };
 
 class Session {
@@ -52,7 +53,9 @@ class Session {
   [[nodiscard]] const std::string& registry() const noexcept { return registry_; }
   [[nodiscard]] const RetryOptions& retry() const noexcept { return options_.retry; }
   [[nodiscard]] std::uint64_t chunk_size() const noexcept { return options_.chunk_size; }
-  [[nodiscard]] HostGate& gate() noexcept { return gate_; }
+  [[nodiscard]] const Clock& clock() const noexcept { return clock_; }
+  /// How this registry is asked again. @param stop as in Call.
+  [[nodiscard]] Retrier retrier(const std::stop_token& stop = {});
   [[nodiscard]] UploadJournal& journal() noexcept { return journal_; }
   [[nodiscard]] std::stop_token stop_token() const { return transport_->stop_token(); }
   void debug(std::string_view message) const { diagnostics_.report(Severity::debug, message); }
@@ -95,12 +98,15 @@ class Session {
   Result<HttpResponse> send_authorized(const Call& call, const Endpoint& endpoint, const Url& url);
   Result<HttpResponse> perform(const Call& call, const Endpoint& endpoint, const Url& url,
                                const std::optional<std::string>& authorization);
+  Result<HttpResponse> perform_in_turn(const Call& call, const HttpRequest& request);
+  Result<HttpResponse> ask_token_server(const HttpRequest& request);
   void report_warnings(const HttpResponse& response);
 
   std::string registry_;
   std::shared_ptr<Transport> transport_;
   ClientOptions options_;
   Diagnostics& diagnostics_;
+  const Clock& clock_;
   HostGate gate_;
   UploadJournal journal_;
   Abilities abilities_;

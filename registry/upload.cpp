@@ -19,11 +19,14 @@ constexpr std::uint64_t min_journaled = std::uint64_t{1} << 20;
 class Uploader {
  public:
   explicit Uploader(const Upload& upload)
-      : upload_(upload), protocol_(upload), chunk_(upload.session.chunk_size()) {}
+      : upload_(upload),
+        protocol_(upload),
+        patience_(upload.session.retry(), upload.session.clock()),
+        chunk_(upload.session.chunk_size()) {}
 
   Result<BlobOutcome> run() {
     take_over();
-    for (int failures = 0;;) {
+    for (;;) {
       if (!state_) {
         FNIMAGE_TRY(const Opened opened, protocol_.open());
         if (opened.outcome) {
@@ -43,17 +46,12 @@ class Uploader {
       if (failure->again && failure->may_be_complete && is_there()) {
         return end(BlobOutcome::uploaded);
       }
-      if (!failure->again || failures + 1 >= upload_.session.retry().attempts) {
+      if (!may_go_on(*failure) || !recover(*failure)) {
         return give_up(std::move(*failure));
       }
-      // The first failure after progress is a broken connection; what repeats itself needs time.
-      if ((failures > 0 || failure->needs_time) && !wait(*failure, failures)) {
-        return give_up(std::move(*failure));
+      if (state_ && state_->offset > best_) {
+        patience_.progressed();
       }
-      if (!recover(*failure, failures)) {
-        return give_up(std::move(*failure));
-      }
-      failures = state_ && state_->offset > best_ ? 0 : failures + 1;
     }
   }
 
@@ -133,13 +131,14 @@ class Uploader {
   }
 
   /// Leaves a session that can be gone on with, or none. False when the registry is out of reach.
-  bool recover(const Failure& failure, int failures) {
+  bool recover(const Failure& failure) {
     if (failure.kind == Failure::Kind::chunks_refused) {
       chunk_ = 0;
       whole_only_ = true;
     } else if (failure.kind == Failure::Kind::too_large) {
       chunk_ = smaller_chunk();
-    } else if (failures > 0 && state_->sent > large_chunk && chunk_ == 0 && !whole_only_) {
+    } else if (patience_.failures() > 1 && state_->sent > large_chunk && chunk_ == 0 &&
+               !whole_only_) {
       chunk_ = large_chunk;  // a way that long is never gone without a break
     }
     const bool keeps = failure.kind == Failure::Kind::interrupted && !whole_only_;
@@ -190,21 +189,14 @@ class Uploader {
     return chunk_ == 0 || chunk_ > large_chunk ? large_chunk : std::uint64_t{960} * 1024;
   }
 
-  /// False when the registry asks for more time than is allowed, or everything is stopped.
-  bool wait(const Failure& failure, int failures) {
-    Session& session = upload_.session;
-    std::chrono::milliseconds delay = backoff(session.retry(), failures, jitter());
-    if (failure.wait) {
-      if (*failure.wait > session.retry().max_wait) {
-        return false;
-      }
-      delay = std::max<std::chrono::milliseconds>(delay, *failure.wait);
-    }
-    if (failure.error.code() == ErrorCode::rate_limited) {
-      session.gate().close_for(delay);
-      return session.gate().wait(session.stop_token());
-    }
-    return pause_for(delay, session.stop_token());
+  /// Waits for the next try. False when there is none: the tries or the time are used up, the
+  /// registry asks for more time than is allowed, or everything is stopped.
+  bool may_go_on(const Failure& failure) {
+    const auto delay = failure.again ? patience_.failed(failure.wait) : std::nullopt;
+    // The first failure after progress is a broken connection; what repeats itself needs time.
+    const bool at_once = patience_.failures() <= 1 && !failure.needs_time;
+    return delay && (at_once || upload_.session.retrier().wait(
+                                    *delay, failure.error.code() == ErrorCode::rate_limited));
   }
 
   Result<BlobOutcome> end(BlobOutcome outcome) {
@@ -237,6 +229,7 @@ class Uploader {
 
   const Upload& upload_;
   UploadProtocol protocol_;
+  Patience patience_;
   std::optional<UploadJournal::Entry> entry_;
   std::optional<UploadState> state_;
   std::uint64_t best_ = 0;  ///< the most that was ever acknowledged: more is progress

@@ -207,8 +207,7 @@ Failure UploadProtocol::classify(const HttpResponse& response, std::string_view 
     failure.kind = Kind::restart;  // what the registry held was not what it said
   }
   failure.again = failure.kind != Kind::refused;
-  failure.wait = parse_retry_after(response.header("Retry-After").value_or(""),
-                                   response.header("Date").value_or(""));
+  failure.wait = stated_wait(response);
   return failure;
 }
 

@@ -2,6 +2,7 @@
 // images.
 #pragma once
 
+#include <algorithm>
 #include <mutex>
 #include <random>
 #include <string>
@@ -36,11 +37,31 @@ class RecordingDiagnostics final : public Diagnostics {
   std::vector<std::string> messages_;
 };
 
+/// Time that passes only while somebody waits.
+class ManualClock final : public Clock {
+ public:
+  [[nodiscard]] Time now() const override {
+    const std::lock_guard lock(mutex_);
+    return now_;
+  }
+  bool sleep_until(Time time, const std::stop_token& stop) const override {
+    const std::lock_guard lock(mutex_);
+    now_ = std::max(now_, time);
+    return !stop.stop_requested();
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  mutable Time now_ = std::chrono::steady_clock::now();
+};
+
 class TestClient {
  public:
   explicit TestClient(ClientOptions options,
-                      std::shared_ptr<const CredentialStore> credentials = {})
-      : client_(test::unwrap(make_curl_transport({.stall_timeout = std::chrono::seconds(10)})),
+                      std::shared_ptr<const CredentialStore> credentials = {},
+                      std::stop_token stop = {})
+      : client_(test::unwrap(make_curl_transport(
+                    {.stall_timeout = std::chrono::seconds(10), .stop = std::move(stop)})),
                 std::move(credentials), with_fast_retries(std::move(options)), diagnostics_) {}
 
   Client* operator->() { return &client_; }

@@ -1,5 +1,8 @@
 // The client against a scripted server: the exact requests of each operation, every kind of answer
 // to them, and that credentials stay where they belong.
+#include <atomic>
+#include <thread>
+
 #include <fnimage/registry/client.hpp>
 #include <fnimage/test/result_matchers.hpp>
 #include <fnimage/test/scripted_server.hpp>
@@ -292,6 +295,122 @@ TEST(Retries, UnreasonableRetryAfterIsAnErrorAtOnce) {
   f.server.expect("GET /v2/a/b/tags/list?n=1000",
                   {.status = 429, .headers = {{"Retry-After", "86400"}}});
   EXPECT_THAT(f.store->tags(), fails_with(ErrorCode::rate_limited));
+}
+
+TEST(Retries, GoOnForTheTimeThatIsGivenAndNoLonger) {
+  const auto clock = std::make_shared<ManualClock>();
+  Fixture f;
+  TestClient client({.plain_http = true,
+                     .retry = {.attempts = 1000,
+                               .max_delay = std::chrono::seconds(1),
+                               .retry_for = std::chrono::minutes(1)},
+                     .clock = clock});
+  f.server.otherwise([](const SeenRequest&) { return Reply{.status = 503}; });
+  const Clock::Time begin = clock->now();
+  EXPECT_THAT(client.repository(f.server.address() + "/a/b")->tags(),
+              fails_with(ErrorCode::unavailable));
+  EXPECT_LE(clock->now() - begin, std::chrono::minutes(1));
+  EXPECT_GT(clock->now() - begin, std::chrono::seconds(58));
+  EXPECT_GT(f.server.requests().size(), 60U) << "the tries do not count";
+}
+
+TEST(Retries, UploadsGoOnForTheTimeThatIsGiven) {
+  const auto clock = std::make_shared<ManualClock>();
+  Fixture f;
+  TestClient client({.plain_http = true,
+                     .retry = {.attempts = 1000, .retry_for = std::chrono::seconds(10)},
+                     .clock = clock});
+  f.server.otherwise([](const SeenRequest& request) -> Reply {
+    return request.method == "POST" ? session_at("/up/1")
+                                    : Reply{.status = request.method == "PUT" ? 503 : 404};
+  });
+  const Clock::Time begin = clock->now();
+  EXPECT_THAT(
+      client.repository(f.server.address() + "/a/b")->put_blob(f.descriptor, *f.content, {}),
+      fails_with(ErrorCode::unavailable));
+  EXPECT_LE(clock->now() - begin, std::chrono::seconds(10));
+  EXPECT_GT(clock->now() - begin, std::chrono::seconds(4));
+}
+
+/// F4 and C30 for bodies: whatever form Retry-After has, and whichever request is answered so.
+TEST(Retries, BlobBodiesWaitAsLongAsTheRegistryAsks) {
+  const std::vector<std::pair<std::string, std::string>> in_seconds{{"Retry-After", "3"}};
+  const std::vector<std::pair<std::string, std::string>> as_date{
+      {"Date", "Tue, 14 Nov 2023 22:13:20 GMT"}, {"Retry-After", "Tue, 14 Nov 2023 22:13:23 GMT"}};
+  for (const int status : {429, 503}) {
+    for (const auto& headers : {in_seconds, as_date}) {
+      const auto clock = std::make_shared<ManualClock>();
+      Fixture f;
+      TestClient client({.plain_http = true, .clock = clock});
+      std::optional<Clock::Time> refused;
+      f.server.otherwise([&](const SeenRequest& request) -> Reply {
+        if (request.method == "POST") {
+          return session_at("/up/1");
+        }
+        if (request.method != "PUT") {
+          return {.status = request.target == "/v2/" ? 200 : 404};
+        }
+        if (!refused) {
+          refused = clock->now();
+          return {.status = status, .headers = headers};
+        }
+        EXPECT_GE(clock->now() - *refused, std::chrono::seconds(3));
+        return {.status = 201};
+      });
+      const auto store = client.repository(f.server.address() + "/a/b");
+      EXPECT_THAT(store->put_blob(f.descriptor, *f.content, {}), is_ok());
+      EXPECT_THAT(client.messages(), Contains(HasSubstr("trying again in 3 s"))) << status;
+    }
+  }
+}
+
+/// Whoever waits for a connection's turn when the gate closes is held back as well.
+TEST(Retries, NobodyIsAskedWhileTheGateIsClosed) {
+  const auto clock = std::make_shared<ManualClock>();
+  Fixture f;
+  TestClient client({.plain_http = true, .clock = clock});
+  f.server
+      .expect("HEAD /v2/a/b/manifests/alone", {.status = 429})  // from now on one at a time
+      .expect("HEAD /v2/a/b/manifests/alone", {.status = 404});
+  std::atomic<int> waiting = 0;
+  std::optional<Clock::Time> opens;  // looked at by one request at a time
+  f.server.otherwise([&](const SeenRequest& request) -> Reply {
+    if (request.target == "/v2/") {
+      return {};
+    }
+    if (opens) {
+      EXPECT_GE(clock->now(), *opens);
+      return {.status = 404};
+    }
+    while (waiting < 4) {
+      std::this_thread::yield();
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the others join the queue
+    opens = clock->now() + std::chrono::seconds(60);
+    return {.status = 429, .headers = {{"Retry-After", "60"}}};
+  });
+  const auto store = client.repository(f.server.address() + "/a/b");
+  EXPECT_THAT(store->resolve("alone"), is_ok());
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      ++waiting;
+      EXPECT_THAT(store->resolve("x"), is_ok());
+    });
+  }
+}
+
+TEST(Retries, NoMoreRequestsInASecondThanAreAllowed) {
+  const auto clock = std::make_shared<ManualClock>();
+  Fixture f;
+  TestClient client({.plain_http = true, .requests_per_second = 4, .clock = clock});
+  f.server.otherwise([](const SeenRequest&) { return Reply{.status = 404}; });
+  const auto store = client.repository(f.server.address() + "/a/b");
+  const Clock::Time begin = clock->now();
+  for (int i = 0; i < 9; ++i) {
+    EXPECT_THAT(store->resolve("x"), is_ok());
+  }
+  EXPECT_EQ(clock->now() - begin, std::chrono::seconds(2));
 }
 
 // --- manifests ---

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <map>
 #include <mutex>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -86,7 +87,8 @@ class Downloads : public ::testing::Test {
   std::map<std::string, Reply> manifests_;  // before the server, whose threads read it
   test::TempDir directory_;
   ScriptedServer server_;
-  TestClient client_{{.plain_http = true}};
+  std::stop_source stop_;
+  TestClient client_{{.plain_http = true}, {}, stop_.get_token()};
 };
 
 TEST_F(Downloads, ResetsAtAnyByteManyTimesSendNothingTwice) {
@@ -114,6 +116,71 @@ TEST_F(Downloads, NoProgressEndsAfterTheAttempts) {
   });
   EXPECT_THAT(download(bytes), fails_with(ErrorCode::unavailable));
   EXPECT_EQ(blob_requests(), 5U);
+}
+
+TEST_F(Downloads, AllLayersTogetherWaitAsLongAsTheRegistryAsks) {
+  const auto clock = std::make_shared<ManualClock>();
+  const Clock::Time opens = clock->now() + std::chrono::seconds(5);
+  std::map<std::string, std::string> blobs;
+  for (std::size_t i = 0; i < 6; ++i) {
+    const std::string bytes = random_bytes(1000 + i);
+    blobs["/v2/a/b/blobs/" + blob_of(bytes).digest.str()] = bytes;
+  }
+  std::mutex mutex;
+  std::map<std::string, std::vector<Clock::Time>> asked;
+  serve([&](const SeenRequest& request) -> Reply {
+    const std::lock_guard lock(mutex);
+    asked[request.target].push_back(clock->now());
+    return clock->now() < opens ? Reply{.status = 429, .headers = {{"Retry-After", "2"}}}
+                                : Reply{.body = blobs.at(request.target)};
+  });
+  TestClient client({.plain_http = true, .clock = clock});
+  const auto store = client.repository(server_.address() + "/a/b");
+  {
+    std::vector<std::jthread> threads;
+    for (const auto& [target, bytes] : blobs) {
+      threads.emplace_back([&store, &bytes] {
+        const auto content = unwrap(store->blob(blob_of(bytes)));
+        EXPECT_TRUE(unwrap(read_all(*unwrap(content->open()), bytes.size())) == bytes);
+      });
+    }
+  }
+  for (const auto& [target, times] : asked) {
+    for (std::size_t i = 1; i < times.size(); ++i) {
+      EXPECT_GE(times[i] - times[i - 1], std::chrono::seconds(2)) << target;
+    }
+  }
+  EXPECT_THAT(client.messages(), ::testing::Contains(HasSubstr("trying again in 2 s")));
+}
+
+TEST_F(Downloads, UnreasonableRetryAfterIsAnErrorAtOnce) {
+  const std::string bytes = random_bytes(1000);
+  serve([&](const SeenRequest&) {
+    return Reply{.status = 429, .headers = {{"Retry-After", "86400"}}};
+  });
+  EXPECT_THAT(download(bytes),
+              fails_with(ErrorCode::rate_limited, HasSubstr("asks to wait 86400 s")));
+  EXPECT_EQ(blob_requests(), 1U);
+}
+
+TEST_F(Downloads, ReaderThatGoesDoesNotWaitForTheRegistry) {
+  serve([&](const SeenRequest&) {
+    return Reply{.status = 429, .headers = {{"Retry-After", "100"}}};
+  });
+  const auto content = unwrap(repository()->blob(blob_of("some bytes")));
+  auto reader = unwrap(content->open());
+  {
+    const std::jthread reading([&] {
+      std::vector<std::byte> buffer(10);
+      EXPECT_FALSE(reader->read(buffer));
+    });
+    while (client_.messages().empty()) {  // until it says that it waits
+      std::this_thread::yield();
+    }
+    stop_.request_stop();
+  }
+  reader.reset();
+  EXPECT_EQ(blob_requests(), 1U);
 }
 
 TEST_F(Downloads, ServersThatCannotResumeAreAskedForTheWhole) {

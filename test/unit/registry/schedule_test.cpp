@@ -318,12 +318,29 @@ TEST(HostGate, FewerRequestsAtOnceAfter429AndMoreAgainLater) {
   const auto second = gate.enter(never);  // would wait for ever if there were still only one
 }
 
+TEST(HostGate, WhatIsClosedIsEnteredWhenItOpens) {
+  const ManualClock clock;
+  HostGate gate(clock);
+  const std::stop_token never;
+  const Clock::Time begin = clock.now();
+  EXPECT_TRUE(gate.close_for(std::chrono::seconds(5)));
+  EXPECT_FALSE(gate.close_for(std::chrono::seconds(2))) << "closed already, and for longer";
+  {
+    const auto pass = gate.enter(never);
+    EXPECT_EQ(clock.now() - begin, std::chrono::seconds(5));
+  }
+  gate.close_for(std::chrono::seconds(3));
+  EXPECT_TRUE(gate.wait(never));
+  EXPECT_EQ(clock.now() - begin, std::chrono::seconds(8));
+}
+
 TEST(HostGate, StopEndsEveryWait) {
   HostGate gate;
   gate.close_for(std::chrono::hours(1));
   std::stop_source stop;
   const std::jthread other([&] { stop.request_stop(); });
   EXPECT_FALSE(gate.wait(stop.get_token()));
+  const auto pass = gate.enter(stop.get_token());
   EXPECT_FALSE(pause_for(std::chrono::hours(1), stop.get_token()));
 }
 

@@ -15,6 +15,7 @@
 
 #include <fnimage/base/diagnostics.hpp>
 #include <fnimage/manifest/reference.hpp>
+#include <fnimage/registry/clock.hpp>
 #include <fnimage/registry/credentials.hpp>
 #include <fnimage/registry/store.hpp>
 #include <fnimage/registry/transport.hpp>
@@ -28,6 +29,9 @@ struct RetryOptions {
   std::chrono::milliseconds first_delay{200};  ///< doubles with every failure, jittered
   std::chrono::milliseconds max_delay{30'000};
   std::chrono::seconds max_wait{120};  ///< a Retry-After that asks for more is an error at once
+  /// No try begins later than so long after the first failure, or after the last progress of a
+  /// large body; 0 = only the tries count.
+  std::chrono::milliseconds retry_for{0};
 };
 
 /// How one registry is reached, where nothing else was asked for. See host_config.hpp.
@@ -64,6 +68,8 @@ struct ClientOptions {
   /// Bytes of one PATCH when a blob is sent in chunks; 0 = only when the registry or what is in
   /// front of it does not take it otherwise.
   std::uint64_t chunk_size = 0;
+  unsigned requests_per_second = 0;      ///< to one registry, at most; 0 = no limit
+  std::shared_ptr<const Clock> clock{};  ///< for the waiting between requests; null = the system's
 };
 
 class Client {
