@@ -2,7 +2,9 @@
 #include "layer_work.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
+#include <memory>
 #include <optional>
 
 #include <fmt/format.h>
@@ -12,6 +14,10 @@
 namespace fnimage::build {
 
 namespace {
+
+// A layer is read and hashed by one thread and compressed by all; few at once keep them busy, and
+// each costs memory. zstd's own threads hold more than that for each layer.
+constexpr std::size_t parallel_layers = 4;
 
 /// One distinct tree and what has become of it.
 struct Job {
@@ -46,6 +52,63 @@ JobTable collect(const Plan& plan) {
   return table;
 }
 
+class LayerMaker {
+ public:
+  LayerMaker(const Plan& plan, const BuildOptions& options, registry::ImageStore& store,
+             const Environment& environment, layer::LayerCache& cache)
+      : plan_(plan),
+        options_(options),
+        store_(store),
+        environment_(environment),
+        cache_(cache),
+        budget_(std::make_shared<layer::BlockBudget>(environment.pool.threads())) {}
+
+  Result<void> make(std::vector<Job>& jobs) {
+    const std::size_t parallel =
+        options_.compression == layer::Compression::zstd ? 1 : parallel_layers;
+    std::atomic<std::size_t> next = 0;
+    TaskGroup group(environment_.pool);
+    for (std::size_t i = 0; i < std::min(parallel, jobs.size()); ++i) {
+      group.run([&]() -> Result<void> {
+        for (std::size_t job = next++; job < jobs.size(); job = next++) {
+          Result<void> made = make(jobs[job]);
+          if (!made) {
+            next = jobs.size();  // what has not begun is not begun any more
+            return made;
+          }
+        }
+        return {};
+      });
+    }
+    return group.wait();
+  }
+
+ private:
+  Result<void> make(Job& job) {
+    const bool own = job.platforms.size() == 1 && plan_.platforms.size() > 1;
+    const layer::LayerOptions layer_options{
+        .compression = options_.compression,
+        .label = own ? fmt::format("{} ({})", job.planned->name, job.platforms.front())
+                     : job.planned->name,
+        .budget = budget_};
+    auto built = layer::build_layer(job.planned->tree, layer_options, cache_, environment_.pool,
+                                    environment_.diagnostics);
+    if (!built) {
+      return fail(std::move(built.error()).while_doing("pack layer " + layer_options.label));
+    }
+    FNIMAGE_CHECK(store_.put_blob(convert(built->descriptor, options_.format), *built->blob, {}));
+    job.result = std::move(*built);
+    return {};
+  }
+
+  const Plan& plan_;
+  const BuildOptions& options_;
+  registry::ImageStore& store_;
+  const Environment& environment_;
+  layer::LayerCache& cache_;
+  std::shared_ptr<layer::BlockBudget> budget_;
+};
+
 }  // namespace
 
 Result<std::vector<std::vector<NamedBlob>>> make_layers(const Plan& plan,
@@ -55,25 +118,7 @@ Result<std::vector<std::vector<NamedBlob>>> make_layers(const Plan& plan,
   FNIMAGE_TRY(layer::LayerCache cache,
               layer::LayerCache::open(environment.cache_directory / "layers"));
   JobTable table = collect(plan);
-  TaskGroup group(environment.pool);
-  for (Job& job : table.jobs) {
-    group.run([&job, &plan, &options, &cache, &store, &environment]() -> Result<void> {
-      const bool own = job.platforms.size() == 1 && plan.platforms.size() > 1;
-      const layer::LayerOptions layer_options{
-          .compression = options.compression,
-          .label = own ? fmt::format("{} ({})", job.planned->name, job.platforms.front())
-                       : job.planned->name};
-      auto built = layer::build_layer(job.planned->tree, layer_options, cache, environment.pool,
-                                      environment.diagnostics);
-      if (!built) {
-        return fail(std::move(built.error()).while_doing("pack layer " + layer_options.label));
-      }
-      FNIMAGE_CHECK(store.put_blob(convert(built->descriptor, options.format), *built->blob, {}));
-      job.result = std::move(*built);
-      return {};
-    });
-  }
-  FNIMAGE_CHECK(group.wait());
+  FNIMAGE_CHECK(LayerMaker(plan, options, store, environment, cache).make(table.jobs));
 
   std::vector<std::vector<NamedBlob>> layers;
   for (std::size_t p = 0; p < plan.platforms.size(); ++p) {

@@ -22,7 +22,6 @@ namespace {
 
 constexpr std::size_t block_bytes = std::size_t{1} << 20;
 constexpr int level = 6;
-constexpr std::size_t max_blocks = 32;  // about 3 MiB each
 
 struct CompressorFree {
   void operator()(libdeflate_compressor* compressor) const noexcept {
@@ -95,8 +94,11 @@ class Block {
 
 class GzipCompressor final : public Compressor {
  public:
-  GzipCompressor(Writer& out, WorkerPool& pool)
-      : out_(out), pool_(pool), limit_(std::min(2 * pool.threads(), max_blocks)) {}
+  GzipCompressor(Writer& out, WorkerPool& pool, std::shared_ptr<BlockBudget> budget)
+      : out_(out), pool_(pool), budget_(std::move(budget)) {}
+  GzipCompressor(const GzipCompressor&) = delete;
+  GzipCompressor& operator=(const GzipCompressor&) = delete;
+  ~GzipCompressor() override { budget_->give_back(owned_); }
 
   Result<void> write(Bytes bytes) override {
     while (!bytes.empty()) {
@@ -124,13 +126,17 @@ class GzipCompressor final : public Compressor {
     if (current_) {
       return {};
     }
-    FNIMAGE_CHECK(drain(limit_ - 1));
-    if (free_.empty()) {
+    FNIMAGE_CHECK(drain(blocks_.size()));
+    if (free_.empty() && budget_->take(owned_ == 0)) {
+      ++owned_;
       current_ = std::make_shared<Block>();
-    } else {
-      current_ = std::move(free_.back());
-      free_.pop_back();
+      return {};
     }
+    if (free_.empty()) {
+      FNIMAGE_CHECK(drain(blocks_.size() - 1));
+    }
+    current_ = std::move(free_.back());
+    free_.pop_back();
     return {};
   }
 
@@ -180,7 +186,8 @@ class GzipCompressor final : public Compressor {
 
   Writer& out_;
   WorkerPool& pool_;
-  std::size_t limit_;
+  std::shared_ptr<BlockBudget> budget_;
+  std::size_t owned_ = 0;
   std::shared_ptr<Block> current_;
   std::deque<std::shared_ptr<Block>> blocks_;  // under way, oldest first
   std::vector<std::shared_ptr<Block>> free_;
@@ -193,8 +200,9 @@ std::string gzip_engine_id() {
   return fmt::format("gzip/libdeflate-{}/{}/{}", LIBDEFLATE_VERSION_STRING, level, block_bytes);
 }
 
-std::unique_ptr<Compressor> make_gzip(Writer& out, WorkerPool& pool) {
-  return std::make_unique<GzipCompressor>(out, pool);
+std::unique_ptr<Compressor> make_gzip(Writer& out, WorkerPool& pool,
+                                      std::shared_ptr<BlockBudget> budget) {
+  return std::make_unique<GzipCompressor>(out, pool, std::move(budget));
 }
 
 }  // namespace fnimage::layer::detail

@@ -9,6 +9,7 @@
 namespace fnimage::layer::detail {
 
 std::string gzip_engine_id();
-std::unique_ptr<Compressor> make_gzip(Writer& out, WorkerPool& pool);
+std::unique_ptr<Compressor> make_gzip(Writer& out, WorkerPool& pool,
+                                      std::shared_ptr<BlockBudget> budget);
 
 }  // namespace fnimage::layer::detail

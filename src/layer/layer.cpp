@@ -59,8 +59,9 @@ Result<Layer> to_layer(const LayerCache::Record& record, Compression compression
                .cached = cached};
 }
 
-Result<LayerCache::Record> pack(const FileTree& tree, Compression compression, AtomicFile& file,
+Result<LayerCache::Record> pack(const FileTree& tree, const LayerOptions& options, AtomicFile& file,
                                 WorkerPool& pool, ProgressTask& progress) {
+  const Compression compression = options.compression;
   const auto report = [&](std::uint64_t done) { progress.update(done); };
   if (compression == Compression::none) {
     // The blob is the tar: one hash says both.
@@ -72,7 +73,8 @@ Result<LayerCache::Record> pack(const FileTree& tree, Compression compression, A
     return LayerCache::Record{digest, blob.size(), digest, blob.size()};
   }
   HashingWriter blob(file);
-  const std::unique_ptr<Compressor> compressor = make_compressor(compression, blob, pool);
+  const std::unique_ptr<Compressor> compressor =
+      make_compressor(compression, blob, pool, options.budget);
   HashingWriter tar(*compressor);
   FNIMAGE_CHECK(detail::write_tar(tree, tar, report));
   FNIMAGE_CHECK(compressor->finish());
@@ -100,8 +102,7 @@ Result<Layer> build_layer(const FileTree& tree, const LayerOptions& options, Lay
   }
   const auto work = [&]() -> Result<Layer> {
     FNIMAGE_TRY(AtomicFile file, cache.begin());
-    FNIMAGE_TRY(const LayerCache::Record record,
-                pack(tree, options.compression, file, pool, *progress));
+    FNIMAGE_TRY(const LayerCache::Record record, pack(tree, options, file, pool, *progress));
     FNIMAGE_CHECK(cache.store(key, record, std::move(file)));
     return to_layer(record, options.compression, cache, false);
   };

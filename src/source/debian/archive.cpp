@@ -1,5 +1,6 @@
 // DebianArchive: release files -> indexes -> resolution -> packages -> trees, see debian.hpp.
-// Indexes are loaded once per architecture; a package is fetched and unpacked by one thread at a
+// An index is mapped while packages are resolved, once for all that do so at a time, and not
+// longer: it is the largest thing in memory. A package is fetched and unpacked by one thread at a
 // time. No lock is held while waiting for pool tasks, because a waiting thread runs other tasks.
 // Thread-safety: all methods from several threads.
 #include <algorithm>
@@ -126,14 +127,14 @@ class Archive final : public DebianArchive {
     const std::lock_guard lock(*loading);
     {
       const std::lock_guard guard(mutex_);
-      if (const auto found = indexes_.find(architecture); found != indexes_.end()) {
-        return found->second;
+      if (auto index = indexes_[architecture].lock()) {
+        return index;
       }
     }
     FNIMAGE_TRY(auto index,
                 load_index(releases_, architecture, downloader_, settings_.cache_directory));
     const std::lock_guard guard(mutex_);
-    indexes_.emplace(architecture, index);
+    indexes_[architecture] = index;
     return index;
   }
 
@@ -205,7 +206,7 @@ class Archive final : public DebianArchive {
   NamedMutexes index_locks_;
   NamedMutexes package_locks_;
   std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<const PackageIndex>> indexes_;
+  std::map<std::string, std::weak_ptr<const PackageIndex>> indexes_;
 };
 
 // All suites at once: each costs a round trip and a gpgv.

@@ -2,7 +2,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
+#include <random>
+
+#include <sys/resource.h>
 
 #include <fnimage/registry/oci_layout.hpp>
 
@@ -280,6 +284,52 @@ TEST(BuildOnImage, RegistryBaseIsNotForOfflineBuilds) {
   EXPECT_THAT(world.build(spec, {.offline = true}),
               fails_with(ErrorCode::invalid_argument, HasSubstr("offline")));
 }
+
+long peak_kib() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss;
+}
+
+/// Bytes that do not compress, the same for the same seed.
+std::string noise(std::size_t size, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::string bytes(size, '\0');
+  for (std::size_t i = 0; i + sizeof(std::uint64_t) <= size; i += sizeof(std::uint64_t)) {
+    const std::uint64_t value = random();
+    std::memcpy(bytes.data() + i, &value, sizeof value);
+  }
+  return bytes;
+}
+
+class MemoryOf : public ::testing::TestWithParam<layer::Compression> {};
+
+TEST_P(MemoryOf, ABuildGrowsNeitherWithLayersNorWithThreads) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's own memory would be measured";
+#endif
+  constexpr std::size_t layer_bytes = std::size_t{20} << 20;
+  const test::TempDir project;
+  BuildSpec spec = scratch_spec(project);
+  for (std::uint64_t i = 0; i < 6; ++i) {
+    const std::string name = "part" + std::to_string(i);
+    project.write(name, noise(layer_bytes, i));
+    spec.layers.push_back({.name = name, .from = name, .to = "/parts/" + name});
+  }
+  World world(16);
+  world.store = unwrap(
+      registry::OciLayout::open(world.directory / "layout", registry::OciLayout::Mode::create));
+  const long before = peak_kib();
+  EXPECT_THAT(world.build(spec, {.compression = GetParam()}), is_ok());
+  EXPECT_LT(peak_kib() - before, 64 * 1024);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, MemoryOf,
+                         ::testing::Values(layer::Compression::gzip, layer::Compression::zstd),
+                         [](const auto& value) {
+                           return std::string(value.param == layer::Compression::gzip ? "gzip"
+                                                                                      : "zstd");
+                         });
 
 /// An environment variable for the length of a test.
 class Variable {

@@ -5,6 +5,8 @@
 // compressor belongs to one thread; it uses the pool's threads for its blocks.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -31,9 +33,27 @@ class Compressor : public Writer {
   virtual Result<void> finish() = 0;
 };
 
-/// @param out not owned. @param pool where blocks are compressed (not owned). Memory is bounded by
-/// threads, not by input.
-std::unique_ptr<Compressor> make_compressor(Compression compression, Writer& out, WorkerPool& pool);
+/// How many blocks compressors that work side by side hold together, so that memory grows neither
+/// with their number nor with the threads. Thread-safety: all methods from several threads.
+class BlockBudget {
+ public:
+  /// @param threads of the pool that compresses: two blocks for each, but no more than 16.
+  explicit BlockBudget(std::size_t threads) noexcept;
+
+  /// Takes one more block. A compressor that has none gets its first one in any case: it can always
+  /// go on, whatever the others hold.
+  [[nodiscard]] bool take(bool is_first) noexcept;
+  void give_back(std::size_t blocks) noexcept;
+
+ private:
+  std::size_t limit_;
+  std::atomic<std::size_t> taken_ = 0;
+};
+
+/// @param out not owned. @param pool where blocks are compressed (not owned). @param budget shared
+/// with others; null = one of its own. Memory does not depend on the input.
+std::unique_ptr<Compressor> make_compressor(Compression compression, Writer& out, WorkerPool& pool,
+                                            std::shared_ptr<BlockBudget> budget = nullptr);
 
 /// Whether the first bytes are those of gzip, zstd or xz.
 Result<bool> is_compressed(const Content& input);

@@ -3,6 +3,7 @@
 // on one pool and one cache.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include <fnimage/base/diagnostics.hpp>
@@ -26,7 +27,8 @@ struct Layer {
 
 struct LayerOptions {
   Compression compression = Compression::gzip;
-  std::string label{};  ///< for progress: "packages (linux/ppc64le)"
+  std::string label{};                    ///< for progress: "packages (linux/ppc64le)"
+  std::shared_ptr<BlockBudget> budget{};  ///< of layers packed at once; null = one of its own
 };
 
 /// Packs a tree, or takes the layer from the cache when the tree has a key that was packed before
