@@ -1,8 +1,11 @@
 #!/bin/sh
-# peers.sh DIR: puts programs that Debian 12 lacks (crane, oras) into DIR, from a newer Debian suite (SUITE, default sid) of
-# the mirror that this machine's apt uses. Nothing is installed; the packages are verified as apt verifies them.
+# peers.sh DIR [PACKAGE…]: puts the programs of packages that Debian 12 lacks or has older (default: crane and oras) into
+# DIR, from a newer Debian suite (SUITE, default sid) of the mirror that this machine's apt uses. Nothing is installed; the
+# packages are verified as apt verifies them.
 set -eu
 target=$1
+shift
+[ $# -gt 0 ] || set -- crane oras
 mkdir -p "$target"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT INT TERM
@@ -13,7 +16,7 @@ options="-q -o Dir::Etc::SourceList=$work/sources.list -o Dir::Etc::SourceParts=
   -o Dir::Cache=$work/cache -o APT::Sandbox::User=root"
 # shellcheck disable=SC2086 # the options are words
 apt-get $options update > "$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
-for package in crane oras; do
+for package in "$@"; do
   # shellcheck disable=SC2086
   (cd "$work" && apt-get $options download "$package" > "$work/log" 2>&1) || { echo "no $package in this suite" >&2; continue; }
   dpkg-deb --fsys-tarfile "$work/$package"_*.deb | tar -xOf - "./usr/bin/$package" > "$target/$package"
