@@ -7,7 +7,8 @@
 #     PRIVATE  <external libraries that never show in a public header>)
 #
 # The target is fnimage_<name>, its alias and exported name fnimage::<name>. Every public header is compiled on
-# its own (VERIFY_INTERFACE_HEADER_SETS), so a header that forgets an include fails the build.
+# its own by the target all_verify_interface_header_sets, which test/run.sh builds: a header that forgets an include
+# fails there.
 function(fnimage_module name)
   cmake_parse_arguments(ARG "" "" "HEADERS;SOURCES;PUBLIC;PRIVATE" ${ARGN})
   set(target fnimage_${name})
@@ -27,7 +28,9 @@ function(fnimage_module name)
     EXPORT_NAME ${name}
     POSITION_INDEPENDENT_CODE ON
     VERIFY_INTERFACE_HEADER_SETS ON)
-  install(TARGETS ${target} EXPORT fnimage-targets FILE_SET HEADERS)
+  if(FNIMAGE_INSTALL)
+    install(TARGETS ${target} EXPORT fnimage-targets FILE_SET HEADERS)
+  endif()
 endfunction()
 
 # Declares one GoogleTest program: fnimage_test(<name> SOURCES … LIBS … [LABELS …]).
