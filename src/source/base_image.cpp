@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <fnimage/base/atomic_file.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/manifest/platform_match.hpp>
 #include <fnimage/source/base_image.hpp>
@@ -76,6 +77,7 @@ Result<void> check_layers(const BaseImage& image, std::string_view what) {
 
 Result<BaseImages> BaseImages::open(registry::ImageStore& store, registry::Selector selector,
                                     std::filesystem::path cache) {
+  remove_stale_temporaries(cache / "sha256");  // of builds that were killed
   FNIMAGE_TRY(manifest::Document root, store.get_manifest(selector));
   return BaseImages(store, std::move(selector), std::move(root), std::move(cache));
 }

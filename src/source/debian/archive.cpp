@@ -271,6 +271,9 @@ Result<std::unique_ptr<DebianArchive>> DebianArchive::open(
     const DebianSettings& settings, std::shared_ptr<registry::Transport> transport,
     WorkerPool& pool, Diagnostics& diagnostics) {
   FNIMAGE_CHECK(make_directories(settings.cache_directory));
+  for (const char* part : {"release", "index", "debs", "packs", "control"}) {
+    remove_stale_temporaries(settings.cache_directory / part);  // of builds that were killed
+  }
   FNIMAGE_TRY(const auto sources, debian::choose_sources(settings));
   const debian::AptSettings apt = debian::load_apt_settings();
   debian::report_proxy(apt, sources, diagnostics);

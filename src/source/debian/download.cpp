@@ -224,8 +224,9 @@ Result<void> Downloader::download(const std::string& url, const manifest::Digest
             .error()
             .while_doing("download " + shown)
             .with_hint("the mirror's files do not belong together (it is being updated, or a cache "
-                       "before it is stale), or somebody changes them; try again later or use "
-                       "another mirror"));
+                       "before it is stale), or somebody changes them; try again later, use "
+                       "another mirror, or leave a suite out, for example with base: {debian: "
+                       "bookworm, suites: [updates]}"));
   }
   if (!result) {
     return fail(std::move(result).error().while_doing("download " + shown));

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <system_error>
@@ -252,12 +253,16 @@ Result<std::shared_ptr<const PackageIndex>> load_index(std::span<const Release> 
     }
   }
   if (parts.empty()) {
-    return fail(
-        ErrorCode::platform_mismatch,
-        fmt::format("Debian {} has no architecture {}: it has {}",
-                    releases.empty() ? "release" : releases.front().source.suite, architecture,
-                    releases.empty() ? "none" : join(releases.front().architectures, ", ")),
-        "leave the platform out, or use another release");
+    std::vector<std::string> offered;
+    if (!releases.empty()) {
+      std::copy_if(releases.front().architectures.begin(), releases.front().architectures.end(),
+                   std::back_inserter(offered), [](const auto& name) { return name != "all"; });
+    }
+    return fail(ErrorCode::platform_mismatch,
+                fmt::format("Debian {} has no architecture {}: it has {}",
+                            releases.empty() ? "release" : releases.front().source.suite,
+                            architecture, offered.empty() ? "none" : join(offered, ", ")),
+                "leave the platform out, or use another release");
   }
   return std::make_shared<const PackageIndex>(architecture, std::move(parts));
 }

@@ -264,6 +264,19 @@ TEST_F(Mirror, DamagedCacheIsMadeAnew) {
   EXPECT_EQ(discard_damaged_packages(dir_ / "cache"), 0U);
 }
 
+TEST_F(Mirror, WhatAKilledBuildLeftIsRemoved) {
+  static_cast<void>(unwrap(build("ppc64le", settings())));
+  constexpr int no_process = 0x7ffffff0;  // above every pid
+  const std::string left = fmt::format(".tmp-{}-00", no_process);
+  for (const std::string part : {"release", "index", "debs", "packs", "control"}) {
+    dir_.write(fmt::format("cache/{}/{}", part, left), "cut");
+  }
+  static_cast<void>(unwrap(build("ppc64le", settings())));
+  for (const auto& file : std::filesystem::recursive_directory_iterator(dir_ / "cache")) {
+    EXPECT_NE(file.path().filename(), left) << file.path();
+  }
+}
+
 TEST_F(Mirror, DamagedControlFilesAreAMiss) {
   const auto first = unwrap(build("ppc64le", settings()));
   for (const auto& control : std::filesystem::directory_iterator(dir_ / "cache/control")) {
