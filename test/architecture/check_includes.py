@@ -59,7 +59,7 @@ def check_line(module, public, text):
         return None
     quote, target = found.groups()
     first, _, rest = target.partition("/")
-    if quote == '"':
+    if quote == '"' and first != "fnimage":
         return "a path that leaves the module" if ".." in target else None
     if first == "fnimage":
         other = rest.partition("/")[0]

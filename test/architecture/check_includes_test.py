@@ -10,6 +10,7 @@ PLANTED = [
     ("src/base/include/fnimage/base/x.hpp", "#include <fnimage/manifest/digest.hpp>", "base must not know manifest"),
     ("src/layer/x.cpp", "#include <fnimage/source/files.hpp>", "layer must not know source"),
     ("src/layer/x.cpp", "#include <fnimage/registry/store.hpp>", "layer must not know registry"),
+    ("src/layer/x.cpp", '#include "fnimage/build/build.hpp"', "layer must not know build"),
     ("manifest/x.cpp", "#include <curl/curl.h>", "curl belongs to registry"),
     ("registry/x.cpp", '#include "../src/build/plan.hpp"', "leaves the module"),
     ("manifest/include/fnimage/manifest/x.hpp", "#include <nlohmann/json.hpp>", "must not include"),
