@@ -36,8 +36,13 @@ Result<manifest::Descriptor> store_image(const BuildSpec& spec, const Plan& plan
 
 Result<manifest::Descriptor> store_list(const manifest::Index& list,
                                         const std::vector<std::string>& tags,
-                                        registry::ImageStore& store) {
-  FNIMAGE_CHECK(manifest::require_valid(manifest::validate(list), "list"));
+                                        registry::ImageStore& store, Diagnostics& diagnostics) {
+  const std::vector<manifest::Finding> findings = manifest::validate(list);
+  FNIMAGE_CHECK(manifest::require_valid(findings, "list"));
+  for (const manifest::Finding& finding : findings) {
+    diagnostics.report(Severity::warning,
+                       fmt::format("list {}: {}; {}", finding.path, finding.message, finding.fix));
+  }
   const manifest::Document document = manifest::Document::of(list);
   FNIMAGE_CHECK(store.put_manifest(document, std::nullopt));
   for (const std::string& tag : tags) {
@@ -82,7 +87,7 @@ Result<BuildResult> build_once(const BuildSpec& spec, const BuildOptions& option
                      .layers = summarize(layers[i], options.format)});
     list.put(std::move(entry));
   }
-  FNIMAGE_TRY(manifest::Descriptor root, store_list(list, tags, store));
+  FNIMAGE_TRY(manifest::Descriptor root, store_list(list, tags, store, environment.diagnostics));
   return BuildResult{.list = std::move(root), .platforms = std::move(built)};
 }
 

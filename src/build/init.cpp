@@ -21,6 +21,7 @@ name: {name}
 platforms: [linux/amd64, linux/ppc64le]
 base:
   debian: bookworm            # or image: registry/repo:tag, or scratch: true
+  # suites: [updates]         # without security, where a mirror lacks that for an architecture
 packages: []                  # Debian packages, for example [python3-numpy]
 runtime: {runtime}
 source: {{main: {main}}}      # more files: files: ["lib/**"]

@@ -8,11 +8,13 @@
 
 #include <fnimage/archive/open.hpp>
 #include <fnimage/base/text.hpp>
+#include <fnimage/build/init.hpp>
 #include <fnimage/manifest/platform_match.hpp>
 #include <fnimage/registry/location.hpp>
 #include <fnimage/source/debian.hpp>
 
 #include "lower_layers.hpp"
+#include "spec_values.hpp"
 #include "user_layers.hpp"
 
 namespace fnimage::build {
@@ -37,6 +39,12 @@ Result<std::vector<manifest::Platform>> platforms_of(const BuildSpec& spec,
   if (platforms.empty()) {
     return fail(ErrorCode::invalid_argument, "there is no platform to build",
                 "list them in the build file: platforms: [linux/amd64, linux/ppc64le]");
+  }
+  for (std::size_t i = 0; i < platforms.size(); ++i) {
+    if (const auto fault = fault_among(platforms, i)) {
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("platform {}: {}", platforms[i].str(), fault->message), fault->fix);
+    }
   }
   return platforms;
 }
@@ -118,12 +126,27 @@ class Planner {
     if (location.is_path()) {
       location.directory = spec_.directory / location.directory;
     }
-    FNIMAGE_TRY(registry::OpenedImage opened,
-                archive::open_image(location, environment_.client, environment_.local_store));
-    plan_.base_store = std::move(opened.store);
-    FNIMAGE_TRY(base_, source::BaseImages::open(*plan_.base_store, std::move(opened.selector),
-                                                environment_.cache_directory / "base"));
-    return {};
+    Result<void> found = [&]() -> Result<void> {
+      FNIMAGE_TRY(registry::OpenedImage opened,
+                  archive::open_image(location, environment_.client, environment_.local_store));
+      plan_.base_store = std::move(opened.store);
+      FNIMAGE_TRY(base_, source::BaseImages::open(*plan_.base_store, std::move(opened.selector),
+                                                  environment_.cache_directory / "base"));
+      return {};
+    }();
+    return found ? std::move(found) : not_opened(std::move(found).error(), base);
+  }
+
+  [[nodiscard]] tl::unexpected<Error> not_opened(Error error, const ImageBase& base) const {
+    Error placed = std::move(error).while_doing(fmt::format(
+        "{}: open the base image {}", spec_.file.empty() ? build_file_name : printable(spec_.file),
+        printable(base.location)));
+    if (placed.code() != ErrorCode::not_found) {
+      return fail(std::move(placed));
+    }
+    return fail(std::move(placed).with_hint(
+        "pull or build it first, name it with its registry (registry/repo:tag), or name a layout "
+        "(oci:DIR)"));
   }
 
   Result<void> plan_platform(PlatformPlan& platform, std::vector<PlannedLayer> user) {

@@ -72,7 +72,7 @@ Result<void> read_platforms(const SpecReader& reader, const YamlNode& root, Buil
   }
   for (const YamlNode& item : node->children) {
     FNIMAGE_TRY(const std::string text, reader.text_not_empty(item));
-    auto platform = manifest::Platform::parse(text);
+    auto platform = parse_build_platform(text);
     if (!platform) {
       return refuse_with(reader, item, platform.error());
     }
@@ -83,6 +83,11 @@ Result<void> read_platforms(const SpecReader& reader, const YamlNode& root, Buil
       }
     }
     spec.platforms.push_back(std::move(*platform));
+  }
+  for (std::size_t i = 0; i < spec.platforms.size(); ++i) {
+    if (const auto fault = fault_among(spec.platforms, i)) {
+      return reader.refuse(node->children[i], fault->message, fault->fix);
+    }
   }
   return {};
 }
@@ -251,6 +256,15 @@ Result<void> read_source(const SpecReader& reader, const YamlNode& root, BuildSp
   return {};
 }
 
+/// Only the known {…} are in the text of `node`.
+Result<void> check_placeholders(const SpecReader& reader, const YamlNode& node) {
+  if (const auto unknown = unknown_placeholder(node.text)) {
+    return reader.refuse(node, fmt::format("unknown placeholder '{}'", printable(*unknown, 40)),
+                         fmt::format("known: {{{}}}", fmt::join(placeholder_names(), "}, {")));
+  }
+  return {};
+}
+
 Result<NamedLayer> read_layer(const SpecReader& reader, const YamlNode& item) {
   FNIMAGE_CHECK(reader.expect_mapping(item, layer_keys));
   FNIMAGE_TRY(const YamlNode* name, reader.require(item, "name"));
@@ -272,6 +286,8 @@ Result<NamedLayer> read_layer(const SpecReader& reader, const YamlNode& item) {
   FNIMAGE_TRY(layer.from, reader.relative_path(*from, false));
   FNIMAGE_CHECK(reader.expect_exists(*from, layer.from));
   FNIMAGE_TRY(layer.to, reader.image_path(*to));
+  FNIMAGE_CHECK(check_placeholders(reader, *from));
+  FNIMAGE_CHECK(check_placeholders(reader, *to));
   return layer;
 }
 
@@ -293,20 +309,12 @@ Result<void> read_layers(const SpecReader& reader, const YamlNode& root, BuildSp
   return {};
 }
 
-/// Only the known {…} are in the text of `node`.
-Result<void> check_placeholders(const SpecReader& reader, const YamlNode& node) {
-  if (const auto unknown = unknown_placeholder(node.text)) {
-    return reader.refuse(node, fmt::format("unknown placeholder '{}'", printable(*unknown, 40)),
-                         fmt::format("known: {{{}}}", fmt::join(placeholder_names(), "}, {")));
-  }
-  return {};
-}
-
 Result<PlatformFile> read_file_entry(const SpecReader& reader, const YamlNode& item) {
   FNIMAGE_CHECK(reader.expect_mapping(item, file_keys));
   FNIMAGE_TRY(const YamlNode* from, reader.require(item, "from"));
   FNIMAGE_TRY(const YamlNode* to, reader.require(item, "to"));
   PlatformFile file;
+  file.place = reader.place(*from);
   FNIMAGE_TRY(file.from, reader.relative_path(*from, false));
   FNIMAGE_CHECK(check_placeholders(reader, *from));
   if (!has_placeholder(file.from)) {
@@ -399,6 +407,17 @@ Result<void> refuse_requires(const SpecReader& reader, const YamlNode& root) {
 
 }  // namespace
 
+Result<manifest::Platform> parse_build_platform(std::string_view text) {
+  FNIMAGE_TRY(manifest::Platform platform, manifest::Platform::parse(text));
+  // The architecture alone has to be a known one, and the error says which is near.
+  if (const auto alone = manifest::Platform::parse(platform.architecture); !alone) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("platform \"{}\" has no known architecture", printable(text, 80)),
+                alone.error().hint());
+  }
+  return platform;
+}
+
 Result<BuildSpec> parse_spec(std::string_view text, std::string_view file_name,
                              const std::filesystem::path& directory) {
   FNIMAGE_TRY(const YamlNode root, parse_yaml(text, file_name));
@@ -406,8 +425,13 @@ Result<BuildSpec> parse_spec(std::string_view text, std::string_view file_name,
   if (root.kind == YamlNode::Kind::mapping) {
     FNIMAGE_CHECK(refuse_requires(reader, root));
   }
+  if (root.kind == YamlNode::Kind::mapping && root.children.empty()) {
+    return fail(reader.error({}, ErrorCode::invalid_input, "the build file is empty")
+                    .with_hint("`fnimage init DIR` writes one to begin with"));
+  }
   FNIMAGE_CHECK(reader.expect_mapping(root, root_keys));
   BuildSpec spec;
+  spec.file = file_name;
   spec.directory = directory;
   FNIMAGE_CHECK(read_name(reader, root, spec));
   FNIMAGE_CHECK(read_platforms(reader, root, spec));

@@ -74,6 +74,10 @@ std::string did_you_mean(std::string_view word, std::span<const std::string_view
                : std::string();
 }
 
+std::string SpecReader::place(const YamlNode& node) const {
+  return fmt::format("{}:{}:{}", printable(file_name_), node.at.line, node.at.column);
+}
+
 tl::unexpected<Error> SpecReader::refuse(const YamlNode& node, std::string_view message,
                                          std::string hint) const {
   return fail(error(node.at, ErrorCode::invalid_input, message).with_hint(std::move(hint)));

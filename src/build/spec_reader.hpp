@@ -35,6 +35,9 @@ class SpecReader {
     return error_at(file_name_, at, code, message);
   }
 
+  /// "file:line:column" of a node.
+  [[nodiscard]] std::string place(const YamlNode& node) const;
+
   /// The node is a mapping with no other keys than these; an unknown one is named with the nearest.
   [[nodiscard]] Result<void> expect_mapping(const YamlNode& node,
                                             std::span<const std::string_view> keys) const;

@@ -2,6 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <fnimage/manifest/media_types.hpp>
 
 namespace fnimage::build {
 
@@ -136,6 +141,25 @@ std::optional<std::string> unknown_placeholder(std::string_view text) {
       return std::string(text.substr(i, end - i + 1));
     }
     i = end + 1;
+  }
+  return std::nullopt;
+}
+
+std::optional<manifest::Finding> fault_among(std::span<const manifest::Platform> platforms,
+                                             std::size_t position) {
+  // The rules of what is published, before the work instead of after it.
+  manifest::Index list{.manifests = {}};
+  for (const manifest::Platform& platform : platforms) {
+    list.manifests.push_back({.media_type = std::string(manifest::media_type::oci_manifest),
+                              .digest = manifest::Digest::of(platform.str()),
+                              .size = 1,
+                              .platform = platform});
+  }
+  const std::string prefix = fmt::format("/manifests/{}/", position);
+  for (manifest::Finding& finding : manifest::validate(list)) {
+    if (finding.fatal && finding.path.starts_with(prefix)) {
+      return std::move(finding);
+    }
   }
   return std::nullopt;
 }

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include <fnimage/manifest/validate.hpp>
+
 namespace fnimage::build {
 
 /// `[a-z0-9]+` parts joined by '.', '_', "__" or '-'s: what may be a repository's last part.
@@ -32,5 +34,9 @@ std::span<const std::string_view> placeholder_names() noexcept;
 /// The first {…} that is none of them, or a brace without its counterpart.
 std::optional<std::string> unknown_placeholder(std::string_view text);
 bool has_placeholder(std::string_view text) noexcept;
+
+/// Why no node could use this one of the platforms of a list; nullopt = some can.
+std::optional<manifest::Finding> fault_among(std::span<const manifest::Platform> platforms,
+                                             std::size_t position);
 
 }  // namespace fnimage::build

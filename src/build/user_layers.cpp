@@ -97,13 +97,22 @@ Result<layer::FileTree> UserLayers::source_tree() const {
 Result<layer::FileTree> UserLayers::platform_tree(const manifest::Platform& platform) const {
   layer::FileTree tree;
   for (const PlatformFile& file : spec_.platform_files) {
-    FNIMAGE_TRY(const std::string from, fill_placeholders(file.from, platform));
-    FNIMAGE_TRY(const std::string to, fill_placeholders(file.to, platform));
-    source::FileOptions options = options_;
-    options.file_mode = file.mode;
-    FNIMAGE_CHECK(source::add_path(spec_.directory / from, to, options, tree));
+    Result<void> added = add_file(file, platform, tree);
+    if (!added) {
+      return fail(std::move(added).error().while_doing(
+          fmt::format("{} for {}", file.place.empty() ? "files" : file.place, platform.str())));
+    }
   }
   return tree;
+}
+
+Result<void> UserLayers::add_file(const PlatformFile& file, const manifest::Platform& platform,
+                                  layer::FileTree& tree) const {
+  FNIMAGE_TRY(const std::string from, fill_placeholders(file.from, platform));
+  FNIMAGE_TRY(const std::string to, fill_placeholders(file.to, platform));
+  source::FileOptions options = options_;
+  options.file_mode = file.mode;
+  return source::add_path(spec_.directory / from, to, options, tree);
 }
 
 Result<layer::FileTree> UserLayers::path_tree(const std::string& from,

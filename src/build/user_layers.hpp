@@ -26,6 +26,8 @@ class UserLayers {
   Result<layer::FileTree> source_tree() const;
   Result<layer::FileTree> path_tree(const std::string& from, const std::string& to) const;
   Result<layer::FileTree> platform_tree(const manifest::Platform& platform) const;
+  Result<void> add_file(const PlatformFile& file, const manifest::Platform& platform,
+                        layer::FileTree& tree) const;
 
   const BuildSpec& spec_;
   source::FileOptions options_;

@@ -196,7 +196,7 @@ Result<Target> open_target(const BuildArguments& arguments, const build::BuildSp
 Result<build::BuildOptions> build_options(const BuildArguments& arguments) {
   build::BuildOptions options;
   for (const std::string& text : arguments.platforms) {
-    FNIMAGE_TRY(manifest::Platform platform, manifest::Platform::parse(text));
+    FNIMAGE_TRY(manifest::Platform platform, build::parse_build_platform(text));
     options.platforms.push_back(std::move(platform));
   }
   FNIMAGE_TRY(options.compression, layer::parse_compression(arguments.compression));

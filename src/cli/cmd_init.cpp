@@ -6,6 +6,7 @@
 
 #include <fnimage/base/text.hpp>
 #include <fnimage/build/init.hpp>
+#include <fnimage/build/spec.hpp>
 
 #include "command.hpp"
 #include "json_text.hpp"
@@ -18,9 +19,14 @@ struct InitArguments {
   std::string directory = ".";
   std::string runtime = "python";
   std::string name;
+  bool schema = false;
 };
 
 Result<void> run_init(const InitArguments& arguments, Session& session) {
+  if (arguments.schema) {
+    session.console().print(std::string(build::spec_schema()));
+    return {};
+  }
   FNIMAGE_TRY(const build::InitResult made, build::init({.directory = arguments.directory,
                                                          .runtime = arguments.runtime,
                                                          .name = arguments.name}));
@@ -53,6 +59,8 @@ void add_init(CLI::App& app, Registration registration) {
       ->type_name("NAME");
   command.add_option("--name", arguments->name, "The function's name (default: the directory's)")
       ->type_name("NAME");
+  command.add_flag("--schema", arguments->schema,
+                   "Only print the JSON Schema of build files, for editors");
   add_common_options(command, registration.settings.common);
   command.footer("Example:\n  fnimage init --name hello functions/hello");
   command.callback([arguments, registration] {

@@ -33,7 +33,7 @@ constexpr std::array kinds{
 /// Runtimes of the build file's grammar that this version does not have.
 constexpr std::array<std::string_view, 3> later{"notebook", "nodejs", "exec"};
 
-Result<const Kind*> find_kind(std::string_view name) {
+Result<const Kind*> find_kind(std::string_view name, const std::vector<std::string_view>& choices) {
   const auto* const found = std::ranges::find(kinds, name, &Kind::name);
   if (found != kinds.end()) {
     return found;
@@ -42,13 +42,13 @@ Result<const Kind*> find_kind(std::string_view name) {
   return fail(ErrorCode::invalid_argument,
               known ? fmt::format("runtime '{}' is not available in this version", name)
                     : fmt::format("there is no runtime '{}'", name),
-              fmt::format("choose one of: {}", fmt::join(runtime_names(), ", ")));
+              fmt::format("choose one of: {}", fmt::join(choices, ", ")));
 }
 
 }  // namespace
 
 Result<Runtime> make_runtime(const Request& request) {
-  FNIMAGE_TRY(const Kind* kind, find_kind(request.name));
+  FNIMAGE_TRY(const Kind* kind, find_kind(request.name, runtime_names()));
   if (!kind->needs_main) {
     return kind->make(request);
   }
@@ -71,11 +71,17 @@ std::vector<std::string_view> runtime_names() {
 }
 
 Result<Starter> starter_handler(std::string_view runtime) {
-  FNIMAGE_TRY(const Kind* kind, find_kind(runtime));
+  std::vector<std::string_view> choices;
+  for (const Kind& kind : kinds) {
+    if (kind.starter != nullptr) {
+      choices.push_back(kind.name);
+    }
+  }
+  FNIMAGE_TRY(const Kind* kind, find_kind(runtime, choices));
   if (kind->starter == nullptr) {
     return fail(ErrorCode::invalid_argument,
                 fmt::format("runtime '{}' has no starter handler", runtime),
-                "choose runtime python");
+                fmt::format("choose one of: {}", fmt::join(choices, ", ")));
   }
   return kind->starter();
 }

@@ -2,6 +2,7 @@
 """What goes wrong on the command line ends in a message that names the cause and a way out, an exit code by class, and nothing
 half-written. Faults of packages and mirrors are in the unit tests of src/source, those of registries in the ones of registry/."""
 import http.server
+import json
 import os
 import shutil
 import subprocess
@@ -23,6 +24,16 @@ class BuildFile(command.CommandTest):
     def test_missing_source_file(self):
         (self.project / "handler.py").unlink()
         self.refuse(4, ["handler.py"], "build")
+
+    def test_misspelled_architecture_is_never_built(self):
+        self.refuse(2, ["linux/pcc64le", "did you mean ppc64le?"], "build", "--platform", "linux/pcc64le")
+        self.write_spec(command.SPEC.replace("linux/ppc64le", "linux/pcc64le"))
+        self.refuse(3, ["fnimage.yaml:2:26", "did you mean ppc64le?"], "build")
+        self.assertEqual([], self.stored_tags())
+
+    def test_schema_is_handed_out(self):
+        schema = json.loads(self.succeed("init", "--schema").stdout)
+        self.assertIn("platforms", schema["properties"])
 
     def test_debian_name_of_an_architecture_is_corrected(self):
         self.write_spec(command.SPEC.replace("linux/ppc64le", "linux/ppc64el"))
@@ -53,7 +64,6 @@ class CommandLine(command.CommandTest):
         self.refuse(4, ["127.0.0.1:1/absent:latest"], "push", "--plain-http", "127.0.0.1:1/absent:latest")
 
     def test_errors_as_json(self):
-        import json
         done = self.run_command("push", "--json", "--plain-http", "127.0.0.1:1/absent:latest")
         self.assertEqual("not_found", json.loads(done.stdout)["error"]["code"])
 

@@ -63,7 +63,7 @@ class World {
                                  {.transport = std::make_shared<NoTransport>(),
                                   .client = client_,
                                   .pool = pool_,
-                                  .diagnostics = null_diagnostics(),
+                                  .diagnostics = *diagnostics,
                                   .cache_directory = directory / "cache",
                                   .local_store = directory / "store"});
   }
@@ -80,6 +80,7 @@ class World {
   }
 
   test::TempDir directory;
+  Diagnostics* diagnostics = &null_diagnostics();
   std::unique_ptr<registry::ImageStore> store = registry::make_memory_store("test");
 
  private:

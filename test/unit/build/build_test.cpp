@@ -25,6 +25,7 @@ using ::testing::ElementsAre;
 using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::Pair;
 using ::testing::SizeIs;
 
@@ -283,6 +284,56 @@ TEST(BuildOnImage, RegistryBaseIsNotForOfflineBuilds) {
   spec.base = ImageBase{.location = "registry.example/base:1"};
   EXPECT_THAT(world.build(spec, {.offline = true}),
               fails_with(ErrorCode::invalid_argument, HasSubstr("offline")));
+}
+
+/// Keeps what is reported.
+class Reports final : public Diagnostics {
+ public:
+  void report(Severity /*severity*/, std::string_view message) noexcept override {
+    text += std::string(message) + "\n";
+  }
+  std::unique_ptr<ProgressTask> begin(std::string_view what,
+                                      std::uint64_t total) noexcept override {
+    return null_diagnostics().begin(what, total);
+  }
+  std::string text;
+};
+
+TEST(Build, WarnsOfWhatOnlySomeNodesTake) {
+  const test::TempDir project;
+  World world;
+  BuildSpec spec = scratch_spec(project);
+  spec.platforms = {platform("linux/amd64/v3")};
+  Reports reports;
+  world.diagnostics = &reports;
+  EXPECT_THAT(world.build(spec), is_ok());
+  EXPECT_THAT(reports.text, HasSubstr("most nodes do not look for a variant of amd64"));
+  spec.platforms = {platform("linux/ppc64le/power9")};
+  EXPECT_THAT(world.build(spec),
+              fails_with(ErrorCode::invalid_argument, HasSubstr("linux/ppc64le/power9")));
+}
+
+TEST(Build, NamesTheLineOfAFileThatAPlatformLacks) {
+  const test::TempDir project;
+  World world;
+  BuildSpec spec = scratch_spec(project);
+  spec.platform_files.front().place = "fnimage.yaml:9:12";
+  std::filesystem::remove(project / "build/ppc64le/solver");
+  EXPECT_THAT(world.build(spec), fails_with(ErrorCode::not_found,
+                                            AllOf(HasSubstr("fnimage.yaml:9:12 for linux/ppc64le"),
+                                                  HasSubstr("build/ppc64le/solver"))));
+  EXPECT_THAT(world.build(spec, {.platforms = {platform("linux/amd64")}}), is_ok());
+}
+
+TEST(Build, NamesTheBuildFileOfAMissingBase) {
+  const test::TempDir project;
+  World world;
+  BuildSpec spec = scratch_spec(project);
+  spec.file = "functions/fnimage.yaml";
+  spec.base = ImageBase{"nolocal:x"};
+  const auto missing = world.build(spec);
+  EXPECT_THAT(missing, fails_with(ErrorCode::not_found, HasSubstr("functions/fnimage.yaml")));
+  EXPECT_THAT(missing.error().hint(), Not(IsEmpty()));
 }
 
 long peak_kib() {

@@ -118,8 +118,8 @@ TEST_P(BrokenSpec, IsRefusedWithItsPlace) {
 
 const std::vector<Broken> broken_specs{
     // YAML itself
-    {"Empty", "!", "1:1: key 'name' is missing"},
-    {"CommentOnly", "!# nothing\n", "1:1: key 'name' is missing"},
+    {"Empty", "!", "1:1: the build file is empty"},
+    {"CommentOnly", "!# nothing\n", "1:1: the build file is empty"},
     {"TopLevelList", "![a]\n", "1:1: this must be a mapping, not a list"},
     {"TopLevelScalar", "!hello\n", "1:1: this must be a mapping, not a single value"},
     {"BadIndentation", "source:\n   main: a\n  files: []\n", "6:3: not valid YAML"},
@@ -170,6 +170,10 @@ const std::vector<Broken> broken_specs{
     {"BadPlatform", "!name: f\nplatforms:\n  - linux/amd64\n  - linux//x\n", "4:5: "},
     {"SamePlatformTwice", "!name: f\nplatforms: [linux/amd64, x86_64]\n",
      "2:26: platform 'linux/amd64' is named twice"},
+    {"UnknownArchitecture", "!name: f\nplatforms: [linux/amd64, linux/pcc64le]\n",
+     "2:26: platform \"linux/pcc64le\" has no known architecture"},
+    {"VariantWithoutBaseline", "!name: f\nplatforms: [linux/amd64, linux/ppc64le/power9]\n",
+     "2:26: most nodes do not look for a variant of ppc64le"},
     {"NoBase", "!name: f\nplatforms: [linux/amd64]\n", "1:1: key 'base' is missing"},
     {"TwoBases", "!name: f\nplatforms: [linux/amd64]\nbase: {debian: sid, scratch: true}\n",
      "3:1: 'base' needs exactly one of"},
@@ -215,6 +219,8 @@ const std::vector<Broken> broken_specs{
     {"LayerTwice", "layers:\n  - {name: m, from: x, to: /y}\n  - {name: m, from: x, to: /z}\n",
      "6:12: there are two layers named 'm'"},
     {"LayerName", "layers: [{name: M, from: x, to: /y}]\n", "4:17: 'M' cannot be the name"},
+    {"LayerPlaceholder", "layers: [{name: m, from: x, to: '/y/{arhc}'}]\n",
+     "4:33: unknown placeholder '{arhc}'"},
     {"FileMode", "files: [{from: x, to: /y, mode: 0789}]\n", "4:33: '0789' is not a file mode"},
     {"FileModeSymbolic", "files: [{from: x, to: /y, mode: u+x}]\n", "4:33: 'u+x' is not"},
     {"FileModeLarge", "files: [{from: x, to: /y, mode: 17777}]\n", "4:33: '17777' is not"},
@@ -255,11 +261,23 @@ TEST(Spec, LooksForTheFilesItNames) {
   EXPECT_EQ(spec.directory, dir.path());
 }
 
+TEST(Spec, PlatformsAreKnownOnes) {
+  EXPECT_EQ(unwrap(parse_build_platform("ppc64le")).str(), "linux/ppc64le");
+  const auto misspelled = parse_build_platform("linux/pcc64le");
+  EXPECT_THAT(misspelled, fails_with(ErrorCode::invalid_argument, HasSubstr("linux/pcc64le")));
+  EXPECT_EQ(misspelled.error().hint(), "did you mean ppc64le?");
+}
+
 TEST(Spec, SaysHowToGetABuildFile) {
   const test::TempDir dir;
   const auto missing = load_spec(dir / "fnimage.yaml");
   EXPECT_THAT(missing, fails_with(ErrorCode::not_found));
   EXPECT_THAT(missing.error().hint(), HasSubstr("fnimage init"));
+  dir.write("fnimage.yaml", "# nothing\n");
+  const auto empty = load_spec(dir / "fnimage.yaml");
+  EXPECT_THAT(empty, fails_with(ErrorCode::invalid_input,
+                                HasSubstr("fnimage.yaml:1:1: the build file is empty")));
+  EXPECT_THAT(empty.error().hint(), HasSubstr("fnimage init"));
 }
 
 // The parser tells the keys it knows in its hint; the schema must know the same ones.
@@ -337,8 +355,9 @@ TEST(Init, RefusesABadName) {
   const test::TempDir dir;
   EXPECT_THAT(init({.directory = dir.path(), .name = "No Name"}),
               fails_with(ErrorCode::invalid_argument));
-  EXPECT_THAT(init({.directory = dir.path(), .runtime = "cobol"}),
-              fails_with(ErrorCode::invalid_argument));
+  const auto unknown = init({.directory = dir.path(), .runtime = "cobol"});
+  EXPECT_THAT(unknown, fails_with(ErrorCode::invalid_argument));
+  EXPECT_EQ(unknown.error().hint(), "choose one of: python");  // "none" has nothing to start from
   EXPECT_THAT(dir.list(), IsEmpty());
 }
 

@@ -47,6 +47,7 @@ struct PlatformFile {
   std::string from;
   std::string to;
   std::optional<std::uint32_t> mode{};
+  std::string place{};  ///< where it is written, "file:line:column"; for messages
 };
 
 struct ConfigSpec {
@@ -71,8 +72,13 @@ struct BuildSpec {
   std::vector<PlatformFile> platform_files{};
   ConfigSpec config{};
   manifest::Annotations annotations{};
+  std::string file{};                 ///< the build file's name; for messages
   std::filesystem::path directory{};  ///< where the build file is; all paths are relative to it
 };
+
+/// A platform to build for: Go's names, and an architecture that is known. Error: invalid_argument
+/// with the nearest.
+Result<manifest::Platform> parse_build_platform(std::string_view text);
 
 /// Reads a build file. Errors: not_found (with the hint `fnimage init`), invalid_input with
 /// "file:line:column: …".
