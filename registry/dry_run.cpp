@@ -77,8 +77,11 @@ Result<HttpResponse> DryRunTransport::perform(const HttpRequest& request) {
     }
     const auto blob = blobs_.find(path);
     if (request.method == "HEAD" && blob != blobs_.end()) {
-      return HttpResponse{.status = 200,
-                          .headers = {{"Content-Length", std::to_string(blob->second)}}};
+      HttpResponse found{.status = 200};
+      if (blob->second > 0) {  // what was mounted has a size that nobody told
+        found.headers.push_back({"Content-Length", std::to_string(blob->second)});
+      }
+      return found;
     }
     lock.unlock();
     return reads_->perform(request);

@@ -87,7 +87,8 @@ class RepositoryStore final : public ImageStore {
                                const std::optional<Digest>& expected) override;
   Result<void> put_tags(const Document& document, const std::vector<std::string>& tags) override;
   Result<bool> has_blob(const Descriptor& blob) override {
-    return remote_has_blob(*session_, name_, read_scopes(), blob);
+    FNIMAGE_TRY(const RemoteBlob found, find_remote_blob(*session_, name_, read_scopes(), blob));
+    return found == RemoteBlob::there;
   }
   Result<ContentPtr> blob(const Descriptor& blob) override {
     return remote_blob(session_, path("blobs/" + blob.digest.str()), read_scopes(), blob);
@@ -127,6 +128,7 @@ class RepositoryStore final : public ImageStore {
   Result<void> list_as_referrer(const HttpResponse& response, const Document& document);
   [[nodiscard]] Result<void> check_manifest(const HttpResponse& response,
                                             const Selector& selector) const;
+  Result<void> check_repaired(const Descriptor& blob);
   /// GETs a listing and its further pages, handing each body to `take`.
   Result<void> pages(Url url, const std::function<Result<bool>(const HttpResponse&)>& take);
   Result<std::vector<Descriptor>> fallback_referrers(const Digest& digest);
@@ -383,9 +385,10 @@ Result<BlobOutcome> RepositoryStore::put_blob(const Descriptor& blob, const Cont
   const bool mountable =
       from && from->registry == session_->registry() && from->repository != name_;
   const bool ask = !options.probably_new || (blob.size > small_blob && !mountable);
+  RemoteBlob found = RemoteBlob::missing;
   if (ask) {
-    FNIMAGE_TRY(const bool there, remote_has_blob(*session_, name_, push_scopes(name_), blob));
-    if (there) {
+    FNIMAGE_TRY(found, find_remote_blob(*session_, name_, push_scopes(name_), blob));
+    if (found == RemoteBlob::there) {
       return BlobOutcome::existed;
     }
   }
@@ -400,7 +403,22 @@ Result<BlobOutcome> RepositoryStore::put_blob(const Descriptor& blob, const Cont
   if (!outcome) {
     return fail(std::move(outcome).error().while_doing("upload blob " + blob.digest.str()));
   }
+  if (found == RemoteBlob::damaged) {
+    FNIMAGE_CHECK(check_repaired(blob));
+  }
   return outcome;
+}
+
+/// Registries that go by the digest keep what they have, and say that they took the new bytes.
+Result<void> RepositoryStore::check_repaired(const Descriptor& blob) {
+  FNIMAGE_TRY(const RemoteBlob found, find_remote_blob(*session_, name_, push_scopes(name_), blob));
+  if (found == RemoteBlob::there) {
+    return {};
+  }
+  return fail(
+      ErrorCode::verification,
+      describe() + " keeps a damaged copy of " + blob.digest.str() + " although the whole was sent",
+      "delete that blob from the registry's storage, then push again");
 }
 
 Result<void> RepositoryStore::pages(Url url,

@@ -125,9 +125,9 @@ class Uploader {
   }
 
   bool is_there() {
-    const auto there =
-        remote_has_blob(upload_.session, upload_.repository, protocol_.scopes(), upload_.blob);
-    return there && *there;
+    const auto found =
+        find_remote_blob(upload_.session, upload_.repository, protocol_.scopes(), upload_.blob);
+    return found && *found == RemoteBlob::there;
   }
 
   /// Leaves a session that can be gone on with, or none. False when the registry is out of reach.
@@ -259,6 +259,24 @@ Result<HttpResponse> ask_by_get(Session& session, const Url& url, const Scopes& 
   return response;
 }
 
+/// The whole blob's size; nullopt when the answer does not tell, or tells that of a compressed
+/// form.
+std::optional<std::uint64_t> size_told_by(const HttpResponse& response) {
+  if (response.header("Content-Encoding")) {
+    return std::nullopt;
+  }
+  std::string text = response.header("Content-Length").value_or("");
+  if (response.status != 200) {
+    const std::string range = response.header("Content-Range").value_or("");
+    const std::size_t slash = range.find('/');
+    text = slash == std::string::npos ? "" : range.substr(slash + 1);
+  }
+  std::uint64_t size = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), size);
+  return problem == std::errc() && end == text.data() + text.size() ? std::optional(size)
+                                                                    : std::nullopt;
+}
+
 }  // namespace
 
 Scopes pull_scopes(const std::string& repository) {
@@ -269,8 +287,8 @@ Scopes push_scopes(const std::string& repository) {
   return {"repository:" + repository + ":pull,push"};
 }
 
-Result<bool> remote_has_blob(Session& session, const std::string& repository, const Scopes& scopes,
-                             const manifest::Descriptor& blob) {
+Result<RemoteBlob> find_remote_blob(Session& session, const std::string& repository,
+                                    const Scopes& scopes, const manifest::Descriptor& blob) {
   FNIMAGE_TRY(const Url url, session.url("/v2/" + repository + "/blobs/" + blob.digest.str()));
   FNIMAGE_TRY(HttpResponse response,
               session.send({.method = "HEAD", .url = url, .scopes = scopes}));
@@ -278,13 +296,20 @@ Result<bool> remote_has_blob(Session& session, const std::string& repository, co
   if (refused) {
     FNIMAGE_TRY(response, ask_by_get(session, url, scopes));
   }
-  if (response.status == 200 || response.status == 206 || (refused && response.status == 416)) {
-    return true;
-  }
   if (response.status == 404) {
-    return false;
+    return RemoteBlob::missing;
   }
-  return fail(response_error(response, refused ? "GET" : "HEAD", url.str()));
+  if (response.status != 200 && response.status != 206 && !(refused && response.status == 416)) {
+    return fail(response_error(response, refused ? "GET" : "HEAD", url.str()));
+  }
+  const auto size = size_told_by(response);
+  if (size && *size != blob.size) {
+    session.warn(session.registry() + "/" + repository + " has only a damaged " +
+                 blob.digest.str() + ": " + std::to_string(*size) + " bytes instead of " +
+                 std::to_string(blob.size));
+    return RemoteBlob::damaged;
+  }
+  return RemoteBlob::there;
 }
 
 std::optional<std::uint64_t> stored_bytes(std::string_view range) {

@@ -5,6 +5,7 @@
 // different blobs may run at once.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,10 +28,11 @@ struct Upload {
 /// Blobs up to this many bytes are sent again rather than resumed, and may go without a HEAD.
 constexpr std::uint64_t small_blob = std::uint64_t{64} * 1024;
 
-/// Whether the registry has the blob in this repository: one HEAD, or one GET where HEAD is
-/// refused.
-Result<bool> remote_has_blob(Session& session, const std::string& repository, const Scopes& scopes,
-                             const manifest::Descriptor& blob);
+/// What a registry says about a blob of a repository. Torn writes leave blobs of another size.
+enum class RemoteBlob : std::uint8_t { missing, damaged, there };
+/// One HEAD, or one GET where HEAD is refused. Warns of a damaged one.
+Result<RemoteBlob> find_remote_blob(Session& session, const std::string& repository,
+                                    const Scopes& scopes, const manifest::Descriptor& blob);
 
 /// mounted or uploaded; existed too when the registry was not asked before. On failure no session
 /// is left behind, unless it is noted in the session's upload journal.

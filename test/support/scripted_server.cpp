@@ -99,7 +99,7 @@ class Connection {
     }
     const bool half = reply.fault == Fault::cut || reply.fault == Fault::stall;
     const std::string_view body(reply.body);
-    bool ok = send(head_of(reply)) &&
+    bool ok = send(head_of(reply, request.method == "HEAD")) &&
               (request.method == "HEAD" ||
                send(half ? body.substr(0, reply.cut_after.value_or(body.size() / 2)) : body));
     if (half && reply.cut_after) {
@@ -140,10 +140,11 @@ class Connection {
     return request;
   }
 
-  static std::string head_of(const Reply& reply) {
+  /// To a HEAD, a length is told only where the reply says one.
+  static std::string head_of(const Reply& reply, bool to_head) {
     std::string head =
         "HTTP/1.1 " + std::to_string(reply.status) + " " + reason_of(reply.status) + "\r\n";
-    bool has_length = reply.fault == Reply::Fault::endless;
+    bool has_length = reply.fault == Reply::Fault::endless || (to_head && reply.body.empty());
     for (const auto& [name, value] : reply.headers) {
       head += name + ": " + value + "\r\n";
       has_length = has_length || equals_ignoring_case(name, "Content-Length");

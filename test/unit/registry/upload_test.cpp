@@ -242,6 +242,40 @@ TEST(UploadLadder, HeadThatIsRefusedIsReplacedByGet) {
   }
 }
 
+TEST(UploadLadder, BlobOfAnotherSizeIsNotThere) {
+  const std::string torn = "7 bytes";
+  for (const bool by_get : {false, true}) {
+    Ladder ladder({.instead = [&](const SeenRequest& request) -> std::optional<Reply> {
+      if (request.method == "HEAD" && by_get) {
+        return Reply{.status = 405};
+      }
+      if (request.method == "GET" && by_get) {
+        return Reply{
+            .status = 206, .headers = {{"Content-Range", "bytes 0-0/7"}}, .body = torn.substr(1)};
+      }
+      return request.method == "HEAD" ? std::optional(Reply{.headers = {{"Content-Length", "7"}}})
+                                      : std::nullopt;
+    }});
+    EXPECT_THAT(ladder.put(), fails_with(ErrorCode::verification, HasSubstr("damaged copy")))
+        << "it is sent, but the registry keeps what it has";
+    ladder.expect_whole();
+    EXPECT_THAT(ladder.client.messages(),
+                ::testing::Contains(HasSubstr("7 bytes instead of " + std::to_string(large))));
+  }
+}
+
+TEST(UploadLadder, DamagedBlobThatTheRegistryReplacesIsRepaired) {
+  std::atomic<bool> sent = false;
+  Ladder ladder({.instead = [&sent](const SeenRequest& request) -> std::optional<Reply> {
+    sent = sent || request.method == "PUT";
+    return request.method == "HEAD" && !sent
+               ? std::optional(Reply{.headers = {{"Content-Length", "7"}}})
+               : std::nullopt;
+  }});
+  EXPECT_EQ(unwrap(ladder.put()), BlobOutcome::uploaded);
+  ladder.expect_whole();
+}
+
 TEST(UploadLadder, WrongDigestInTheAnswerIsAnError) {
   Ladder ladder({.instead = [](const SeenRequest& request) -> std::optional<Reply> {
     return request.method == "PUT"
