@@ -1,4 +1,6 @@
 // See image_parts.hpp.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include <fnimage/registry/image_parts.hpp>
@@ -11,9 +13,25 @@ using manifest::Document;
 namespace {
 
 constexpr std::size_t max_list_depth = 8;
-constexpr std::size_t max_manifests = 100'000;
 
 }  // namespace
+
+Result<void> DocumentBudget::take(std::uint64_t bytes) {
+  ++documents_;
+  bytes_ += std::min(bytes, max_documents_bytes);  // no overflow, whatever a list says
+  if (bytes > manifest::max_document_bytes) {
+    return fail(ErrorCode::invalid_input,
+                fmt::format("a list names a manifest of {} bytes, more than {}", bytes,
+                            manifest::max_document_bytes));
+  }
+  if (documents_ > max_documents || bytes_ > max_documents_bytes) {
+    return fail(ErrorCode::invalid_input,
+                fmt::format("more than {} manifests, or than {} MiB of them", max_documents,
+                            max_documents_bytes >> 20U),
+                "copy its images one by one");
+  }
+  return {};
+}
 
 Result<Document> ImageParts::add(ImageStore& store, const Selector& selector,
                                  MissingChild missing) {
@@ -37,11 +55,12 @@ std::uint64_t ImageParts::bytes() const noexcept {
 
 Result<void> ImageParts::add_below(ImageStore& store, const Document& document, std::size_t depth,
                                    MissingChild missing) {
-  if (depth > max_list_depth || documents_.size() >= max_manifests) {
+  if (depth > max_list_depth) {
     return fail(ErrorCode::invalid_input,
-                fmt::format("{} in {} has lists nested deeper than {} levels or too many images",
+                fmt::format("{} in {} has lists nested deeper than {} levels",
                             document.digest().str(), store.describe(), max_list_depth));
   }
+  FNIMAGE_CHECK(budget_.take(document.bytes().size()));
   documents_.push_back(document);
   if (document.is_index()) {
     FNIMAGE_TRY(const auto index, document.index());

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <mutex>
+#include <set>
 #include <utility>
 
 #include <fcntl.h>
@@ -154,7 +155,7 @@ Result<void> store_file(const Descriptor& blob, const Content& content, const fs
 }
 
 /// Removes the blobs of one algorithm that nothing needs. What cannot be removed stays.
-void sweep(const fs::path& directory, std::string_view algorithm, const ImageParts& needed,
+void sweep(const fs::path& directory, std::string_view algorithm, const std::set<Digest>& needed,
            OciLayout::Reclaimed& reclaimed) {
   remove_stale_temporaries(directory);
   std::error_code error;
@@ -162,7 +163,7 @@ void sweep(const fs::path& directory, std::string_view algorithm, const ImagePar
   for (; !error && file != fs::directory_iterator(); file.increment(error)) {
     const auto digest =
         Digest::parse(fmt::format("{}:{}", algorithm, file->path().filename().string()));
-    if (!digest || needed.has(*digest)) {
+    if (!digest || needed.contains(*digest)) {
       continue;  // what is no blob is not ours
     }
     std::error_code ignored;
@@ -373,9 +374,11 @@ Result<OciLayout::Reclaimed> OciLayout::reclaim() {
     return Reclaimed{.busy = true};
   }
   FNIMAGE_TRY(const Index index, impl_->reader.index());
-  ImageParts needed;
+  std::set<Digest> needed;
   for (const Descriptor& entry : index.manifests) {
-    auto added = needed.add(*this, entry.digest, MissingChild::is_skipped);
+    ImageParts parts;  // of each anew: how much an image may have is not what a store may have
+    auto added = parts.add(*this, entry.digest, MissingChild::is_skipped);
+    needed.insert(parts.digests().begin(), parts.digests().end());
     if (!added && added.error().code() != ErrorCode::not_found) {
       return fail(std::move(added).error().while_doing("tell which blobs are still needed"));
     }

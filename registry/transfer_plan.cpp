@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <fnimage/manifest/reference.hpp>
+#include <fnimage/registry/image_parts.hpp>
 
 namespace fnimage::registry {
 
@@ -302,6 +303,8 @@ class Planner {
         }
         planned.children.push_back(child.digest);
         if (seen_[index].insert(child.digest).second) {
+          // By what the list says, before anything is read; what comes has to be as large.
+          FNIMAGE_CHECK(budget_.take(child.size));
           below.push_back({.target = index, .child = child, .is_platform = tagged});
         }
       }
@@ -392,6 +395,7 @@ class Planner {
   ImageStore& from_;
   WorkerPool& pool_;
   Plan plan_;
+  DocumentBudget budget_;
   std::vector<std::set<Digest>> seen_;    ///< by target
   std::map<Digest, std::string> labels_;  ///< the platform of an image, for messages
   std::map<std::pair<std::string, Digest>, RepositoryName> holders_;  ///< by registry and image

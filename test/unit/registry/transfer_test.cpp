@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <fnimage/base/atomic_file.hpp>
+#include <fnimage/registry/image_parts.hpp>
 #include <fnimage/registry/memory_store.hpp>
 #include <fnimage/registry/oci_layout.hpp>
 #include <fnimage/registry/transfer.hpp>
@@ -213,6 +214,73 @@ TEST_F(TransferTest, ListsNestedTooDeepAreRefused) {
   }
   RecordingStore to;
   EXPECT_THAT(send(to), fails_with(ErrorCode::invalid_input, HasSubstr("nested")));
+}
+
+/// A list of images whose manifests have about so many bytes each; nobody has their content.
+Document put_wide_list(ImageStore& store, std::size_t count, std::size_t bytes) {
+  manifest::Index index;
+  for (std::size_t i = 0; i < count; ++i) {
+    manifest::ImageManifest image{.config = test::put_bytes(store, "{}", "application/json"),
+                                  .layers = {}};
+    image.annotations.emplace(std::to_string(i), std::string(bytes, 'x'));
+    const Document document = Document::of(image);
+    unwrap(store.put_manifest(document, std::nullopt));
+    index.manifests.push_back(document.descriptor());
+  }
+  Document list = Document::of(index);
+  unwrap(store.put_manifest(list, "wide"));
+  return list;
+}
+
+TEST_F(TransferTest, MoreManifestsThanMemoryShouldHoldAreRefusedBeforeTheyAreRead) {
+  constexpr std::size_t each = 4'000'000;
+  put_wide_list(*from_, max_documents_bytes / each + 1, each);
+  RecordingStore to;
+  EXPECT_THAT(transfer(*from_, Selector("wide"), to, {.tags = {"t"}}, null_diagnostics()),
+              fails_with(ErrorCode::invalid_input, HasSubstr("64 MiB")));
+  EXPECT_THAT(to.puts, IsEmpty());
+  ImageParts parts;
+  EXPECT_THAT(parts.add(*from_, Selector("wide")),
+              fails_with(ErrorCode::invalid_input, HasSubstr("64 MiB")));
+  EXPECT_LE(parts.bytes(), max_documents_bytes + 2);
+}
+
+TEST_F(TransferTest, ManifestsThatTogetherFitAreTaken) {
+  put_wide_list(*from_, 300, 50'000);
+  RecordingStore to;
+  unwrap(transfer(*from_, Selector("wide"), to, {.tags = {"t"}}, null_diagnostics()));
+  ImageParts parts;
+  unwrap(parts.add(*from_, Selector("wide")));
+  EXPECT_EQ(parts.documents().size(), 301U);
+}
+
+TEST_F(TransferTest, ChildThatIsLargerThanAnyManifestIsNotAskedFor) {
+  auto index = unwrap(list_.index());
+  index.manifests[0].digest = Digest::of("nowhere");
+  index.manifests[0].size = UINT64_MAX / 2;
+  unwrap(from_->put_manifest(Document::of(index), "v1"));
+  RecordingStore to;
+  EXPECT_THAT(send(to), fails_with(ErrorCode::invalid_input, HasSubstr("manifest of")));
+}
+
+TEST_F(TransferTest, ListsOfListsThatMultiplyAreRefused) {
+  // Three levels of lists, of which every one names all below.
+  std::vector<Descriptor> below{list_.descriptor()};
+  Document top = list_;
+  for (int level = 0; level < 3; ++level) {
+    std::vector<Descriptor> lists;
+    for (int i = 0; i < 16; ++i) {
+      manifest::Index index{.manifests = below};
+      index.annotations.emplace(std::to_string(level * 100 + i), std::string(1'500'000, 'x'));
+      top = Document::of(index);
+      unwrap(from_->put_manifest(top, std::nullopt));
+      lists.push_back(top.descriptor());
+    }
+    below = std::move(lists);
+  }
+  unwrap(from_->put_manifest(Document::of(manifest::Index{.manifests = below}), "v1"));
+  RecordingStore to;
+  EXPECT_THAT(send(to), fails_with(ErrorCode::invalid_input, HasSubstr("64 MiB")));
 }
 
 TEST_F(TransferTest, DamagedBlobAtTheSourceIsNotPublished) {
