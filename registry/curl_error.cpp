@@ -2,6 +2,7 @@
 // class of the error comes from the code.
 #include "curl_error.hpp"
 
+#include <cerrno>
 #include <system_error>
 
 #include <fnimage/base/text.hpp>
@@ -22,6 +23,16 @@ std::string cause_of(const TransferEnd& end) {
 
 bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
+}
+
+/// libcurl 7.88 tells a connection that ends during the handshake by the system's words only.
+bool is_lost_connection(const TransferEnd& end) {
+  for (const int code : {ECONNRESET, EPIPE, ETIMEDOUT}) {
+    if (end.os_errno == code || contains(end.curl_text, std::generic_category().message(code))) {
+      return true;
+    }
+  }
+  return false;
 }
 
 Error unavailable(std::string message, std::string hint) {
@@ -49,7 +60,8 @@ Error handshake_error(const std::string& peer, const TransferEnd& end) {
         .with_hint(
             "use --plain-http (or --insecure) if this registry is meant to be reached by http");
   }
-  if (contains(text, "SSL_ERROR_SYSCALL") || contains(text, "unexpected eof")) {
+  if (contains(text, "SSL_ERROR_SYSCALL") || contains(text, "unexpected eof") ||
+      is_lost_connection(end)) {
     return unavailable("connection to " + peer + " closed during the TLS handshake",
                        "check that the port is the one that speaks https");
   }

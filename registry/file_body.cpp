@@ -37,6 +37,8 @@ FileBody::~FileBody() {
 void FileBody::restart() noexcept {
   sent_ = 0;
   over_ = false;
+  window_begin_ = std::chrono::steady_clock::now();
+  window_sent_ = 0;
 }
 
 CURLcode FileBody::send(curl_socket_t socket) {
@@ -55,15 +57,14 @@ CURLcode FileBody::send(curl_socket_t socket) {
   return CURLE_OK;
 }
 
-bool FileBody::stalls(std::chrono::seconds window, std::uint32_t min_speed) {
-  const auto now = std::chrono::steady_clock::now();
-  if (now - window_begin_ < window) {
+bool FileBody::stalls(std::chrono::seconds window, std::uint32_t min_speed, Time now) {
+  const std::uint64_t enough = min_speed * static_cast<std::uint64_t>(window.count());
+  if (sent_ - window_sent_ >= enough) {
+    window_begin_ = now;
+    window_sent_ = sent_;
     return false;
   }
-  const bool slow = sent_ - window_sent_ < min_speed * static_cast<std::uint64_t>(window.count());
-  window_begin_ = now;
-  window_sent_ = sent_;
-  return slow;
+  return now - window_begin_ >= window;
 }
 
 }  // namespace fnimage::registry

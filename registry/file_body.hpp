@@ -38,8 +38,10 @@ class FileBody {
   /// The whole once more, on another connection.
   void restart() noexcept;
 
-  /// Whether fewer than `min_speed` bytes a second went in the last `window`.
-  bool stalls(std::chrono::seconds window, std::uint32_t min_speed);
+  using Time = std::chrono::steady_clock::time_point;
+  /// Whether a whole `window` has gone by in which fewer than `min_speed` bytes a second went.
+  bool stalls(std::chrono::seconds window, std::uint32_t min_speed,
+              Time now = std::chrono::steady_clock::now());
 
  private:
   FileBody(int fd, std::uint64_t offset, std::uint64_t size)
@@ -50,7 +52,7 @@ class FileBody {
   std::uint64_t size_;
   std::uint64_t sent_ = 0;
   bool over_ = false;
-  std::chrono::steady_clock::time_point window_begin_ = std::chrono::steady_clock::now();
+  Time window_begin_ = std::chrono::steady_clock::now();  ///< when enough had gone last
   std::uint64_t window_sent_ = 0;
 };
 

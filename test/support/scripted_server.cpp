@@ -84,6 +84,12 @@ class Connection {
     drain();
   }
 
+  void hang_up() {
+    if (fill()) {
+      close_hard();
+    }
+  }
+
   /// False when the connection is over.
   bool answer(const SeenRequest& request, const Reply& reply) {
     using Fault = Reply::Fault;
@@ -95,6 +101,16 @@ class Connection {
     }
     if (!reply.raw.empty()) {
       send(reply.raw);
+      return false;
+    }
+    if (reply.fault == Fault::drip) {
+      drip(head_of(reply) + reply.body);
+      return false;
+    }
+    if (reply.fault == Fault::drip_body) {
+      if (send(head_of(reply))) {
+        drip(reply.body);
+      }
       return false;
     }
     const bool half = reply.fault == Fault::cut || reply.fault == Fault::stall;
@@ -167,6 +183,14 @@ class Connection {
     ::shutdown(socket_.fd(), SHUT_WR);
     while (fill()) {
       buffer_.clear();
+    }
+  }
+
+  void drip(std::string_view bytes) {
+    constexpr int pause = 100;  // milliseconds
+    pollfd stop{stop_fd_, POLLIN, 0};
+    while (!bytes.empty() && send(bytes.substr(0, 1)) && ::poll(&stop, 1, pause) == 0) {
+      bytes.remove_prefix(1);
     }
   }
 
@@ -247,7 +271,7 @@ struct ScriptedServer::Impl {
       }
       const int on = 1;
       ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-      const std::size_t number = connections.size();
+      const std::size_t number = accepted++;
       connections.emplace_back([this, fd, number] { serve(Socket(fd), number); });
     }
   }
@@ -256,6 +280,10 @@ struct ScriptedServer::Impl {
     Connection connection(std::move(socket), stop.fd());
     if (const std::string raw = current_greeting(); !raw.empty()) {
       connection.greet(raw);
+      return;
+    }
+    if (hangs_up) {
+      connection.hang_up();
       return;
     }
     while (auto request = connection.read_head()) {
@@ -314,6 +342,8 @@ struct ScriptedServer::Impl {
   Socket listener;
   Socket stop;
   std::uint16_t port = 0;
+  std::atomic<bool> hangs_up = false;
+  std::atomic<std::size_t> accepted = 0;
   mutable std::mutex mutex;
   std::deque<std::pair<std::string, Reply>> script;  // guarded by mutex, as the next five
   Handler handler;
@@ -361,6 +391,14 @@ void ScriptedServer::cut_bodies(
 void ScriptedServer::greet(std::string raw) {
   const std::lock_guard lock(impl_->mutex);
   impl_->greeting = std::move(raw);
+}
+
+void ScriptedServer::hang_up() {
+  impl_->hangs_up = true;
+}
+
+std::size_t ScriptedServer::connections() const {
+  return impl_->accepted;
 }
 
 std::string ScriptedServer::address() const {

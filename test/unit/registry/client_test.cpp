@@ -297,6 +297,14 @@ TEST(Retries, UnreasonableRetryAfterIsAnErrorAtOnce) {
   EXPECT_THAT(f.store->tags(), fails_with(ErrorCode::rate_limited));
 }
 
+TEST(Retries, HandshakesThatAreReset) {
+  ScriptedServer server;
+  server.hang_up();
+  TestClient client({.retry = {.attempts = 3}});
+  EXPECT_THAT(client->ping(server.address()), fails_with(ErrorCode::unavailable));
+  EXPECT_EQ(server.connections(), 3U);
+}
+
 TEST(Retries, GoOnForTheTimeThatIsGivenAndNoLonger) {
   const auto clock = std::make_shared<ManualClock>();
   Fixture f;

@@ -1,9 +1,15 @@
 // Bodies that the kernel moves from a file to the socket: the same bytes, the same failures and the
 // same use of connections as bodies that go through libcurl.
+#include "file_body.hpp"
+
+#include <array>
 #include <filesystem>
 #include <latch>
 #include <optional>
 #include <string>
+
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <fnimage/registry/transport.hpp>
 #include <fnimage/test/result_matchers.hpp>
@@ -21,6 +27,18 @@ using test::ScriptedServer;
 using test::SeenRequest;
 using test::unwrap;
 using ::testing::HasSubstr;
+
+class UniqueFd {
+ public:
+  explicit UniqueFd(int fd) : fd_(fd) {}
+  UniqueFd(const UniqueFd&) = delete;
+  UniqueFd& operator=(const UniqueFd&) = delete;
+  ~UniqueFd() { ::close(fd_); }
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
 
 class LastProgress final : public ProgressTask {
  public:
@@ -111,6 +129,27 @@ TEST_F(FileBodyTest, FileThatShrankIsAnErrorBeforeAnythingIsSent) {
   std::filesystem::resize_file(directory_ / "blob", 1000);
   EXPECT_THAT(send(put("/x")), fails_with(ErrorCode::io, HasSubstr("shorter")));
   EXPECT_TRUE(server_.requests().empty());
+}
+
+TEST_F(FileBodyTest, StallIsNoticedOneLimitAfterTheLastProgress) {
+  const auto body = unwrap(FileBody::open(put("/x"), bytes_.size()));
+  ASSERT_NE(body, nullptr);
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()), 0);
+  const UniqueFd mine(ends[0]);
+  const UniqueFd theirs(ends[1]);
+  constexpr std::uint32_t speed = 32;
+  constexpr std::chrono::seconds limit(30);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto stalls_after = [&](int seconds) {
+    return body->stalls(limit, speed, begin + std::chrono::seconds(seconds));
+  };
+  EXPECT_FALSE(stalls_after(19));
+  ASSERT_EQ(body->send(mine.get()), CURLE_OK);
+  ASSERT_GT(body->sent(), speed * 30U);
+  EXPECT_FALSE(stalls_after(20));  // enough has gone: the limit counts from here
+  EXPECT_FALSE(stalls_after(49));
+  EXPECT_TRUE(stalls_after(50));
 }
 
 TEST_F(FileBodyTest, PeerThatTakesNothingIsNoticed) {

@@ -297,12 +297,35 @@ TEST(Transport, RegistryMayTakeItsTimeWithALargeBody) {
   EXPECT_THAT(transport(options)->perform(put), is_ok());
 }
 
+/// Bytes come all the time, but it would take for ever.
 TEST(Transport, DrippingPeerIsNoticed) {
+  ScriptedServer server([](const SeenRequest& request) {
+    Reply reply{.body = pattern(1000), .fault = Reply::Fault::drip};
+    if (request.target == "/body") {
+      reply.fault = Reply::Fault::drip_body;
+    }
+    return reply;
+  });
+  const auto client = transport({.stall_timeout = std::chrono::seconds(1), .min_speed = 1000});
+  for (const char* target : {"/head", "/body"}) {
+    std::string received;
+    StringWriter sink(received);
+    for (Writer* taker : {static_cast<Writer*>(nullptr), static_cast<Writer*>(&sink)}) {
+      HttpRequest request{.url = server.url(target), .sink = taker};
+      const auto result = client->perform(request);
+      ASSERT_THAT(result, fails_with(ErrorCode::unavailable, HasSubstr("stalled"))) << target;
+      EXPECT_TRUE(result.error().is_retryable());
+    }
+  }
+}
+
+TEST(Transport, HandshakeThatIsResetMayBeTriedAgain) {
   ScriptedServer server;
-  server.expect("GET /drip", {.body = pattern(1000), .fault = Reply::Fault::stall});
-  HttpRequest request{.url = server.url("/drip")};
-  const auto client = transport({.stall_timeout = std::chrono::seconds(2), .min_speed = 100'000});
-  EXPECT_THAT(client->perform(request), fails_with(ErrorCode::unavailable, HasSubstr("stalled")));
+  server.hang_up();
+  HttpRequest request{.url = "https://" + server.address() + "/v2/"};
+  const auto result = transport()->perform(request);
+  ASSERT_THAT(result, fails_with(ErrorCode::unavailable, HasSubstr("TLS handshake")));
+  EXPECT_TRUE(result.error().is_retryable());
 }
 
 TEST(Transport, FreshConnectionThatDiesIsAnError) {

@@ -36,6 +36,8 @@ struct Reply {
     reset,        ///< the same, by RST
     cut,          ///< closed in the middle of the body
     stall,        ///< silence in the middle of the body, until the server stops
+    drip,         ///< head and body byte by byte, ten a second
+    drip_body,    ///< the same after a head that comes at once
     early,        ///< answers before reading the body, then closes
     close_after,  ///< closes after a full answer without saying so
     endless       ///< the body is repeated until the client goes away
@@ -69,6 +71,10 @@ class ScriptedServer {
   /// From now on every connection gets these bytes at once and is then closed: a peer of another
   /// protocol.
   void greet(std::string raw);
+
+  /// From now on every connection is reset when its first bytes have come.
+  void hang_up();
+  [[nodiscard]] std::size_t connections() const;  ///< so far
 
   [[nodiscard]] std::string address() const;  ///< "127.0.0.1:port"
   [[nodiscard]] std::string url(std::string_view target) const;
