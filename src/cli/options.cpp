@@ -1,5 +1,9 @@
 #include "options.hpp"
 
+#include <chrono>
+#include <limits>
+#include <map>
+
 #include <CLI/CLI.hpp>
 
 #include <fnimage/registry/host_config.hpp>
@@ -7,6 +11,23 @@
 namespace fnimage::cli {
 
 namespace {
+
+void add_retry_options(CLI::App& command, RegistryOptions& options, const char* group) {
+  command
+      .add_option("--retries", options.retries,
+                  "How often what fails for the moment is tried again (4); 0 = never")
+      ->check(CLI::Range(0, 1000))
+      ->type_name("N")
+      ->group(group);
+  const std::map<std::string, std::uint64_t> units{{"s", 1}, {"m", 60}, {"h", 3600}};
+  command
+      .add_option("--retry-for", options.retry_for,
+                  "Go on trying for that long after the first failure, however often: 90s, 10m")
+      ->transform(CLI::AsNumberWithUnit(units))
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{24} * 3600))
+      ->type_name("TIME")
+      ->group(group);
+}
 
 void add_traffic_options(CLI::App& command, RegistryOptions& options, const char* group) {
   command.add_option("--connections", options.connections, "Connections to one registry (8)")
@@ -20,6 +41,25 @@ void add_traffic_options(CLI::App& command, RegistryOptions& options, const char
       ->check(CLI::Range(std::uint64_t{16} << 10, std::uint64_t{1} << 40))
       ->type_name("RATE")
       ->group(group);
+  command
+      .add_option("--requests-per-second", options.requests_per_second,
+                  "Ask one registry no more often than that")
+      ->check(CLI::Range(1, 10'000))
+      ->type_name("N")
+      ->group(group);
+  add_retry_options(command, options, group);
+}
+
+/// How often a request is tried: with a time and no number, the time alone decides.
+registry::RetryOptions retry_options(const RegistryOptions& options) {
+  registry::RetryOptions result;
+  result.retry_for = std::chrono::seconds(options.retry_for);
+  if (options.retries >= 0) {
+    result.attempts = options.retries + 1;
+  } else if (options.retry_for > 0) {
+    result.attempts = std::numeric_limits<int>::max();
+  }
+  return result;
 }
 
 }  // namespace
@@ -119,6 +159,8 @@ Result<registry::ClientOptions> client_options(const RegistryOptions& options) {
   result.plain_http = options.plain_http;
   result.insecure = options.insecure;
   result.tls.verify = options.tls_verify;
+  result.retry = retry_options(options);
+  result.requests_per_second = options.requests_per_second;
   FNIMAGE_TRY(result.hosts, registry::read_host_config(registry::host_config_file()));
   result.certificate_directories = registry::certificate_directories();
   result.ca_dir = options.ca_dir;

@@ -31,7 +31,10 @@ struct RegistryOptions {
   std::string cert_file;
   std::string key_file;
   std::size_t connections = 8;
-  std::uint64_t limit_rate = 0;  ///< bytes per second; 0 = none
+  std::uint64_t limit_rate = 0;      ///< bytes per second; 0 = none
+  unsigned requests_per_second = 0;  ///< 0 = no limit
+  int retries = -1;                  ///< tries after the first; -1 = the library's default
+  std::uint64_t retry_for = 0;       ///< seconds; 0 = only the tries count
   std::string ca_dir;
   std::string creds;
   std::string username;
@@ -46,7 +49,7 @@ struct RegistryOptions {
 void add_common_options(CLI::App& command, CommonOptions& options);
 /// --plain-http, --insecure, --tls-verify, --ca-file, --ca-dir, --cert-file, --key-file, --creds,
 /// --username, --password-stdin, --authfile, --auth-realm,
-/// --connections, --limit-rate.
+/// --connections, --limit-rate, --requests-per-second, --retries, --retry-for.
 void add_registry_options(CLI::App& command, RegistryOptions& options);
 
 /// --authfile alone.
