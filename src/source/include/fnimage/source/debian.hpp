@@ -68,8 +68,8 @@ struct NamedTree {
   layer::FileTree tree;
 };
 
-/// Removes from a cache_directory what is not what was unpacked there, so that it is unpacked again;
-/// returns how many packages that were. For a second try after a verification error.
+/// Removes from a cache_directory what is not what was unpacked there, so that it is unpacked
+/// again; returns how many packages that were. For a second try after a verification error.
 std::size_t discard_damaged_packages(const std::filesystem::path& cache_directory);
 
 class DebianArchive {
