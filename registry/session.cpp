@@ -11,7 +11,7 @@ namespace fnimage::registry {
 
 namespace {
 
-constexpr int max_redirects = 5;
+constexpr int max_redirects = 10;
 constexpr int max_challenges = 2;  // per request (F22)
 constexpr std::size_t max_warnings = 32;
 
@@ -113,7 +113,8 @@ Result<Session::Endpoint> Session::try_candidate(const std::string& scheme, cons
     Scopes none;
     FNIMAGE_CHECK(authenticator_.challenged(response, std::nullopt, none));
   }
-  return Endpoint{std::move(*base), tls, response.status == 200};
+  return Endpoint{std::move(*base), tls, response.status == 200,
+                  address_kind(response.peer).value_or(AddressKind::global)};
 }
 
 Result<Session::Endpoint> Session::probe() {
@@ -244,6 +245,7 @@ Result<HttpResponse> Session::send_authorized(const Call& call, const Endpoint& 
 
 Result<HttpResponse> Session::perform(const Call& call, const Endpoint& endpoint, const Url& url,
                                       const std::optional<std::string>& authorization) {
+  FNIMAGE_TRY(const PeerRule peers, peers_towards(endpoint, url));
   HttpRequest request{.method = call.method,
                       .url = url.str(),
                       .headers = call.headers,
@@ -254,6 +256,7 @@ Result<HttpResponse> Session::perform(const Call& call, const Endpoint& endpoint
                       .on_answer = call.on_answer,
                       .max_body = call.max_body,
                       .tls = tls_towards(endpoint.base, endpoint.tls, url),
+                      .peers = peers,
                       .progress = call.progress,
                       .timeout = call.timeout,
                       .even_when_stopped = call.even_when_stopped};
@@ -267,6 +270,24 @@ Result<HttpResponse> Session::perform(const Call& call, const Endpoint& endpoint
     report_warnings(*response);
   }
   return response;
+}
+
+Result<PeerRule> Session::peers_towards(const Endpoint& endpoint, const Url& url) const {
+  if (url.host() == endpoint.base.host() || is_named(options_.auth_realms, url)) {
+    return PeerRule{};  // the user gave the name
+  }
+  PeerRule rule = peers_of(endpoint.address);
+  rule.global = true;
+  // Names are looked at when they are connected to, but not behind a proxy.
+  const auto kind = address_kind(url.host());
+  if (kind && !allows(rule, *kind)) {
+    return fail(ErrorCode::unauthorized,
+                registry_ + " leads to " + printable_url(url.str()) +
+                    ", which is refused: the address is none that this registry may send its "
+                    "clients to",
+                "if that server is meant, name it: --auth-realm " + url.host());
+  }
+  return rule;
 }
 
 Result<HttpResponse> Session::perform_in_turn(const Call& call, const HttpRequest& request) {

@@ -87,7 +87,8 @@ class Session {
   struct Endpoint {
     Url base;
     TlsOptions tls;
-    bool anonymous = false;  ///< it has answered a request without credentials
+    bool anonymous = false;                     ///< it has answered a request without credentials
+    AddressKind address = AddressKind::global;  ///< where it answered
   };
 
   Result<Endpoint> endpoint();
@@ -98,6 +99,8 @@ class Session {
   Result<HttpResponse> send_authorized(const Call& call, const Endpoint& endpoint, const Url& url);
   Result<HttpResponse> perform(const Call& call, const Endpoint& endpoint, const Url& url,
                                const std::optional<std::string>& authorization);
+  /// Which addresses a request that the registry has led elsewhere may go to (A3).
+  [[nodiscard]] Result<PeerRule> peers_towards(const Endpoint& endpoint, const Url& url) const;
   Result<HttpResponse> perform_in_turn(const Call& call, const HttpRequest& request);
   Result<HttpResponse> ask_token_server(const HttpRequest& request);
   void report_warnings(const HttpResponse& response);

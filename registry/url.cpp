@@ -1,6 +1,7 @@
 // http(s) URLs over libcurl's URL parser.
 #include "url.hpp"
 
+#include <algorithm>
 #include <array>
 #include <memory>
 
@@ -108,6 +109,13 @@ Url Url::with_query(std::string_view key, std::string_view value) const {
   url.text_ += '=';
   url.text_ += percent_encode(value);
   return url;
+}
+
+bool is_named(const std::vector<std::string>& hosts, const Url& url) {
+  const std::string with_port = url.origin().substr(url.scheme().size() + 3);
+  return std::any_of(hosts.begin(), hosts.end(), [&](const std::string& host) {
+    return equals_ignoring_case(host, url.host()) || equals_ignoring_case(host, with_port);
+  });
 }
 
 std::string percent_encode(std::string_view text) {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <fnimage/base/result.hpp>
 
@@ -38,6 +39,9 @@ class Url {
   std::string host_;
   std::string origin_;
 };
+
+/// Whether a list of "host" and "host:port" holds that of the URL.
+bool is_named(const std::vector<std::string>& hosts, const Url& url);
 
 /// Percent-encodes everything but RFC 3986 unreserved characters.
 std::string percent_encode(std::string_view text);

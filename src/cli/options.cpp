@@ -93,7 +93,7 @@ void add_credential_options(CLI::App& command, RegistryOptions& options) {
       .add_option(
           "--auth-realm", options.auth_realms,
           "A token server that may get the registry's credentials although it is of another "
-          "domain")
+          "domain; or a server that the registry may lead to although its address is less public")
       ->type_name("HOST[:PORT]")
       ->group(group);
   add_authfile_option(command, options);

@@ -4,6 +4,7 @@
 // Referrers.Circles…, ImageParts.DeepNesting…, TransferTest.ListsNested…, A8 Secrets.*,
 // PrintableUrl.*, A9 DockerConfigTest.OnlyTheExactRegistry, HostConfig.Belongs…, A11
 // Manifests.LyingDigests…, A25 Warnings.*, ErrorAnswers.Say…
+#include <algorithm>
 #include <atomic>
 
 #include <fnimage/registry/memory_store.hpp>
@@ -130,6 +131,91 @@ Result<HttpResponse> leads_elsewhere(const HttpRequest& request) {
     return HttpResponse{.status = 307, .headers = {{"Location", "https://cdn.example/data"}}};
   }
   return HttpResponse{.status = 200, .body = R"({"tags":["t"]})"};
+}
+
+struct LeadCase {
+  std::string peer;    ///< where the registry answers
+  std::string target;  ///< where it leads
+  bool followed;
+};
+
+/// Redirects of what is read and Locations of uploads (A3).
+TEST(Attacks, A3RegistryLeadsNowhereLessPublicThanItself) {
+  const std::vector<LeadCase> cases{{"198.51.100.7", "http://127.0.0.1:9/x", false},
+                                    {"198.51.100.7", "http://[::1]:9/x", false},
+                                    {"198.51.100.7", "http://169.254.169.254/x", false},
+                                    {"198.51.100.7", "http://10.0.0.1/x", false},
+                                    {"198.51.100.7", "http://[::ffff:10.0.0.1]/x", false},
+                                    {"198.51.100.7", "http://198.51.100.8/x", true},
+                                    {"10.0.0.1", "http://10.0.0.2/x", true},
+                                    {"10.0.0.1", "http://198.51.100.8/x", true},
+                                    {"10.0.0.1", "http://127.0.0.1/x", false},
+                                    {"10.0.0.1", "http://169.254.169.254/x", false},
+                                    {"127.0.0.1", "http://127.0.0.2/x", true},
+                                    {"127.0.0.1", "http://169.254.169.254/x", false},
+                                    {"198.51.100.7", "http://named.example:5001/x", true},
+                                    {"198.51.100.7", "http://10.0.0.9:5001/x", true}};
+  for (const LeadCase& c : cases) {
+    for (const std::string method : {"GET", "HEAD", "POST"}) {
+      const auto transport = std::make_shared<PlayedTransport>(
+          [&](const HttpRequest& request) -> Result<HttpResponse> {
+            if (request.url.ends_with("/v2/")) {
+              return HttpResponse{.status = 200, .peer = c.peer};
+            }
+            if (request.method == method && request.url.starts_with("http://r.example/")) {
+              return HttpResponse{.status = method == "POST" ? 202 : 307,
+                                  .headers = {{"Location", c.target}}};
+            }
+            return HttpResponse{.status = request.method == "PUT" ? 201 : 404};
+          });
+      RecordingDiagnostics diagnostics;
+      Client client(transport, {},
+                    {.plain_http = true, .auth_realms = {"named.example", "10.0.0.9:5001"}},
+                    diagnostics);
+      const auto store =
+          unwrap(client.repository(unwrap(manifest::Reference::parse("r.example/a"))));
+      const std::string bytes = "some bytes";
+      ErrorCode code = ErrorCode::not_found;
+      if (method == "POST") {
+        const auto put = store->put_blob(blob_of(bytes), *memory_content(bytes), {});
+        code = put ? code : put.error().code();
+      } else if (method == "HEAD") {
+        const auto there = store->has_blob(blob_of(bytes));
+        code = there ? code : there.error().code();
+      } else {
+        code = store->tags().error().code();
+      }
+      EXPECT_EQ(code, c.followed ? ErrorCode::not_found : ErrorCode::unauthorized)
+          << method << " " << c.peer << " " << c.target;
+      const bool asked = std::ranges::any_of(transport->asked(), [&](const HttpRequest& request) {
+        return request.url.starts_with(c.target);
+      });
+      EXPECT_EQ(asked, c.followed) << method << " " << c.peer << " " << c.target;
+    }
+  }
+}
+
+/// Names are held to it when they are connected to.
+TEST(Attacks, A3NamesAreHeldToTheRegistrysPlaceToo) {
+  const auto transport =
+      std::make_shared<PlayedTransport>([](const HttpRequest& request) -> Result<HttpResponse> {
+        if (request.url == "http://r.example/v2/") {
+          return HttpResponse{.status = 200, .peer = "198.51.100.7"};
+        }
+        if (request.url.starts_with("http://r.example/")) {
+          return HttpResponse{.status = 307, .headers = {{"Location", "http://cdn.example/data"}}};
+        }
+        return HttpResponse{.status = 200, .body = R"({"tags":["t"]})"};
+      });
+  RecordingDiagnostics diagnostics;
+  Client client(transport, {}, {.plain_http = true}, diagnostics);
+  const auto store = unwrap(client.repository(unwrap(manifest::Reference::parse("r.example/a"))));
+  EXPECT_TRUE(store->tags().has_value());
+  const auto asked = transport->asked();
+  ASSERT_EQ(asked.size(), 3U);
+  EXPECT_TRUE(asked[1].peers.is_any());
+  EXPECT_TRUE(asked[2].peers.global);
+  EXPECT_FALSE(asked[2].peers.site || asked[2].peers.loopback || asked[2].peers.link_local);
 }
 
 TEST(Attacks, A24InsecureIsForTheRegistryAlone) {

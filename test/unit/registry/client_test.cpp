@@ -211,13 +211,24 @@ TEST(Auth, BasicIsSentToTheRegistryOnly) {
 
 // --- redirects ---
 
-TEST(Redirects, AreCapped) {
-  Fixture f;
-  f.server.otherwise([](const SeenRequest&) {
-    return Reply{.status = 302, .headers = {{"Location", "/v2/again"}}};
-  });
-  EXPECT_THAT(f.store->tags(), fails_with(ErrorCode::protocol, HasSubstr("redirects")));
-  EXPECT_EQ(f.server.requests().size(), 1U + 6U);
+TEST(Redirects, TenPassAndElevenDoNot) {
+  for (const int redirects : {10, 11}) {
+    Fixture f;
+    std::atomic<int> left = redirects;
+    f.server.otherwise([&](const SeenRequest&) -> Reply {
+      if (left-- > 0) {
+        return {.status = 302, .headers = {{"Location", "/v2/again"}}};
+      }
+      return {.body = R"({"tags":["t"]})"};
+    });
+    const auto tags = f.store->tags();
+    if (redirects == 10) {
+      EXPECT_THAT(unwrap(tags), ElementsAre("t"));
+    } else {
+      EXPECT_THAT(tags, fails_with(ErrorCode::protocol, HasSubstr("more than 10 redirects")));
+    }
+    EXPECT_EQ(f.server.requests().size(), 1U + 11U);
+  }
 }
 
 TEST(Redirects, OtherSchemesAndMissingLocationsAreRefused) {

@@ -40,7 +40,11 @@ class PlayedTransport final : public Transport {
   explicit PlayedTransport(Play play) : play_(std::move(play)) {}
   Result<HttpResponse> perform(const HttpRequest& request) override {
     const std::lock_guard lock(mutex_);
-    asked_.push_back({.method = request.method, .url = request.url, .tls = request.tls});
+    asked_.push_back({.method = request.method,
+                      .url = request.url,
+                      .headers = request.headers,
+                      .tls = request.tls,
+                      .peers = request.peers});
     return play_(request);
   }
   [[nodiscard]] std::vector<HttpRequest> asked() const {
