@@ -3,6 +3,7 @@
 #include "curl_error.hpp"
 
 #include <cerrno>
+#include <optional>
 #include <system_error>
 
 #include <fnimage/base/text.hpp>
@@ -12,6 +13,8 @@
 namespace fnimage::registry {
 
 namespace {
+
+constexpr long proxy_authentication = 407;
 
 /// The cause in the system's words when there is one, else in libcurl's.
 std::string cause_of(const TransferEnd& end) {
@@ -68,6 +71,50 @@ Error handshake_error(const std::string& peer, const TransferEnd& end) {
   return Error(ErrorCode::tls, "no TLS connection to " + peer + ": " + cause_of(end));
 }
 
+constexpr const char* proxy_hint = "check http_proxy, https_proxy and no_proxy in the environment";
+
+/// What went wrong on the way to the proxy, or with what it was asked for.
+std::optional<Error> proxy_error(const TransferEnd& end, const std::string& peer,
+                                 std::string_view url) {
+  const std::string proxy = "the proxy " + end.proxy;
+  const bool reached = end.got_answer || (end.tunnel_status >= 200 && end.tunnel_status < 300);
+  if (end.proxy.empty() || reached) {
+    return std::nullopt;
+  }
+  if (end.tunnel_status >= 500) {
+    return unavailable(
+        proxy + " cannot reach " + peer + ": status " + std::to_string(end.tunnel_status),
+        proxy_hint);
+  }
+  if (end.tunnel_status != 0) {
+    return Error(ErrorCode::unauthorized, proxy + " refuses the way to " + peer + ": status " +
+                                              std::to_string(end.tunnel_status))
+        .with_hint(end.tunnel_status == proxy_authentication
+                       ? "put user and password into the proxy's URL in the environment"
+                       : proxy_hint);
+  }
+  switch (end.code) {
+    case CURLE_COULDNT_RESOLVE_PROXY:
+      return unavailable("cannot resolve the host name of " + proxy, proxy_hint);
+    case CURLE_COULDNT_CONNECT:
+      return unavailable("cannot connect to " + proxy + ": " + cause_of(end), proxy_hint);
+    case CURLE_PEER_FAILED_VERIFICATION:
+      return Error(ErrorCode::tls,
+                   "the certificate of " + proxy + " is not trusted: " + printable(end.curl_text))
+          .with_hint("give the authority that signed it with --ca-file FILE");
+    case CURLE_SSL_CONNECT_ERROR:
+      return Error(ErrorCode::tls, "no TLS connection to " + proxy + ": " + cause_of(end))
+          .with_hint("write http:// before its name in the environment if it speaks no TLS");
+    case CURLE_OPERATION_TIMEDOUT:
+      return url.starts_with("https:")
+                 ? std::optional(unavailable(
+                       "no connection to " + peer + " through " + proxy + " in time", proxy_hint))
+                 : std::nullopt;
+    default:
+      return std::nullopt;
+  }
+}
+
 Error tls_file_error(const TransferEnd& end, const TlsOptions& tls) {
   if (end.code == CURLE_SSL_CACERT_BADFILE) {
     return Error(ErrorCode::tls, "cannot use the CA file " + printable(tls.ca_file.string()))
@@ -101,13 +148,13 @@ Error transfer_error(const TransferEnd& end, std::string_view method, std::strin
                                               ", where this registry may not send its clients")
         .with_hint("if that server is meant, name it: --auth-realm " + peer);
   }
+  if (auto error = proxy_error(end, peer, url)) {
+    return std::move(*error);
+  }
   switch (end.code) {
     case CURLE_COULDNT_RESOLVE_HOST:
       return unavailable("cannot resolve the host name of " + peer,
                          "check the name, and this machine's DNS and /etc/hosts");
-    case CURLE_COULDNT_RESOLVE_PROXY:
-      return unavailable("cannot resolve the proxy for " + peer,
-                         "check http_proxy, https_proxy and no_proxy in the environment");
     case CURLE_COULDNT_CONNECT:
       return unavailable("cannot connect to " + peer + ": " + cause_of(end),
                          "check that the server runs and that host and port are right");

@@ -131,8 +131,9 @@ bool CurlLoop::may_begin(const Host& host, const CurlTransfer& transfer) const {
   if (host.active >= limit_) {
     return false;
   }
-  return !transfer.is_large() || (host.large < large_limit_ &&
-                                  (!transfer.is_download() || host.downloads + 1 < large_limit_));
+  const std::size_t same_way =
+      transfer.is_download() ? host.downloads : host.large - host.downloads;
+  return !transfer.is_large() || host.large < large_limit_ || same_way == 0;
 }
 
 void CurlLoop::begin_waiting(Host& host) {

@@ -47,9 +47,9 @@ class CurlLoop {
     Kind kind;
     TransferPtr transfer;
   };
-  /// One host's share. Large bodies may not take the last connection (unless there are only two),
-  /// so that small requests never wait for them; and downloads not the last of theirs: an upload
-  /// whose body comes from a download of the same host must always be able to proceed.
+  /// One host's share. Large bodies leave one connection to small requests, which so never wait for
+  /// them. But one upload and one download can always go on: an upload's body may come from a
+  /// download of the same host, and that one may have to begin again.
   struct Host {
     std::size_t active = 0;
     std::size_t large = 0;
@@ -61,7 +61,7 @@ class CurlLoop {
   CurlLoop(CurlMulti multi, std::size_t connections_per_host, std::uint64_t rate_limit)
       : multi_(std::move(multi)),
         limit_(connections_per_host),
-        large_limit_(limit_ > 2 ? limit_ - 1 : limit_),
+        large_limit_(limit_ - 1),
         rate_limit_(rate_limit) {}
 
   void send(Command::Kind kind, TransferPtr transfer);

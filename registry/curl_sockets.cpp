@@ -1,6 +1,7 @@
 // See curl_sockets.hpp.
 #include "curl_sockets.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include <arpa/inet.h>
@@ -78,6 +79,13 @@ CurlSockets::Socket CurlSockets::find(CURL* transfer) const {
     }
   }
   return {};
+}
+
+bool CurlSockets::keep_to(const PeerRule& rule, const std::string& host) const {
+  const auto found = kinds_.find(host);
+  return found == kinds_.end() ||
+         std::all_of(found->second.begin(), found->second.end(),
+                     [&rule](AddressKind kind) { return allows(rule, kind); });
 }
 
 bool CurlSockets::is_open(const Socket& socket) const {

@@ -4,8 +4,12 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
+#include <string>
 
 #include <curl/curl.h>
+
+#include "address.hpp"
 
 namespace fnimage::registry {
 
@@ -26,9 +30,15 @@ class CurlSockets {
   [[nodiscard]] Socket find(CURL* transfer) const;
   [[nodiscard]] bool is_open(const Socket& socket) const;
 
+  /// Notes that connections to a host ("name:port") lead to such an address.
+  void note(const std::string& host, AddressKind kind) { kinds_[host].insert(kind); }
+  /// Whether none of the connections that were made to a host breaks the rule.
+  [[nodiscard]] bool keep_to(const PeerRule& rule, const std::string& host) const;
+
  private:
   std::map<curl_socket_t, std::uint64_t> open_;  ///< number to id
   std::uint64_t last_id_ = 0;
+  std::map<std::string, std::set<AddressKind>> kinds_;  ///< by host, of all that were ever made
 };
 
 }  // namespace fnimage::registry

@@ -30,19 +30,6 @@ bool is_success(int status) {
   return status >= 200 && status < 300;
 }
 
-/// Loopback peers are never behind a proxy; other tools of the field leave them out too.
-bool is_loopback(std::string_view host_and_port) {
-  return host_and_port.starts_with("localhost:") || host_and_port.starts_with("127.") ||
-         host_and_port.starts_with("[::1]:");
-}
-
-std::uint16_t port_of(const sockaddr& address) {
-  // The port is at the same place for both families.
-  return address.sa_family == AF_INET || address.sa_family == AF_INET6
-             ? ntohs(reinterpret_cast<const sockaddr_in&>(address).sin_port)
-             : std::uint16_t{0};
-}
-
 std::string text_of(const sockaddr& address) {
   std::array<char, INET6_ADDRSTRLEN> text{};
   const void* bytes =
@@ -72,7 +59,8 @@ CurlTransfer::CurlTransfer(const HttpRequest& request)
 
 CurlTransfer::~CurlTransfer() = default;
 
-Result<void> CurlTransfer::prepare(const TransportOptions& options, bool fresh) {
+Result<void> CurlTransfer::prepare(const TransportOptions& options, std::string proxy, bool fresh) {
+  proxy_ = std::move(proxy);
   if (host_.empty()) {
     return fail(ErrorCode::invalid_argument,
                 "malformed URL " + printable(printable_url(request_.url)));
@@ -85,9 +73,9 @@ Result<void> CurlTransfer::prepare(const TransportOptions& options, bool fresh) 
   }
   FNIMAGE_CHECK(choose_body(options));
   easy_.reset(curl_easy_init());
-  const bool ready = easy_ && set_common(options) && set_tls() && set_method() && set_headers() &&
-                     curl_easy_setopt(handle(), CURLOPT_FRESH_CONNECT,
-                                      fresh || !request_.peers.is_any() ? 1L : 0L) == CURLE_OK;
+  const bool ready = easy_ && set_common(options) && set_tls() && set_proxy() && set_method() &&
+                     set_headers() &&
+                     curl_easy_setopt(handle(), CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L) == CURLE_OK;
   if (!ready) {
     return fail(ErrorCode::internal, "libcurl refused an option of the request to " +
                                          printable(printable_url(request_.url)));
@@ -95,12 +83,13 @@ Result<void> CurlTransfer::prepare(const TransportOptions& options, bool fresh) 
   return {};
 }
 
-/// Small bodies cost no time, and a rate limit needs libcurl's counting.
+/// Small bodies cost no time, a rate limit needs libcurl's counting, and the way to a proxy may be
+/// by TLS, which only libcurl knows.
 Result<void> CurlTransfer::choose_body(const TransportOptions& options) {
   stall_timeout_ = options.stall_timeout;
   min_speed_ = options.min_speed;
   const std::uint64_t size = body_size(request_);
-  if (size > small_body && options.rate_limit == 0) {
+  if (size > small_body && options.rate_limit == 0 && proxy_.empty()) {
     FNIMAGE_TRY(file_body_, FileBody::open(request_, size));
   }
   return {};
@@ -143,10 +132,16 @@ bool CurlTransfer::set_common(const TransportOptions& options) {
   set(CURLOPT_WRITEDATA, static_cast<void*>(this));
   set(CURLOPT_OPENSOCKETFUNCTION, &CurlTransfer::on_open);
   set(CURLOPT_OPENSOCKETDATA, static_cast<void*>(this));
-  if (is_loopback(host_)) {
-    set(CURLOPT_NOPROXY, "*");
-  }
   return ok;
+}
+
+/// The environment has been looked at: libcurl is not to do that once more.
+bool CurlTransfer::set_proxy() {
+  CURL* curl = handle();
+  return curl_easy_setopt(curl, CURLOPT_PROXY, proxy_.c_str()) == CURLE_OK &&
+         curl_easy_setopt(curl, CURLOPT_NOPROXY, "") == CURLE_OK &&
+         curl_easy_setopt(curl, CURLOPT_HEADEROPT, static_cast<long>(CURLHEADER_SEPARATE)) ==
+             CURLE_OK;
 }
 
 bool CurlTransfer::set_tls() {
@@ -171,22 +166,27 @@ bool CurlTransfer::set_authorities() {
     return true;
   }
   // The directory of hashed certificates stays in force, so these add to the system's authorities.
-  if (curl_easy_setopt(curl, CURLOPT_CAPATH, "/etc/ssl/certs") != CURLE_OK) {
-    return false;
-  }
-  if (tls.ca_pem.empty()) {
-    return curl_easy_setopt(curl, CURLOPT_CAINFO, tls.ca_file.c_str()) == CURLE_OK;
+  // A proxy that is reached by TLS may be of the same site.
+  for (const CURLoption option : {CURLOPT_CAPATH, CURLOPT_PROXY_CAPATH}) {
+    if (curl_easy_setopt(curl, option, "/etc/ssl/certs") != CURLE_OK) {
+      return false;
+    }
   }
   authorities_ = tls.ca_pem;
-  if (!tls.ca_file.empty()) {
-    const auto file = read_file(tls.ca_file, max_authorities);
-    if (!file) {  // libcurl finds the same and says so
-      return curl_easy_setopt(curl, CURLOPT_CAINFO, tls.ca_file.c_str()) == CURLE_OK;
+  if (!tls.ca_file.empty() && !authorities_.empty()) {
+    if (const auto file = read_file(tls.ca_file, max_authorities)) {
+      authorities_ += "\n" + *file;
+    } else {
+      authorities_.clear();  // libcurl finds the same and says so
     }
-    authorities_ += "\n" + *file;
+  }
+  if (authorities_.empty()) {
+    return curl_easy_setopt(curl, CURLOPT_CAINFO, tls.ca_file.c_str()) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_PROXY_CAINFO, tls.ca_file.c_str()) == CURLE_OK;
   }
   curl_blob blob{.data = authorities_.data(), .len = authorities_.size(), .flags = 0};
-  return curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blob) == CURLE_OK;
+  return curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blob) == CURLE_OK &&
+         curl_easy_setopt(curl, CURLOPT_PROXY_CAINFO_BLOB, &blob) == CURLE_OK;
 }
 
 bool CurlTransfer::set_method() {
@@ -333,18 +333,24 @@ std::size_t CurlTransfer::give_body(char* target, std::size_t capacity) noexcept
 curl_socket_t CurlTransfer::on_open(void* self, curlsocktype /*purpose*/,
                                     curl_sockaddr* address) noexcept {
   auto& transfer = *static_cast<CurlTransfer*>(self);
-  // Another port than the URL's is that of a proxy, which the user chose.
-  const bool direct = std::to_string(port_of(address->addr)) == transfer.port();
-  if (direct && !transfer.request_.peers.is_any() &&
-      !allows(transfer.request_.peers, address_kind(address->addr))) {
-    transfer.end_.refused_peer = text_of(address->addr);
-    return CURL_SOCKET_BAD;
+  if (transfer.proxy_.empty()) {  // which the user chose
+    const AddressKind kind = address_kind(address->addr);
+    if (!allows(transfer.request_.peers, kind)) {
+      transfer.end_.refused_peer = text_of(address->addr);
+      return CURL_SOCKET_BAD;
+    }
+    transfer.sockets_->note(transfer.host_, kind);
   }
   return transfer.sockets_->open(*address);
 }
 
 bool CurlTransfer::attach(CurlSockets& sockets) {
   sockets_ = &sockets;
+  // A kept-alive connection is no way around the rule.
+  if (!sockets.keep_to(request_.peers, host_) &&
+      curl_easy_setopt(handle(), CURLOPT_FRESH_CONNECT, 1L) != CURLE_OK) {
+    return false;
+  }
   return curl_easy_setopt(handle(), CURLOPT_CLOSESOCKETFUNCTION, &CurlSockets::on_close) ==
              CURLE_OK &&
          curl_easy_setopt(handle(), CURLOPT_CLOSESOCKETDATA, static_cast<void*>(&sockets)) ==
@@ -436,14 +442,12 @@ void CurlTransfer::complete(CURLcode code) {
   curl_easy_getinfo(handle(), CURLINFO_NUM_CONNECTS, &connects);
   curl_easy_getinfo(handle(), CURLINFO_OS_ERRNO, &end_.os_errno);
   char* address = nullptr;
-  long peer_port = 0;
-  long tunnel = 0;
-  if (curl_easy_getinfo(handle(), CURLINFO_PRIMARY_IP, &address) == CURLE_OK &&
-      curl_easy_getinfo(handle(), CURLINFO_PRIMARY_PORT, &peer_port) == CURLE_OK &&
-      curl_easy_getinfo(handle(), CURLINFO_HTTP_CONNECTCODE, &tunnel) == CURLE_OK &&
-      address != nullptr && tunnel == 0 && std::to_string(peer_port) == port()) {
+  if (proxy_.empty() && curl_easy_getinfo(handle(), CURLINFO_PRIMARY_IP, &address) == CURLE_OK &&
+      address != nullptr) {
     response_.peer = address;
   }
+  end_.proxy = printable_url(proxy_);
+  curl_easy_getinfo(handle(), CURLINFO_HTTP_CONNECTCODE, &end_.tunnel_status);
   // libcurl 7.88 says this when a kept-alive connection is reset under a request that it would
   // repeat by itself.
   const bool was_reset = end_.os_errno == ECONNRESET || end_.os_errno == EPIPE;

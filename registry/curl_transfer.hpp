@@ -37,6 +37,8 @@ struct TransferEnd {
   bool body_too_large = false;
   std::string refused_peer{};  ///< the address that HttpRequest::peers does not allow
   std::string curl_text{};     ///< libcurl's own words
+  std::string proxy{};         ///< that it went through, to be shown; empty = none
+  long tunnel_status = 0;      ///< the proxy's answer to CONNECT; 0 = none
 };
 
 /// Bytes of body that a request sends.
@@ -56,8 +58,8 @@ class CurlTransfer {
   CurlTransfer& operator=(const CurlTransfer&) = delete;
   ~CurlTransfer();
 
-  /// @param fresh true: never on a kept-alive connection.
-  Result<void> prepare(const TransportOptions& options, bool fresh);
+  /// @param proxy to go through; empty = none. @param fresh true: never on a kept-alive connection.
+  Result<void> prepare(const TransportOptions& options, std::string proxy, bool fresh);
 
   // --- transfer thread ---
   [[nodiscard]] CURL* handle() const noexcept { return easy_.get(); }
@@ -104,8 +106,8 @@ class CurlTransfer {
   std::size_t give_body(char* target, std::size_t capacity) noexcept;
   bool set_common(const TransportOptions& options);
   bool set_tls();
+  bool set_proxy();
   bool set_authorities();
-  [[nodiscard]] std::string port() const { return host_.substr(host_.rfind(':') + 1); }
   Result<void> choose_body(const TransportOptions& options);
   bool set_method();
   bool set_file_body();
@@ -117,6 +119,7 @@ class CurlTransfer {
 
   const HttpRequest& request_;
   std::string host_;
+  std::string proxy_;
   std::string authorities_;  // PEM
   std::unique_ptr<curl_slist, CurlListDeleter> header_list_;
   std::unique_ptr<CURL, CurlEasyDeleter> easy_;

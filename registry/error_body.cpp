@@ -75,6 +75,9 @@ Meaning meaning_of(int status) {
     case 405:
     case 501:
       return {ErrorCode::unsupported, "this registry does not offer the operation"};
+    case 407:
+      return {ErrorCode::unauthorized,
+              "put user and password into the proxy's URL in the environment"};
     case 413:
       return {ErrorCode::unsupported,
               "raise the size limit of the registry or of the proxy in front of it"};

@@ -8,6 +8,7 @@
 
 #include "curl_error.hpp"
 #include "curl_loop.hpp"
+#include "proxy.hpp"
 
 namespace fnimage::registry {
 
@@ -166,13 +167,14 @@ class CurlTransport final : public Transport {
   Result<void> run(const TransferPtr& transfer, const HttpRequest& request, bool fresh);
 
   TransportOptions options_;
+  Proxies proxies_ = Proxies::from_environment();
   std::unique_ptr<CurlLoop> loop_;
   std::stop_callback<Stopper> on_stop_;  // goes before the loop
 };
 
 Result<void> CurlTransport::run(const TransferPtr& transfer, const HttpRequest& request,
                                 bool fresh) {
-  FNIMAGE_CHECK(transfer->prepare(options_, fresh));
+  FNIMAGE_CHECK(transfer->prepare(options_, proxies_.for_url(request.url), fresh));
   Exchange& exchange = transfer->exchange();
   Attendant attendant(*loop_, transfer, request);
   FNIMAGE_CHECK(attendant.begin());

@@ -146,6 +146,9 @@ class Connection {
     const std::vector<std::string_view> words = split(trim(lines.front()), ' ');
     request.method = words.at(0);
     request.target = words.size() > 1 ? words[1] : "";
+    if (request.target.starts_with("http://")) {  // as proxies are asked
+      request.target.erase(0, request.target.find('/', std::string_view("http://").size()));
+    }
     for (std::size_t i = 1; i < lines.size(); ++i) {
       const std::size_t colon = lines[i].find(':');
       if (colon != std::string_view::npos) {

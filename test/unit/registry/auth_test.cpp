@@ -141,8 +141,10 @@ TEST(Peers, NamesAreHeldToTheRuleToo) {
               fails_with(ErrorCode::unauthorized, HasSubstr("198.51.100.7")));
   const HttpResponse fine = unwrap(transport->perform({.url = server.url("/")}));
   EXPECT_EQ(fine.peer, "127.0.0.1");
-  // A kept-alive connection is no way around the rule.
+  // A kept-alive connection is no way around the rule, but serves whom it allows.
   EXPECT_FALSE(transport->perform({.url = server.url("/"), .peers = {.loopback = false}}));
+  EXPECT_TRUE(transport->perform({.url = server.url("/"), .peers = {.site = false}}));
+  EXPECT_EQ(server.requests().back().connection, server.requests().front().connection);
 }
 
 /// Answers 401 with a challenge until `accepted` is sent.

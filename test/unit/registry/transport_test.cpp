@@ -222,7 +222,7 @@ TEST(Transport, SmallRequestsPassLargeBodies) {
     }
     return {.status = 201};
   });
-  const auto client = transport({.connections_per_host = 3});
+  const auto client = transport({.connections_per_host = 2});  // the least there can be
   const CountingContent content(pattern(200'000));
   std::vector<std::jthread> threads;  // joined before what they use goes
   for (int i = 0; i < 6; ++i) {
@@ -236,6 +236,28 @@ TEST(Transport, SmallRequestsPassLargeBodies) {
   }
   HttpRequest head{.method = "HEAD", .url = server.url("/small")};
   EXPECT_THAT(client->perform(head), is_ok());
+}
+
+TEST(Transport, PullTakesAllConnectionsButOne) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int begun = 0;
+  ScriptedServer server([&](const SeenRequest&) -> Reply {
+    std::unique_lock lock(mutex);
+    ++begun;
+    changed.notify_all();
+    changed.wait(lock, [&] { return begun >= 3; });  // three at the same time, or for ever
+    return {.body = "bytes"};
+  });
+  const auto client = transport({.connections_per_host = 4});
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&] {
+      std::string received;
+      StringWriter sink(received);
+      EXPECT_THAT(client->perform({.url = server.url("/blob"), .sink = &sink}), is_ok());
+    });
+  }
 }
 
 TEST(Transport, StopEndsWhatIsUnderWayButNotTheCleaningUp) {

@@ -2,7 +2,8 @@
 // One thread owns a curl multi handle; perform() hands it a request and blocks. HTTP/1.1 for bodies
 // (Debian 12's curl 7.88 has HTTP/2 upload faults). No redirect is followed, no cookie kept, no
 // .netrc read: callers decide (redirects and credentials belong to one origin). Proxies come from
-// the environment. Thread-safety: perform() may be called from any number of threads.
+// the environment, read when the transport is made: http_proxy, https_proxy, all_proxy, no_proxy.
+// Thread-safety: perform() may be called from any number of threads.
 #pragma once
 
 #include <chrono>
@@ -79,7 +80,7 @@ struct HttpRequest {
 
 struct TransportOptions {
   /// Budget of one host for all images together, at least 2. Large bodies leave one free for small
-  /// requests.
+  /// requests, unless some go up and others down.
   std::size_t connections_per_host = 8;
   std::chrono::seconds connect_timeout{15};
   /// Fewer than min_speed bytes per second in both directions for so long is a failure (F17).
