@@ -48,24 +48,50 @@ struct TaskGraph::Run {
     return std::nullopt;
   }
 
-  /// Hands out what may begin, never more than there are threads: the choice is made late.
-  void begin_ready() {
+  /// What may begin now, never more than there are threads: the choice is made late.
+  std::vector<Id> take_ready() {
+    std::vector<Id> ready;
     while (!error && running < pool.threads()) {
       const auto id = take();
       if (!id) {
         break;
       }
       ++running;
-      pool.submit([this, id = *id] { perform(id); });
+      ready.push_back(*id);
     }
-    if (running == 0) {
-      ended.notify_all();
+    return ready;
+  }
+
+  /// Without the mutex: a pool without threads of its own runs the task here and now.
+  void submit(Id id) {
+    pool.submit([this, id] { perform(id); });
+  }
+
+  /// Runs a task and then, on the same thread, one that may begin at its end.
+  void perform(Id first) {
+    for (std::optional<Id> id = first; id;) {
+      Result<void> result = run_caught(tasks[*id].work);
+      std::vector<Id> ready;
+      {
+        const std::lock_guard lock(mutex);
+        finish(*id, std::move(result));
+        ready = take_ready();
+        if (running == 0) {
+          ended.notify_all();  // and from here on nothing of this run may be touched
+        }
+      }
+      id.reset();
+      for (const Id next : ready) {
+        if (next == ready.back()) {
+          id = next;
+        } else {
+          submit(next);
+        }
+      }
     }
   }
 
-  void perform(Id id) {
-    Result<void> result = tasks[id].work();
-    const std::lock_guard lock(mutex);
+  void finish(Id id, Result<void> result) {
     --running;
     running_heavy -= tasks[id].weight > 0 ? 1U : 0U;
     if (!result) {
@@ -79,7 +105,6 @@ struct TaskGraph::Run {
         }
       }
     }
-    begin_ready();
   }
 };
 
@@ -100,7 +125,12 @@ Result<void> TaskGraph::run(WorkerPool& pool, std::size_t max_heavy) {
       run.make_ready(id);
     }
   }
-  run.begin_ready();
+  const std::vector<Id> ready = run.take_ready();
+  lock.unlock();
+  for (const Id id : ready) {
+    run.submit(id);
+  }
+  lock.lock();
   run.ended.wait(lock, [&run] {
     return run.running == 0 && (run.error || (run.light.empty() && run.heavy.empty()));
   });

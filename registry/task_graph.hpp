@@ -22,8 +22,8 @@ class TaskGraph {
   /// @param weight 0 = light; of heavy tasks the one with most weight goes first.
   Id add(Work work, const std::vector<Id>& after, std::uint64_t weight = 0);
 
-  /// Runs everything once and waits. After a failure nothing begins any more; the first error is
-  /// returned.
+  /// Runs everything once and waits. After a failure, or an exception of a task, nothing begins any
+  /// more; the first error is returned.
   /// @param max_heavy heavy tasks at the same time.
   Result<void> run(WorkerPool& pool, std::size_t max_heavy);
 

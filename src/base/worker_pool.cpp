@@ -116,8 +116,6 @@ struct TaskGroup::State {
   }
 };
 
-namespace {
-
 Result<void> run_caught(const std::function<Result<void>()>& task) {
   try {
     return task();
@@ -125,8 +123,6 @@ Result<void> run_caught(const std::function<Result<void>()>& task) {
     return fail(ErrorCode::internal, std::string("unexpected exception: ") + exception.what());
   }
 }
-
-}  // namespace
 
 TaskGroup::TaskGroup(WorkerPool& pool) : pool_(pool), state_(std::make_shared<State>()) {}
 

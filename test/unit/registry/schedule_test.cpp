@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <stdexcept>
 #include <thread>
+
+#include <sys/resource.h>
 
 #include <fnimage/registry/memory_store.hpp>
 #include <fnimage/registry/transfer.hpp>
@@ -83,6 +86,37 @@ TEST(TaskGraph, LightOnesPassHeavyOnes) {
       {});
   EXPECT_THAT(graph.run(pool, 2), is_ok());
 }
+
+TEST(TaskGraph, ExceptionIsAnError) {
+  WorkerPool pool(2);
+  TaskGraph graph;
+  graph.add([]() -> Result<void> { throw std::runtime_error("thrown"); }, {});
+  EXPECT_THAT(graph.run(pool, 8), fails_with(ErrorCode::internal, ::testing::HasSubstr("thrown")));
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST(TaskGraph, RunsWithoutThreads) {
+  const auto run = [] {
+    // No room for another thread's stack.
+    const rlimit none{.rlim_cur = 0, .rlim_max = RLIM_INFINITY};
+    ::setrlimit(RLIMIT_AS, &none);
+    WorkerPool pool(2);
+    TaskGraph graph;
+    int ran = 0;
+    std::vector<TaskGraph::Id> after;
+    for (int i = 0; i < 10; ++i) {
+      after = {graph.add(
+          [&ran]() -> Result<void> {
+            ++ran;
+            return {};
+          },
+          after)};
+    }
+    std::_Exit(graph.run(pool, 1) && ran == 10 ? 0 : 1);
+  };
+  EXPECT_EXIT(run(), ::testing::ExitedWithCode(0), "");
+}
+#endif
 
 TEST(TaskGraph, NothingToDoIsDone) {
   WorkerPool pool(1);

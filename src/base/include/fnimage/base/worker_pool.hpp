@@ -32,6 +32,9 @@ class WorkerPool {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Runs a task; an exception becomes an internal error.
+Result<void> run_caught(const std::function<Result<void>()>& task);
+
 /// Tasks that are waited for together.
 class TaskGroup {
  public:
