@@ -1,5 +1,6 @@
 // See layout_reader.hpp. Everything that is read is verified by its digest.
 #include <algorithm>
+#include <mutex>
 #include <utility>
 
 #include <fmt/format.h>
@@ -20,19 +21,49 @@ using manifest::Index;
 
 namespace {
 
+/// Takes a blob that turns out to be damaged away, so that it is stored again by whoever has it.
+class BlobReader final : public Reader {
+ public:
+  BlobReader(std::shared_ptr<const LayoutFiles> files, Digest digest,
+             std::unique_ptr<Reader> verifying)
+      : files_(std::move(files)), digest_(std::move(digest)), inner_(std::move(verifying)) {}
+  Result<std::size_t> read(MutableBytes buffer) override {
+    auto count = inner_->read(buffer);
+    if (!count && count.error().code() == ErrorCode::verification &&
+        files_->remove_damaged(digest_)) {
+      return fail(Error(ErrorCode::verification,
+                        fmt::format("the copy of {} in {} was damaged and has been removed",
+                                    digest_.str(), files_->describe()))
+                      .with_hint("build or pull the image again, which stores it anew"));
+    }
+    return count;
+  }
+
+ private:
+  std::shared_ptr<const LayoutFiles> files_;
+  Digest digest_;
+  std::unique_ptr<Reader> inner_;
+};
+
 /// A file of a layout, verified while it is read from its beginning. It does not say which file it
 /// is: whoever takes it must read it, since anybody may have written there.
 class LayoutBlob final : public Content {
  public:
-  LayoutBlob(ContentPtr file, Descriptor descriptor, std::string what)
-      : file_(std::move(file)), descriptor_(std::move(descriptor)), what_(std::move(what)) {}
+  LayoutBlob(std::shared_ptr<const LayoutFiles> files, ContentPtr file, Descriptor descriptor,
+             std::string what)
+      : files_(std::move(files)),
+        file_(std::move(file)),
+        descriptor_(std::move(descriptor)),
+        what_(std::move(what)) {}
   [[nodiscard]] std::uint64_t size() const noexcept override { return file_->size(); }
   [[nodiscard]] Result<std::unique_ptr<Reader>> open(std::uint64_t offset) const override {
     FNIMAGE_TRY(auto reader, file_->open(offset));
     if (offset > 0) {
       return reader;  // the rest of something that was sent: the receiver verifies the whole
     }
-    return verifying_reader(std::move(reader), descriptor_.digest, descriptor_.size, what_);
+    return std::make_unique<BlobReader>(
+        files_, descriptor_.digest,
+        verifying_reader(std::move(reader), descriptor_.digest, descriptor_.size, what_));
   }
   [[nodiscard]] Result<std::unique_ptr<Reader>> open_unverified(
       std::uint64_t offset) const override {
@@ -43,6 +74,7 @@ class LayoutBlob final : public Content {
   }
 
  private:
+  std::shared_ptr<const LayoutFiles> files_;
   ContentPtr file_;
   Descriptor descriptor_;
   std::string what_;
@@ -93,22 +125,42 @@ Result<void> LayoutReader::check_version() const {
   return {};
 }
 
+struct LayoutReader::Cache {
+  std::mutex mutex;
+  std::string text{};                    // guarded by mutex
+  std::shared_ptr<const Index> index{};  // guarded by mutex
+};
+
+LayoutReader::LayoutReader(std::shared_ptr<const LayoutFiles> files)
+    : files_(std::move(files)), cache_(std::make_shared<Cache>()) {}
+
 Result<Index> LayoutReader::index() const {
+  FNIMAGE_TRY(const auto current, this->current());
+  return *current;
+}
+
+Result<std::shared_ptr<const Index>> LayoutReader::current() const {
   auto text = files_->read(std::string(layout_index), manifest::max_document_bytes);
   if (!text) {
     return fail(std::move(text).error().while_doing("read the layout's index"));
+  }
+  const std::lock_guard lock(cache_->mutex);
+  if (cache_->index && cache_->text == *text) {
+    return cache_->index;
   }
   auto index = Index::parse(*text);
   if (!index) {
     return fail(
         std::move(index).error().while_doing(fmt::format("{}/{}", describe(), layout_index)));
   }
-  return index;
+  cache_->index = std::make_shared<const Index>(std::move(*index));
+  cache_->text = std::move(*text);
+  return cache_->index;
 }
 
 Result<std::optional<Descriptor>> LayoutReader::find_tag(std::string_view tag) const {
-  FNIMAGE_TRY(const Index index, this->index());
-  for (const auto& entry : index.manifests) {
+  FNIMAGE_TRY(const auto index, current());
+  for (const auto& entry : index->manifests) {
     if (has_layout_tag(entry, tag)) {
       return std::optional(entry);
     }
@@ -184,7 +236,7 @@ Result<ContentPtr> LayoutReader::blob(const Descriptor& blob) const {
     }
     return fail(std::move(file).error());
   }
-  return std::make_shared<LayoutBlob>(std::move(*file), blob,
+  return std::make_shared<LayoutBlob>(files_, std::move(*file), blob,
                                       fmt::format("blob {} in {}", blob.digest.str(), describe()));
 }
 

@@ -29,6 +29,7 @@ using manifest::Index;
 
 namespace {
 
+constexpr std::size_t max_entries = 10'000;  ///< that Index::parse() takes
 constexpr std::string_view lock_file = ".fnimage.lock";
 constexpr std::string_view writers_file = ".fnimage.writers";  ///< held shared by who puts
 
@@ -42,6 +43,25 @@ Result<std::string> read_regular(const fs::path& file, std::uint64_t limit) {
   return read_file(file, limit);
 }
 
+/// Whether a blob's bytes can be read and have another digest.
+bool is_damaged(const fs::path& path, const Digest& digest) {
+  auto hasher = manifest::Hasher::for_digest(digest);
+  class Hashing final : public Writer {
+   public:
+    explicit Hashing(manifest::Hasher& to) : to_(to) {}
+    Result<void> write(Bytes bytes) override {
+      to_.update(bytes);
+      return {};
+    }
+
+   private:
+    manifest::Hasher& to_;
+  };
+  const auto reader = open_file(path);
+  Hashing out(hasher);
+  return reader && copy(**reader, out) && hasher.finish() != digest;
+}
+
 class DirectoryFiles final : public LayoutFiles {
  public:
   explicit DirectoryFiles(fs::path directory) : directory_(std::move(directory)) {}
@@ -52,6 +72,17 @@ class DirectoryFiles final : public LayoutFiles {
   }
   [[nodiscard]] Result<ContentPtr> content(const std::string& name) const override {
     return file_content(directory_ / name);
+  }
+  /// Only in layouts that fnimage writes to. The file is emptied first: the layer cache may have it
+  /// under a second name, and goes by the size.
+  bool remove_damaged(const Digest& digest) const override {
+    std::error_code error;
+    const fs::path path = directory_ / layout_blob_name(digest);
+    if (!fs::exists(directory_ / lock_file, error) || !is_damaged(path, digest)) {
+      return false;
+    }
+    fs::resize_file(path, 0, error);
+    return fs::remove(path, error);
   }
 
  private:
@@ -77,6 +108,7 @@ Result<void> create_layout(const fs::path& directory) {
   FNIMAGE_CHECK(make_directories(directory));
   FNIMAGE_TRY(const FileLock lock, FileLock::acquire(directory / lock_file));
   std::error_code error;
+  const bool is_new = !fs::exists(directory / "blobs" / "sha256", error);
   if (!fs::exists(directory / layout_marker, error)) {
     for (const auto& entry : fs::directory_iterator(directory, error)) {
       if (!belongs_to_a_layout(entry.path().filename().string())) {
@@ -93,10 +125,30 @@ Result<void> create_layout(const fs::path& directory) {
     FNIMAGE_CHECK(write_file_atomically(directory / layout_index, emit(Index{})));
   }
   FNIMAGE_CHECK(make_directories(directory / "blobs" / "sha256"));
+  if (is_new) {  // or a crash may take the directories away from under what is synced in them
+    FNIMAGE_CHECK(sync_directory(directory / "blobs"));
+    FNIMAGE_CHECK(sync_directory(directory));
+    FNIMAGE_CHECK(sync_directory(fs::absolute(directory, error).parent_path()));
+  }
   remove_stale_temporaries(directory);
   remove_stale_temporaries(directory / "blobs" / "sha256");
   remove_stale_temporaries(directory / "blobs" / "sha512");
   return {};
+}
+
+/// Another process may have renamed a file into place and not synced it yet.
+Result<void> sync_existing(const fs::path& file) {
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) {
+    return fail(error_from_errno(errno, "open " + file.string()));
+  }
+  const int synced = ::fsync(fd);
+  const int sync_error = errno;
+  ::close(fd);
+  if (synced != 0 && sync_error != EINVAL && sync_error != EROFS) {
+    return fail(error_from_errno(sync_error, "sync " + file.string()));
+  }
+  return sync_directory(file.parent_path());
 }
 
 /// Gives an existing file a second name. False when the file systems or their rules do not allow
@@ -218,7 +270,7 @@ struct OciLayout::Impl {
     // Compared whole, since damage need not change the size.
     if (const auto stored = read_regular(path, document.bytes().size());
         stored && *stored == document.bytes()) {
-      return {};
+      return sync_existing(path);
     }
     FNIMAGE_CHECK(make_directories(path.parent_path()));
     return write_file_atomically(path, document.bytes());
@@ -230,7 +282,15 @@ struct OciLayout::Impl {
     FNIMAGE_TRY(const FileLock lock, FileLock::acquire(directory / lock_file));
     FNIMAGE_TRY(Index index, reader.index());
     FNIMAGE_CHECK(edit(index));
-    return write_file_atomically(directory / layout_index, emit(index));
+    const std::string text = emit(index);
+    // What nobody could read any more must not be written.
+    if (text.size() > manifest::max_document_bytes || index.manifests.size() > max_entries) {
+      return fail(
+          ErrorCode::no_space,
+          fmt::format("{} is full: it names {} images", reader.describe(), index.manifests.size()),
+          "remove what is not needed any more: fnimage rm NAME");
+    }
+    return write_file_atomically(directory / layout_index, text);
   }
 };
 
@@ -317,10 +377,11 @@ Result<ContentPtr> OciLayout::blob(const Descriptor& blob) {
 Result<BlobOutcome> OciLayout::put_blob(const Descriptor& blob, const Content& content,
                                         const PutBlobOptions& options) {
   FNIMAGE_CHECK(impl_->begin_writing());
+  const fs::path path = impl_->path_of(blob.digest);
   if (impl_->holds(blob.digest, blob.size)) {
+    FNIMAGE_CHECK(sync_existing(path));
     return BlobOutcome::existed;
   }
-  const fs::path path = impl_->path_of(blob.digest);
   FNIMAGE_CHECK(make_directories(path.parent_path()));
   if (const auto file = content.file(); file && content.size() == blob.size) {
     FNIMAGE_TRY(const bool linked, try_link(*file, path));

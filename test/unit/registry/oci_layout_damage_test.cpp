@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 using test::fails_with;
 using test::is_ok;
 using test::unwrap;
+using ::testing::HasSubstr;
 
 class OciLayoutDamageTest : public ::testing::Test {
  protected:
@@ -47,6 +48,56 @@ TEST_F(OciLayoutDamageTest, DamagedManifestOfTheRightSizeIsNotThereAndIsWrittenA
   EXPECT_EQ(unwrap(layout_->resolve(list_.digest())), std::nullopt);
   EXPECT_THAT(layout_->put_manifest(list_, "v1"), is_ok());
   EXPECT_EQ(unwrap(layout_->get_manifest(Selector("v1"))).bytes(), list_.bytes());
+}
+
+TEST_F(OciLayoutDamageTest, DamagedBlobOfTheRightSizeIsRemovedOnceItIsReadAndStoredAnew) {
+  const std::string bytes = "layer bytes";
+  const auto blob = describe(bytes);
+  unwrap(layout_->put_blob(blob, *memory_content(bytes), {}));
+  const fs::path cached = scratch_.path() / "cached";
+  fs::create_hard_link(blob_path(blob.digest), cached);
+  write(blob_path(blob.digest), std::string(bytes.size(), 'x'));
+  const auto read = [&] {
+    return read_all(*unwrap(unwrap(layout_->blob(blob))->open()), bytes.size());
+  };
+  const auto damaged = read();
+  ASSERT_THAT(damaged, fails_with(ErrorCode::verification, HasSubstr("has been removed")));
+  EXPECT_THAT(damaged.error().hint(), HasSubstr("pull"));
+  EXPECT_FALSE(unwrap(layout_->has_blob(blob)));
+  EXPECT_EQ(fs::file_size(cached), 0U) << "who goes by the size must not take it either";
+  EXPECT_EQ(unwrap(layout_->put_blob(blob, *memory_content(bytes), {})), BlobOutcome::uploaded);
+  EXPECT_EQ(unwrap(read()), bytes);
+}
+
+TEST_F(OciLayoutDamageTest, WhatIsRightOrOfAnotherToolIsNotRemoved) {
+  const std::string bytes = "layer bytes";
+  auto blob = describe(bytes);
+  unwrap(layout_->put_blob(blob, *memory_content(bytes), {}));
+  const auto read = [&] { return read_all(*unwrap(unwrap(layout_->blob(blob))->open()), 100); };
+  blob.size += 1;  // a manifest that says so is wrong, not the blob
+  EXPECT_THAT(read(), fails_with(ErrorCode::verification));
+  EXPECT_TRUE(fs::exists(blob_path(blob.digest)));
+  blob.size -= 1;
+  fs::remove(path() / ".fnimage.lock");
+  write(blob_path(blob.digest), std::string(bytes.size(), 'x'));
+  EXPECT_THAT(read(), fails_with(ErrorCode::verification));
+  EXPECT_EQ(fs::file_size(blob_path(blob.digest)), bytes.size());
+}
+
+TEST_F(OciLayoutDamageTest, IndexThatNobodyCouldReadIsNotWritten) {
+  manifest::Index index;
+  for (int i = 0; i < 10'000; ++i) {
+    auto entry = list_.descriptor();
+    entry.annotations.emplace(manifest::annotation::ref_name, "t" + std::to_string(i));
+    index.manifests.push_back(std::move(entry));
+  }
+  write(path() / "index.json", emit(index));
+  const auto put = layout_->put_manifest(list_, "one more");
+  ASSERT_THAT(put, fails_with(ErrorCode::no_space, HasSubstr("full")));
+  EXPECT_THAT(put.error().hint(), HasSubstr("fnimage rm"));
+  EXPECT_THAT(layout_->remove_tag("t7"), is_ok());
+  EXPECT_THAT(layout_->put_manifest(list_, "one more"), is_ok());
+  EXPECT_EQ(unwrap(layout_->tags()).size(), 10'000U);
 }
 
 TEST_F(OciLayoutDamageTest, DigestOfALayerIsNoManifest) {

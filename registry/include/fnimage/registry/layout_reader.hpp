@@ -39,11 +39,14 @@ class LayoutFiles {
                                                  std::uint64_t limit) const = 0;
   /// Error: not_found.
   [[nodiscard]] virtual Result<ContentPtr> content(const std::string& name) const = 0;
+  /// Called for a blob that did not read right. Removes it when its bytes really have another
+  /// digest and it may be removed here; true when it has.
+  virtual bool remove_damaged(const manifest::Digest& /*digest*/) const { return false; }
 };
 
 class LayoutReader {
  public:
-  explicit LayoutReader(std::shared_ptr<const LayoutFiles> files) : files_(std::move(files)) {}
+  explicit LayoutReader(std::shared_ptr<const LayoutFiles> files);
 
   [[nodiscard]] std::string describe() const { return files_->describe(); }
   /// Errors: not_found when it is no layout, unsupported for an unknown version.
@@ -64,7 +67,12 @@ class LayoutReader {
   [[nodiscard]] Result<manifest::Document> read_document(const manifest::Digest& digest,
                                                          std::string_view media_type) const;
 
+  struct Cache;
+  /// index.json, parsed again only when its bytes are others.
+  [[nodiscard]] Result<std::shared_ptr<const manifest::Index>> current() const;
+
   std::shared_ptr<const LayoutFiles> files_;
+  std::shared_ptr<Cache> cache_;
 };
 
 /// What is meant by a layout without a tag: the only thing that it
