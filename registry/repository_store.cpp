@@ -69,6 +69,18 @@ std::optional<Descriptor> descriptor_from(const HttpResponse& response, const Se
       .media_type = type, .digest = asked != nullptr ? *asked : *reported, .size = size};
 }
 
+/// Reads all of something that verifies itself.
+Result<void> read_through(const Content& content) {
+  class Nowhere final : public Writer {
+   public:
+    Result<void> write(Bytes /*bytes*/) override { return {}; }
+  };
+  FNIMAGE_TRY(const auto reader, content.open());
+  Nowhere nowhere;
+  FNIMAGE_CHECK(copy(*reader, nowhere));
+  return {};
+}
+
 class RepositoryStore final : public ImageStore {
  public:
   RepositoryStore(std::shared_ptr<Session> session, std::string repository)
@@ -202,8 +214,10 @@ Result<void> RepositoryStore::check_manifest(const HttpResponse& response,
 
 Result<Document> RepositoryStore::get_manifest(const Selector& selector) {
   auto document = fetch_manifest(selector);
-  if (!document && document.error().code() == ErrorCode::verification) {
-    // Bytes that were damaged on their way are right the next time (F20).
+  if (!document && (document.error().code() == ErrorCode::verification ||
+                    document.error().code() == ErrorCode::invalid_input)) {
+    // Bytes that were damaged on their way are right the next time (F20). Asked for by a tag, no
+    // digest need tell: it may be that they are no JSON any more.
     if (auto again = fetch_manifest(selector)) {
       return again;
     }
@@ -365,6 +379,8 @@ Result<void> RepositoryStore::put_tags(const Document& document,
         }
       }
       session_->abilities().many_tags = left.size() < tags.size();
+    } else if (response.error().http_status() == 414 || response.error().http_status() == 431) {
+      session_->abilities().many_tags = false;
     }
   }
   for (const std::string& tag : left) {
@@ -389,6 +405,7 @@ Result<BlobOutcome> RepositoryStore::put_blob(const Descriptor& blob, const Cont
   if (ask) {
     FNIMAGE_TRY(found, find_remote_blob(*session_, name_, push_scopes(name_), blob));
     if (found == RemoteBlob::there) {
+      forget_upload(*session_, name_, blob);
       return BlobOutcome::existed;
     }
   }
@@ -399,6 +416,10 @@ Result<BlobOutcome> RepositoryStore::put_blob(const Descriptor& blob, const Cont
     // Not the registry's word but ours: bytes that were damaged on their way from where they are
     // read are right the next time (F20).
     outcome = upload_blob(upload);
+  }
+  if (!outcome && outcome.error().code() == ErrorCode::verification) {
+    // Did the bytes change on their way, or are they wrong here? Then the error says so.
+    FNIMAGE_CHECK(read_through(content));
   }
   if (!outcome) {
     return fail(std::move(outcome).error().while_doing("upload blob " + blob.digest.str()));

@@ -59,6 +59,7 @@ class Session {
   [[nodiscard]] UploadJournal& journal() noexcept { return journal_; }
   [[nodiscard]] std::stop_token stop_token() const { return transport_->stop_token(); }
   void debug(std::string_view message) const { diagnostics_.report(Severity::debug, message); }
+  void inform(std::string_view message) const { diagnostics_.report(Severity::info, message); }
   void warn(std::string_view message) const { diagnostics_.report(Severity::warning, message); }
 
   /// What this registry has shown that it can do; remembered for the next request.

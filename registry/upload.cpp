@@ -80,7 +80,15 @@ class Uploader {
       return;
     }
     state_.emplace(UploadState{.location = *location, .sent = upload_.blob.size, .resumed = true});
-    if (ask_status() != Standing::known) {
+    const Standing standing = ask_status();
+    if (standing != Standing::known) {
+      if (state_->gone) {
+        upload_.session.inform(upload_.session.registry() + " has forgotten the upload of " +
+                               upload_.blob.digest.str() +
+                               " that was interrupted: it begins again");
+      } else if (standing == Standing::useless) {
+        protocol_.abandon(state_->location);
+      }
       state_.reset();
       return;
     }
@@ -172,6 +180,7 @@ class Uploader {
     if (answer.location) {
       state_->location = *answer.location;
     }
+    state_->min_chunk = std::max(state_->min_chunk, answer.min_chunk);
     if (!answer.stored) {
       return answer.out_of_reach ? Standing::out_of_reach : Standing::useless;
     }
@@ -331,6 +340,28 @@ std::optional<std::uint64_t> stored_bytes(std::string_view range) {
   const bool good = problem == std::errc() && end == range.data() + range.size() &&
                     last < std::numeric_limits<std::uint64_t>::max();
   return good ? std::optional(last + 1) : std::nullopt;
+}
+
+void forget_upload(Session& session, const std::string& repository,
+                   const manifest::Descriptor& blob) {
+  if (blob.size < min_journaled) {
+    return;
+  }
+  auto entry =
+      session.journal().claim_known({session.registry(), repository, blob.digest, blob.size});
+  if (!entry || !*entry) {
+    return;
+  }
+  if ((*entry)->known()) {
+    const ContentPtr nothing = memory_content("");
+    const PutBlobOptions options;
+    const Upload upload{session, repository, blob, *nothing, options};
+    UploadProtocol protocol(upload);
+    if (const auto location = protocol.known_location((*entry)->known()->location)) {
+      protocol.abandon(*location);
+    }
+  }
+  (*entry)->remove();
 }
 
 Result<BlobOutcome> upload_blob(const Upload& upload) {

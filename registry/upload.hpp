@@ -38,6 +38,10 @@ Result<RemoteBlob> find_remote_blob(Session& session, const std::string& reposit
 /// is left behind, unless it is noted in the session's upload journal.
 Result<BlobOutcome> upload_blob(const Upload& upload);
 
+/// Ends what an earlier run has begun, for a blob that has got there otherwise. Best effort.
+void forget_upload(Session& session, const std::string& repository,
+                   const manifest::Descriptor& blob);
+
 /// How many bytes an upload's status says are stored: the Range header of a GET of its Location,
 /// with or without "bytes=". nullopt when that cannot be told: no or a malformed Range, and "0-0",
 /// which some registries say for nothing and others for one byte (F10).

@@ -150,6 +150,9 @@ Result<void> UploadJournal::Entry::save(const State& state) {
     return fail(error_from_errno(written >= 0 ? ENOSPC : errno, "write " + path_.string()));
   }
   kept_ = true;
+  if (key_.size >= synced_size && ::fdatasync(fd_) != 0) {
+    return fail(error_from_errno(errno, "sync " + path_.string()));
+  }
   return {};
 }
 
@@ -171,14 +174,26 @@ Result<void> UploadJournal::prepare() {
   return {};
 }
 
+fs::path UploadJournal::path_of(const Key& key) const {
+  const std::string name = key.registry + "\n" + key.repository + "\n" + key.digest.str();
+  return directory_ /
+         (std::string(manifest::Digest::of(name).hex().substr(0, 40)) + std::string(suffix));
+}
+
+Result<std::optional<UploadJournal::Entry>> UploadJournal::claim_known(const Key& key) {
+  std::error_code error;
+  if (!enabled() || !fs::exists(path_of(key), error)) {
+    return std::nullopt;
+  }
+  return claim(key);
+}
+
 Result<std::optional<UploadJournal::Entry>> UploadJournal::claim(const Key& key) {
   if (!enabled()) {
     return std::nullopt;
   }
   FNIMAGE_CHECK(prepare());
-  const std::string name = key.registry + "\n" + key.repository + "\n" + key.digest.str();
-  const fs::path path = directory_ / (std::string(manifest::Digest::of(name).hex().substr(0, 40)) +
-                                      std::string(suffix));
+  const fs::path path = path_of(key);
   FNIMAGE_TRY(const int fd, lock_entry(path));
   if (fd < 0) {
     return std::nullopt;

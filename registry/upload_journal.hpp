@@ -20,6 +20,8 @@ class UploadJournal {
  public:
   static constexpr std::size_t max_entries = 256;
   static constexpr std::uint64_t max_entry_bytes = std::uint64_t{32} * 1024;
+  /// Of larger blobs an entry outlives a crash of the machine: sending them again costs more.
+  static constexpr std::uint64_t synced_size = std::uint64_t{16} << 20;
   static constexpr int max_days = 7;  ///< registries forget sessions sooner
 
   struct Key {
@@ -68,9 +70,12 @@ class UploadJournal {
   /// nullopt when somebody else uploads this blob now, or there is no journal. Errors are those of
   /// the file system.
   Result<std::optional<Entry>> claim(const Key& key);
+  /// As claim(), but nullopt also when no earlier run has left anything.
+  Result<std::optional<Entry>> claim_known(const Key& key);
 
  private:
   Result<void> prepare();
+  [[nodiscard]] std::filesystem::path path_of(const Key& key) const;
 
   std::filesystem::path directory_;
   std::mutex mutex_;

@@ -53,7 +53,8 @@ bool is_lost_session(const HttpResponse& response) {
          has_error_code(response, "BLOB_UPLOAD_INVALID");
 }
 
-std::uint64_t number(std::string_view text) {
+std::uint64_t min_chunk_of(const HttpResponse& response) {
+  const std::string text = response.header("OCI-Chunk-Min-Length").value_or("");
   std::uint64_t value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);
   return value;
@@ -112,8 +113,7 @@ Result<Opened> UploadProtocol::opened(const HttpResponse& response, const Url& u
     return fail(response_error(response, "POST", url.str()));
   }
   FNIMAGE_TRY(Url location, upload_.session.location(response, url, upload_.session.is_insecure()));
-  return Opened{.location = std::move(location),
-                .min_chunk = number(response.header("OCI-Chunk-Min-Length").value_or(""))};
+  return Opened{.location = std::move(location), .min_chunk = min_chunk_of(response)};
 }
 
 /// Single POST (C12); nullopt when the registry does not like it.
@@ -141,8 +141,9 @@ Result<Opened> UploadProtocol::open() {
   }
   Url url;
   FNIMAGE_TRY(HttpResponse response, post("mount", mount_from_, nullptr, url));
-  // Some registries answer a mount they do not like with an error instead of a session (F35).
-  if (response.status >= 400 && response.status < 500 && response.status != 429) {
+  // Some registries answer a mount they do not like with an error instead of a session, of whatever
+  // kind (F35). One that asks for time has not looked at it yet.
+  if (response.status >= 400 && response.status != 429) {
     FNIMAGE_TRY(response, post("", "", nullptr, url));
   }
   return opened(response, url, BlobOutcome::mounted);
@@ -277,7 +278,8 @@ StatusAnswer UploadProtocol::status(const UploadState& state) {
   if (response->status < 200 || response->status > 204) {
     return {.gone = is_lost_session(*response)};
   }
-  StatusAnswer answer{.stored = stored_bytes(response->header("Range").value_or(""))};
+  StatusAnswer answer{.stored = stored_bytes(response->header("Range").value_or("")),
+                      .min_chunk = min_chunk_of(*response)};
   if (response->header("Location")) {
     auto next = upload_.session.location(*response, state.location, upload_.session.is_insecure());
     if (next) {

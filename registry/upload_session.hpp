@@ -49,6 +49,7 @@ struct Opened {
 struct StatusAnswer {
   std::optional<std::uint64_t> stored{};
   std::optional<Url> location{};
+  std::uint64_t min_chunk = 0;
   bool gone = false;
   bool out_of_reach = false;
 };

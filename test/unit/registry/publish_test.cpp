@@ -102,5 +102,34 @@ TEST(ManifestPut, OwnLostAnswerDoesNotMakeAConditionFail) {
   }
 }
 
+TEST(ManifestPut, TagsWhoseUrlWasTooLongGoOneByOneFromThenOn) {
+  const manifest::Document image = image_of("{}", {});
+  for (const int status : {414, 431}) {
+    MemoryRegistry registry(
+        {.many_tags = true, .instead = [&](const SeenRequest& request) -> std::optional<Reply> {
+           return request.target.find("?tag=") != std::string::npos
+                      ? std::optional(Reply{.status = status})
+                      : std::nullopt;
+         }});
+    TestClient client({.plain_http = true});
+    const auto store = client.repository(registry.address() + "/a");
+    for (int run = 0; run < 2; ++run) {
+      EXPECT_THAT(store->put_tags(image, {"a", "b"}), is_ok());
+    }
+    EXPECT_EQ(registry.count("PUT"), 1U + 4U);
+  }
+}
+
+TEST(ManifestGet, ByteThatWasFlippedSoThatItIsNoJsonIsAskedForAgain) {
+  const manifest::Document image = image_of("{}", {});
+  ScriptedRepository r;
+  Reply broken = reply_with(image);
+  broken.body.front() = 'x';
+  r.server.expect("GET /v2/a/b/manifests/t", broken)
+      .expect("GET /v2/a/b/manifests/t", reply_with(image));
+  EXPECT_EQ(unwrap(r.store->get_manifest("t")).bytes(), image.bytes());
+  EXPECT_THAT(r.server.problems(), IsEmpty());
+}
+
 }  // namespace
 }  // namespace fnimage::registry

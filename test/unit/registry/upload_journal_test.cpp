@@ -124,6 +124,37 @@ TEST_F(UploadJournalTest, SessionThatIsGoneMeansANewOne) {
   EXPECT_EQ(unwrap(store->put_blob(blob_of(bytes), *memory_content(bytes), {})),
             BlobOutcome::uploaded);
   EXPECT_EQ(registry.count("POST"), 2U);
+  EXPECT_THAT(client.messages(), ::testing::Contains(HasSubstr("has forgotten the upload")));
+}
+
+TEST_F(UploadJournalTest, SessionThatIsOfNoUseIsEnded) {
+  MemoryRegistry registry({.range = [](std::size_t) { return std::string("5-9"); }});
+  const std::string bytes = random_bytes(2'000'000);
+  TestClient client({.plain_http = true, .retry = {.attempts = 1}, .upload_journal = directory()});
+  const auto store = client.repository(registry.address() + "/a");
+  registry.cut_next({1'000'000});
+  EXPECT_FALSE(store->put_blob(blob_of(bytes), *memory_content(bytes), {}));
+  EXPECT_EQ(unwrap(store->put_blob(blob_of(bytes), *memory_content(bytes), {})),
+            BlobOutcome::uploaded);
+  EXPECT_EQ(registry.open_uploads(), 0U);
+}
+
+TEST_F(UploadJournalTest, WhatHasGotThereOtherwiseLeavesNothingBehind) {
+  MemoryRegistry registry;
+  const std::string bytes = random_bytes(2'000'000);
+  TestClient interrupted(
+      {.plain_http = true, .retry = {.attempts = 1}, .upload_journal = directory()});
+  const auto store = interrupted.repository(registry.address() + "/a");
+  registry.cut_next({1'000'000});
+  EXPECT_FALSE(store->put_blob(blob_of(bytes), *memory_content(bytes), {}));
+  EXPECT_EQ(registry.open_uploads(), 1U);
+  TestClient other({.plain_http = true});
+  unwrap(other.repository(registry.address() + "/a")
+             ->put_blob(blob_of(bytes), *memory_content(bytes), {}));
+  EXPECT_EQ(unwrap(store->put_blob(blob_of(bytes), *memory_content(bytes), {})),
+            BlobOutcome::existed);
+  EXPECT_EQ(registry.open_uploads(), 0U);
+  EXPECT_EQ(entries(), 0U);
 }
 
 TEST_F(UploadJournalTest, JournalThatCannotBeKeptIsOnlyAWarning) {

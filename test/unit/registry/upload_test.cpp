@@ -3,8 +3,10 @@
 #include "upload.hpp"
 
 #include <fnimage/registry/client.hpp>
+#include <fnimage/registry/oci_layout.hpp>
 #include <fnimage/test/memory_registry.hpp>
 #include <fnimage/test/result_matchers.hpp>
+#include <fnimage/test/temp_dir.hpp>
 
 #include "client_fixture.hpp"
 
@@ -274,6 +276,54 @@ TEST(UploadLadder, DamagedBlobThatTheRegistryReplacesIsRepaired) {
   }});
   EXPECT_EQ(unwrap(ladder.put()), BlobOutcome::uploaded);
   ladder.expect_whole();
+}
+
+TEST(UploadLadder, MountThatIsAnsweredWithAnyErrorBecomesAPlainUpload) {
+  // The rule: whatever error a mount is answered with, a plain POST follows; only 429 is waited
+  // for.
+  for (const int status : {400, 403, 404, 405, 415, 500, 501, 502}) {
+    Ladder ladder({.instead = [status](const SeenRequest& request) -> std::optional<Reply> {
+      return request.target.find("mount=") != std::string::npos
+                 ? std::optional(Reply{.status = status})
+                 : std::nullopt;
+    }});
+    EXPECT_EQ(unwrap(ladder.put()), BlobOutcome::uploaded) << status;
+    ladder.expect_whole();
+  }
+}
+
+TEST(UploadLadder, SmallestChunkMayBeToldByTheStatus) {
+  Ladder ladder({.spoil =
+                     [](const SeenRequest& request, Reply& reply) {
+                       if (request.method == "GET") {
+                         reply.headers.emplace_back("OCI-Chunk-Min-Length", "1500000");
+                       }
+                     }},
+                {.chunk_size = 1'000'000});
+  ladder.registry.cut_next({500'000});
+  EXPECT_EQ(unwrap(ladder.put()), BlobOutcome::uploaded);
+  ladder.expect_whole();
+  std::vector<std::string> ranges;
+  for (const SeenRequest& request : ladder.registry.server().requests()) {
+    if (request.method == "PATCH") {
+      ranges.push_back(request.header("Content-Range").value_or(""));
+    }
+  }
+  EXPECT_THAT(ranges, ::testing::ElementsAre("0-999999", "500000-1999999", "2000000-2999999"));
+}
+
+TEST(UploadLadder, BytesThatAreDamagedHereAreFoundWhenTheRegistryRefusesThem) {
+  const test::TempDir directory;
+  const auto layout = unwrap(OciLayout::open(directory / "layout", OciLayout::Mode::create));
+  Ladder ladder;
+  unwrap(layout->put_blob(ladder.descriptor, *memory_content(ladder.bytes), {}));
+  const auto digest = ladder.descriptor.digest;
+  directory.write("layout/" + layout_blob_name(digest), std::string(ladder.bytes.size(), 'x'));
+  const auto store = ladder.client.repository(ladder.registry.address() + "/a");
+  const ContentPtr content = unwrap(layout->blob(ladder.descriptor));
+  EXPECT_THAT(store->put_blob(ladder.descriptor, *content, {}),
+              fails_with(ErrorCode::verification, HasSubstr("has been removed")));
+  EXPECT_FALSE(unwrap(layout->has_blob(ladder.descriptor)));
 }
 
 TEST(UploadLadder, WrongDigestInTheAnswerIsAnError) {
