@@ -160,7 +160,7 @@ class Connection {
   }
 
   /// To a HEAD, a length is told only where the reply says one.
-  static std::string head_of(const Reply& reply, bool to_head) {
+  static std::string head_of(const Reply& reply, bool to_head = false) {
     std::string head =
         "HTTP/1.1 " + std::to_string(reply.status) + " " + reason_of(reply.status) + "\r\n";
     bool has_length = reply.fault == Reply::Fault::endless || (to_head && reply.body.empty());
