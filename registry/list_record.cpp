@@ -17,12 +17,28 @@ using manifest::Platform;
 constexpr std::string_view record_type = "application/vnd.fnimage.list-record.v1";
 constexpr const char* time_key = "io.fnimage.record.time";
 constexpr const char* replaces_key = "io.fnimage.record.replaces";
+constexpr const char* run_key = "io.fnimage.record.run";
+constexpr const char* after_key = "io.fnimage.record.after";
+constexpr const char* finished_key = "io.fnimage.record.finished";
 constexpr const char* attested_key = "vnd.docker.reference.digest";
 
 /// Takes a value out of the annotations; empty when it is not there.
 std::string take(manifest::Annotations& annotations, const char* key) {
   auto node = annotations.extract(key);
   return node.empty() ? std::string() : std::move(node.mapped());
+}
+
+/// Names that were joined by spaces.
+std::vector<std::string> take_names(manifest::Annotations& annotations, const char* key,
+                                    std::size_t most) {
+  std::vector<std::string> names;
+  const std::string text = take(annotations, key);
+  for (const std::string_view name : split(text, ' ')) {
+    if (!name.empty() && names.size() < most) {
+      names.emplace_back(name);
+    }
+  }
+  return names;
 }
 
 }  // namespace
@@ -52,10 +68,6 @@ std::string record_prefix(const std::string& tag) {
   return tag + ".fnimage.";
 }
 
-std::string standing_name(const std::optional<Digest>& digest) {
-  return digest ? digest->str() : "none";
-}
-
 bool attests(const Descriptor& attestation, const Digest& image) {
   const auto found = attestation.annotations.find(attested_key);
   return found != attestation.annotations.end() && found->second == image.str();
@@ -67,6 +79,13 @@ manifest::Document to_document(const ListRecord& record) {
                         .artifact_type = std::string(record_type)};
   index.annotations[time_key] = std::to_string(record.time);
   index.annotations[replaces_key] = join(record.replaces, " ");
+  index.annotations[run_key] = record.run;
+  if (!record.after.empty()) {
+    index.annotations[after_key] = join(record.after, " ");
+  }
+  if (record.finished) {
+    index.annotations[finished_key] = "true";
+  }
   return manifest::Document::of(index);
 }
 
@@ -78,10 +97,10 @@ std::optional<ListRecord> parse_record(const manifest::Document& document) {
   ListRecord record;
   const std::string time = take(index->annotations, time_key);
   std::from_chars(time.data(), time.data() + time.size(), record.time);
-  const std::string replaces = take(index->annotations, replaces_key);
-  for (const std::string_view name : split(replaces, ' ')) {
-    record.replaces.emplace_back(name);
-  }
+  record.replaces = take_names(index->annotations, replaces_key, max_replaced);
+  record.after = take_names(index->annotations, after_key, max_after);
+  record.run = take(index->annotations, run_key);
+  record.finished = take(index->annotations, finished_key) == "true";
   record.entries = std::move(index->manifests);
   record.annotations = std::move(index->annotations);
   return record;

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <fnimage/manifest/validate.hpp>
+
 namespace fnimage::registry {
 
 namespace {
@@ -30,52 +32,49 @@ auto find_entry(Index& index, const std::string& key) {
                       [&](const Descriptor& entry) { return platform_key(entry) == key; });
 }
 
-/// Takes the platform's entry and its attestations out.
-bool erase_entry(Index& index, const std::string& key) {
+/// Takes the platform's entry out, and its attestations unless its image stays.
+bool erase_entry(Index& index, const std::string& key,
+                 const std::optional<Digest>& stays = std::nullopt) {
   const auto found = find_entry(index, key);
   if (found == index.manifests.end()) {
     return false;
   }
   const Digest digest = found->digest;
   index.manifests.erase(found);
-  std::erase_if(index.manifests, [&](const Descriptor& entry) {
-    return platform_key(entry).empty() && attests(entry, digest);
-  });
+  if (digest != stays) {
+    std::erase_if(index.manifests, [&](const Descriptor& entry) {
+      return platform_key(entry).empty() && attests(entry, digest);
+    });
+  }
   return true;
 }
 
-}  // namespace
-
-std::optional<Digest> entry_digest(const Index& index, const std::string& key) {
-  for (const Descriptor& entry : index.manifests) {
-    if (platform_key(entry) == key) {
-      return entry.digest;
-    }
-  }
-  return std::nullopt;
+bool holds(const Index& index, const Descriptor& wanted) {
+  return std::any_of(index.manifests.begin(), index.manifests.end(), [&](const Descriptor& entry) {
+    return as_kept(entry, index.format) == as_kept(wanted, index.format);
+  });
 }
 
-bool apply_record(const std::string& key, const ListRecord& record, Index& index) {
-  bool changed = false;
-  if (record.entries.empty()) {
-    changed = erase_entry(index, key);
-  } else if (const auto found = find_entry(index, key);
-             found == index.manifests.end() ||
-             as_kept(*found, index.format) != as_kept(record.entries.front(), index.format)) {
-    erase_entry(index, key);
-    for (const Descriptor& entry : record.entries) {
-      index.put(entry);
-    }
-    changed = true;
+bool apply_entries(const std::string& key, const std::vector<Descriptor>& entries, Index& index) {
+  if (entries.empty()) {
+    return erase_entry(index, key);
   }
-  if (index.format == Format::oci) {
-    for (const auto& [name, value] : record.annotations) {
-      changed = std::exchange(index.annotations[name], value) != value || changed;
-    }
+  if (entry_digest(index, key) == entries.front().digest &&
+      std::all_of(entries.begin(), entries.end(),
+                  [&](const Descriptor& entry) { return holds(index, entry); })) {
+    return false;
   }
-  return changed;
+  erase_entry(index, key, entries.front().digest);
+  for (const Descriptor& entry : entries) {
+    std::erase_if(index.manifests, [&](const Descriptor& old) {
+      return platform_key(old).empty() && platform_key(entry).empty() && old.digest == entry.digest;
+    });
+    index.put(entry);
+  }
+  return true;
 }
 
+/// Error: invalid_input when Docker and OCI images stand in one list.
 Result<void> refuse_mixture(const Index& index, const std::string& what) {
   for (const Descriptor& entry : index.manifests) {
     if (manifest::is_manifest_type(entry.media_type) &&
@@ -90,6 +89,108 @@ Result<void> refuse_mixture(const Index& index, const std::string& what) {
     }
   }
   return {};
+}
+
+}  // namespace
+
+std::optional<Digest> entry_digest(const Index& index, const std::string& key) {
+  for (const Descriptor& entry : index.manifests) {
+    if (platform_key(entry) == key) {
+      return entry.digest;
+    }
+  }
+  return std::nullopt;
+}
+
+std::string value_of(const Index& index, const std::string& key, const ListRecord& record) {
+  if (key != list_key) {
+    const auto digest = entry_digest(index, key);
+    return digest ? digest->str() : "none";
+  }
+  std::string text;
+  for (const auto& [name, value] : record.annotations) {
+    const auto found = index.annotations.find(name);
+    text += name + (found == index.annotations.end() ? "" : "=" + found->second) + "\n";
+  }
+  return Digest::of(text).str();
+}
+
+bool Beginning::is_leftover(const ListRecord& record) const {
+  // Whatever anybody wrote there: no difference that could overflow.
+  const std::int64_t limit = leftover_after.count();
+  return record.time < time - limit || record.time > time + limit;
+}
+
+std::vector<std::string> followed(const Standing& standing,
+                                  const std::map<std::string, ListRecord>& own,
+                                  const Beginning& beginning) {
+  std::vector<const ListRecord*> suspects;  // who may have undone what had finished
+  std::vector<std::string> keys;
+  std::map<std::string, const StandingRecord*> ended;
+  for (const auto& [key, record] : own) {
+    suspects.push_back(&record);
+  }
+  for (const auto& [key, record] : standing.records) {
+    if (own.contains(key) || !beginning.ended.contains(record.digest)) {
+      keys.push_back(key);
+      suspects.push_back(&record.record);
+    } else if (record.record.finished && !beginning.is_leftover(record.record)) {
+      ended.emplace(key, &record);
+    }
+  }
+  // Who may have been undone may itself have undone others before.
+  for (std::size_t i = 0; i < suspects.size() && !ended.empty(); ++i) {
+    const auto& after = suspects[i]->after;
+    std::erase_if(ended, [&](const auto& item) {
+      const auto& [key, record] = item;
+      if (std::find(after.begin(), after.end(), record->digest.str()) != after.end()) {
+        return false;
+      }
+      suspects.push_back(&record->record);
+      const auto& replaces = record->record.replaces;
+      // Where something else stands, a later publication that wrote no record has replaced it.
+      if (std::find(replaces.begin(), replaces.end(),
+                    value_of(standing.index, key, record->record)) != replaces.end()) {
+        keys.push_back(key);
+      }
+      return true;
+    });
+  }
+  std::sort(keys.begin(), keys.end(), [&](const std::string& left, const std::string& right) {
+    return std::pair(standing.records.at(left).record.time, left) <
+           std::pair(standing.records.at(right).record.time, right);
+  });
+  return keys;
+}
+
+Applied apply_record(const std::string& key, const ListRecord& record, Index& index) {
+  Applied applied{.entries = key != list_key && apply_entries(key, record.entries, index)};
+  if (index.format == Format::oci) {
+    for (const auto& [name, value] : record.annotations) {
+      const auto [place, fresh] = index.annotations.try_emplace(name, value);
+      applied.annotations = applied.annotations || fresh || place->second != value;
+      place->second = value;
+    }
+  }
+  return applied;
+}
+
+Result<void> check_change(const Index& before, const Index& after, const std::string& what) {
+  FNIMAGE_CHECK(refuse_mixture(after, what));
+  // What others did wrong can be put right step by step. Messages name positions, which change.
+  std::vector<manifest::Finding> findings = manifest::validate(after);
+  for (const manifest::Finding& known : manifest::validate(before)) {
+    const auto same =
+        std::find_if(findings.begin(), findings.end(),
+                     [&](const manifest::Finding& finding) { return finding.fix == known.fix; });
+    if (same != findings.end()) {
+      findings.erase(same);
+    }
+  }
+  FNIMAGE_CHECK(manifest::require_valid(findings, what));
+  // What nobody could read is not to be written.
+  auto readable = manifest::Document::of(after).index();
+  return readable ? Result<void>() : fail(std::move(readable).error().while_doing("check " + what));
 }
 
 }  // namespace fnimage::registry

@@ -90,6 +90,9 @@ class RepositoryStore final : public ImageStore {
   [[nodiscard]] std::optional<RepositoryName> repository() const override {
     return RepositoryName{session_->registry(), name_};
   }
+  [[nodiscard]] std::chrono::system_clock::time_point now() const override {
+    return session_->now();
+  }
 
   Result<std::optional<Descriptor>> resolve(const Selector& selector) override;
   Result<Document> get_manifest(const Selector& selector) override;

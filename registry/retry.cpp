@@ -37,6 +37,18 @@ bool is_transient_status(int status) noexcept {
          status == 504;
 }
 
+std::optional<std::chrono::system_clock::time_point> parse_http_date(std::string_view value) {
+  constexpr std::time_t latest = 7'000'000'000;  // what a time_point can hold
+  if (value.empty() || value.size() > 64) {
+    return std::nullopt;
+  }
+  const std::time_t time = curl_getdate(std::string(value).c_str(), nullptr);
+  if (time < 0 || time > latest) {
+    return std::nullopt;
+  }
+  return std::chrono::system_clock::from_time_t(time);
+}
+
 std::optional<seconds> parse_retry_after(std::string_view value, std::string_view date_header,
                                          std::chrono::system_clock::time_point now) {
   value = trim(value);
@@ -56,12 +68,8 @@ std::optional<seconds> parse_retry_after(std::string_view value, std::string_vie
   if (wanted < 0) {
     return std::nullopt;
   }
-  std::time_t base = date_header.empty() || date_header.size() > 64
-                         ? -1
-                         : curl_getdate(std::string(date_header).c_str(), nullptr);
-  if (base < 0) {
-    base = std::chrono::system_clock::to_time_t(now);
-  }
+  const std::time_t base =
+      std::chrono::system_clock::to_time_t(parse_http_date(date_header).value_or(now));
   return seconds(std::max<std::time_t>(wanted - base, 0));
 }
 

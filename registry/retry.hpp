@@ -22,6 +22,9 @@ namespace fnimage::registry {
 /// 408, 429, 500, 502, 503, 504.
 bool is_transient_status(int status) noexcept;
 
+/// An HTTP date, as of the Date header; nullopt when it is none.
+std::optional<std::chrono::system_clock::time_point> parse_http_date(std::string_view value);
+
 /// Retry-After in seconds or as an HTTP date, which is taken against the answer's own Date (F33),
 /// or `now` without one. A date in the past is 0; nullopt when it is neither.
 std::optional<std::chrono::seconds> parse_retry_after(

@@ -268,6 +268,7 @@ Result<HttpResponse> Session::perform(const Call& call, const Endpoint& endpoint
   if (response) {
     gate_.answered(response->status);
     report_warnings(*response);
+    note_time(*response);
   }
   return response;
 }
@@ -300,6 +301,21 @@ Result<HttpResponse> Session::perform_in_turn(const Call& call, const HttpReques
     return fail(stopped_before(request));
   }
   return transport_->perform(request);
+}
+
+std::chrono::system_clock::time_point Session::now() const {
+  return std::chrono::system_clock::now() + std::chrono::seconds(clock_offset_);
+}
+
+void Session::note_time(const HttpResponse& response) {
+  if (response.header("Age")) {
+    return;  // from a cache, as old as that
+  }
+  if (const auto date = parse_http_date(response.header("Date").value_or(""))) {
+    clock_offset_ =
+        std::chrono::duration_cast<std::chrono::seconds>(*date - std::chrono::system_clock::now())
+            .count();
+  }
 }
 
 void Session::report_warnings(const HttpResponse& response) {

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -62,6 +64,9 @@ class Session {
   void inform(std::string_view message) const { diagnostics_.report(Severity::info, message); }
   void warn(std::string_view message) const { diagnostics_.report(Severity::warning, message); }
 
+  /// The time by the registry's clock, as far as its last answer told it.
+  [[nodiscard]] std::chrono::system_clock::time_point now() const;
+
   /// What this registry has shown that it can do; remembered for the next request.
   struct Abilities {
     std::atomic<bool> single_post = true;  ///< a blob with the POST that opens its upload (C12)
@@ -105,6 +110,7 @@ class Session {
   Result<HttpResponse> perform_in_turn(const Call& call, const HttpRequest& request);
   Result<HttpResponse> ask_token_server(const HttpRequest& request);
   void report_warnings(const HttpResponse& response);
+  void note_time(const HttpResponse& response);
 
   std::string registry_;
   std::shared_ptr<Transport> transport_;
@@ -114,6 +120,7 @@ class Session {
   HostGate gate_;
   UploadJournal journal_;
   Abilities abilities_;
+  std::atomic<std::int64_t> clock_offset_ = 0;  ///< of the registry's, in seconds; see now()
   Authenticator authenticator_;
   std::mutex mutex_;
   std::optional<Endpoint> endpoint_;  // guarded by mutex_, as the next

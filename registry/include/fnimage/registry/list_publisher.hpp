@@ -1,16 +1,24 @@
 // Changing a list that others may be changing at the same time (publishing rule 7, reliability
 // 2.1): every publisher first writes what it wants as a record under a tag of its own,
-// "<tag>.fnimage.<platform>", then makes the list of what stands and of all records, puts it, and
-// reads everything again until what stands is what should stand. Whoever writes last has seen every
-// earlier writer, so nobody's platform is lost, on any registry. Stores that guard their tags
-// (layout, memory) need no records. Thread-safety: may run many times at once, in many processes.
+// "<tag>.fnimage.<platform>", then makes the list of what stands and of the records of all who run,
+// puts it, and reads everything again until what stands is what should stand; then it marks its
+// record as finished. Whoever writes last has seen every earlier writer, so nobody's platform is
+// lost, on any registry. Stores that guard their tags (layout, memory) need no records.
+// Thread-safety: may run many times at once, in many processes.
 //
-// Guaranteed, once all publishers have ended well: the list has every platform that one of them
-// added, none that one of them removed, and all else that it had. Of two publishers of the same
-// platform the one whose record was written last wins, whichever of add and remove it is. A
-// publisher that is killed leaves the list whole; only when it dies between its put and its second
-// reading can another's entry be missing, and the next publisher puts it back (with a registry that
-// honours If-Match not even that). A plain push replaces the list and takes no part.
+// Guaranteed, on a registry that shows to all what it has acknowledged (of a publisher's own writes
+// it may be late):
+// - Once all publishers have ended well, the list has every platform that one of them added, none
+//   that one of them removed, and all else that it had. Of two publishers of one platform, or of
+//   one annotation, who run at the same time, one wins, and both leave the list as that one wants.
+// - Whoever replaces the list without a record (a plain push, another tool) replaces all of it:
+//   publishers who begin afterwards do not bring back anything of before, even when it is the very
+//   list that stood there once. One that runs meanwhile may come before or after, and may undo the
+//   replacement where the registry ignores If-Match.
+// - A publisher that is killed leaves the list whole. When it dies between its put and its next
+//   reading another's platform may be missing. The next publisher within leftover_after puts that
+//   back, and completes what the dead one had announced; also over a plain push that came between.
+// No clock of this machine is asked: leftover_after is measured by the store's own.
 #pragma once
 
 #include <chrono>
@@ -44,13 +52,13 @@ struct PublishListOptions {
   /// the registry's tag list shows are looked for anyway.
   std::vector<manifest::Platform> also{};
   bool usual_platforms = true;  ///< look for records of the platforms most clusters are made of
-  /// Other publishers' records older than this are leftovers of runs that ended, unless they change
-  /// while this one runs. Clocks of publishers may differ by less.
+  /// Records of publishers that never finished are leftovers after this time, by the store's clock.
   std::chrono::seconds leftover_after{600};
   std::size_t parallel = 8;  ///< requests in flight at the same time; 1 = on the calling thread
   int max_rounds = 100;
-  std::function<std::chrono::system_clock::time_point()> now = std::chrono::system_clock::now;
-  std::function<void(std::chrono::milliseconds)> sleep{};  ///< empty = really
+  std::string run_name{};  ///< of this run, unlike any other's; empty = random
+  std::function<std::chrono::system_clock::time_point()> now{};  ///< empty = ImageStore::now()
+  std::function<void(std::chrono::milliseconds)> sleep{};        ///< empty = really
 };
 
 struct PublishedList {
@@ -67,6 +75,10 @@ Result<PublishedList> publish_list_change(ImageStore& store, const std::string& 
                                           const ListChange& change,
                                           const PublishListOptions& options,
                                           Diagnostics& diagnostics);
+
+/// Removes the records of a list's publishers, for when its tag is removed. Error: those of
+/// remove_single_tag().
+Result<void> remove_list_records(ImageStore& store, const std::string& tag);
 
 /// Whether a tag is such a record, not an image.
 bool is_list_record_tag(std::string_view tag) noexcept;

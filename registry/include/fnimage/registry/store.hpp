@@ -4,6 +4,7 @@
 // several threads at once.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -49,6 +50,12 @@ class ImageStore {
   [[nodiscard]] virtual std::string describe() const = 0;
   /// The repository this store is, if it is one of a registry.
   [[nodiscard]] virtual std::optional<RepositoryName> repository() const { return std::nullopt; }
+
+  /// The time by the clock of the store, the same for all who use it. Of a registry: by the Date of
+  /// its answers, this machine's clock before the first.
+  [[nodiscard]] virtual std::chrono::system_clock::time_point now() const {
+    return std::chrono::system_clock::now();
+  }
 
   /// The descriptor a tag or digest stands for; nullopt when there is none. One HEAD on a registry.
   virtual Result<std::optional<manifest::Descriptor>> resolve(const Selector& selector) = 0;
