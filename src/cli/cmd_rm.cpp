@@ -9,6 +9,7 @@
 
 #include <fnimage/base/bytes.hpp>
 #include <fnimage/base/text.hpp>
+#include <fnimage/registry/list_publisher.hpp>
 #include <fnimage/registry/location.hpp>
 #include <fnimage/registry/tagging.hpp>
 
@@ -105,8 +106,9 @@ class Remover {
       if (location.reference->digest()) {
         return remove_digest(*store, location.str(), *location.reference->digest());
       }
-      FNIMAGE_TRY(manifest::Digest digest,
-                  registry::remove_single_tag(*store, location.reference->tag_or_latest()));
+      const std::string tag = location.reference->tag_or_latest();
+      FNIMAGE_TRY(manifest::Digest digest, registry::remove_single_tag(*store, tag));
+      FNIMAGE_CHECK(registry::remove_list_records(*store, tag));
       return Removed{.name = location.str(), .digest = std::move(digest)};
     }
     FNIMAGE_TRY(OciLayout * store, layout(location));
@@ -182,8 +184,9 @@ void add_rm(CLI::App& app, Registration registration) {
   add_common_options(command, registration.settings.common);
   add_registry_options(command, registration.settings.registry);
   command.footer(
-      "registry/name:tag removes that tag only; other tags of the same image stay. A registry "
-      "that\n"
+      "registry/name:tag removes that tag only (and what publishers of that list noted beside "
+      "it);\n"
+      "other tags of the same image stay. A registry that\n"
       "deletes manifests but no tags gets a placeholder put under the tag, which is then deleted.\n"
       "registry/name@sha256:… deletes the manifest itself, and all its tags with it.\n"
       "Example:\n  fnimage rm hello:latest");
