@@ -24,7 +24,8 @@ def registry():
     with tempfile.TemporaryDirectory(prefix="fnimage-registry-") as directory:
         address = f"127.0.0.1:{command.free_port()}"
         config = pathlib.Path(directory, "config.json")
-        config.write_text(json.dumps({"version": 0.1, "storage": {"filesystem": {"rootdirectory": directory}},
+        config.write_text(json.dumps({"version": 0.1, "storage": {"filesystem": {"rootdirectory": directory},
+                                                                  "delete": {"enabled": True}},
                                       "http": {"addr": address}}))
         with open(pathlib.Path(directory, "log"), "wb") as log, \
                 subprocess.Popen(["docker-registry", "serve", config], stdout=log, stderr=log) as server:
@@ -77,14 +78,18 @@ class ListTest(command.CommandTest):
     def listed(self, tag, repository="team/action"):
         return [entry["platform"]["architecture"] for entry in self.raw(tag, repository)["manifests"]]
 
+    def start(self, *words):
+        return subprocess.Popen([command.FNIMAGE, "manifest", *words, "--push", "--plain-http"], cwd=self.project,
+                                env=self.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def ended_well(self, process):
+        _, messages = process.communicate()
+        self.assertEqual(0, process.returncode, messages)
+
     def at_once(self, *commands):
         """Runs `fnimage manifest` commands side by side; all must succeed."""
-        running = [subprocess.Popen([command.FNIMAGE, "manifest", *words, "--push", "--plain-http"], cwd=self.project,
-                                    env=self.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                    text=True) for words in commands]
-        for process in running:
-            _, messages = process.communicate()
-            self.assertEqual(0, process.returncode, messages)
+        for process in [self.start(*words) for words in commands]:
+            self.ended_well(process)
 
     def race(self, architectures, rounds):
         lost = 0
@@ -130,11 +135,79 @@ class ListTest(command.CommandTest):
         self.assertNotIn(record, self.succeed("tags", "--plain-http", self.repository).stdout)
         self.assertIn(record, self.succeed("tags", "--all", "--plain-http", self.repository).stdout)
 
+    def test_builders_of_layouts_and_other_repositories_lose_nothing_though_some_are_killed(self):
+        """Children that have to be brought to the list first; who is killed runs again."""
+        for arch in ("ppc64le", "s390x"):
+            self.succeed("build", "-q", "--platform", f"linux/{arch}", "-t", "x", "-o", f"oci:{arch}", ".")
+        elsewhere = f"{self.address}/team/elsewhere"
+        for arch in ("arm64", "riscv64"):
+            self.succeed("copy", "--plain-http", self.name(arch), f"{elsewhere}:{arch}")
+        children = [self.name("amd64"), f"{elsewhere}:arm64", "oci:ppc64le:latest", f"{elsewhere}:riscv64",
+                    "oci:s390x:latest"]
+        for number in range(max(1, ROUNDS // 3)):
+            name = f"{self.address}/team/mixed-{number}:latest"
+            adds = [["add", name, child] for child in children]
+            victims = [self.start(*adds[index]) for index in (1, 2)]
+            survivors = [self.start(*words) for words in adds]
+            for delay, victim in enumerate(victims):
+                time.sleep(0.01 * (number % 5) + 0.03 * delay)  # wherever it may be
+                victim.kill()
+                victim.communicate()
+            for process in survivors:
+                self.ended_well(process)
+            self.at_once(*adds[1:3])
+            self.assertEqual(["amd64", "arm64", "ppc64le", "riscv64", "s390x"],
+                             self.listed("latest", f"team/mixed-{number}"))
+
+    def test_a_roll_back_by_a_plain_push_stands(self):
+        name = self.name("rolled")
+        for version in ("0", "1"):
+            (self.project / "handler.py").write_text(f"def main(args):\n    return {{'v': {version}}}\n")
+            self.succeed("build", "-q", "-t", f"{name}-{version}", ".")
+        self.succeed("tag", f"{name}-0", name)
+        self.succeed("push", "--plain-http", name)
+        before = self.raw("rolled")["manifests"]
+        self.succeed("tag", f"{name}-1", name)
+        self.succeed("push", "--plain-http", "--add", name)
+        self.assertNotEqual(before, self.raw("rolled")["manifests"])
+        self.succeed("tag", f"{name}-0", name)
+        self.succeed("push", "--plain-http", name)
+        self.manifest("add", "--push", name, self.name("s390x"))
+        self.assertEqual(before, self.raw("rolled")["manifests"][:2])
+        self.assertEqual(["amd64", "ppc64le", "s390x"], self.listed("rolled"))
+
+    def test_removing_a_list_takes_its_records_along(self):
+        name = self.name("gone")
+        self.manifest("add", "--push", "--index-annotation", "v=1", name, self.name("amd64"))
+        self.succeed("rm", "--plain-http", name)
+        self.assertNotIn("gone", self.succeed("tags", "--all", "--plain-http", self.repository).stdout)
+        self.manifest("add", "--push", name, self.name("ppc64le"))
+        self.assertEqual(["ppc64le"], self.listed("gone"))
+        self.assertNotIn("annotations", self.raw("gone"))
+
+    def test_publishes_no_list_that_cannot_be_used(self):
+        name = self.name("wrong")
+        self.manifest("create", "--push", name, self.name("amd64"))
+        before = self.raw("wrong")
+        for arch in ("ppc64el", "a b/c"):
+            done = self.run_command("manifest", "add", "--push", "--plain-http", "--arch", arch, name,
+                                    self.name("ppc64le"))
+            self.assertNotEqual(0, done.returncode)
+        self.assertEqual(before, self.raw("wrong"))
+
+    def test_annotations_of_publishers_end_in_the_last_one(self):
+        name = self.name("noted")
+        self.manifest("create", "--push", name, self.name("amd64"))
+        self.manifest("annotate", "--push", "--index-annotation", "v=1", name)
+        done = self.manifest("add", "--push", "--index-annotation", "v=2", name, self.name("ppc64le"))
+        self.assertEqual({"v": "2"}, self.raw("noted")["annotations"])
+        self.assertNotIn("another publisher", done.stderr)
+
     def test_dry_run_lists_what_would_be_written(self):
         name = self.name("rehearsed")
         planned = json.loads(self.manifest("add", "--push", "--dry-run", "--json", name,
                                            self.name("ppc64le")).stdout)["requests"]
-        self.assertEqual(["PUT", "PUT"], [request["method"] for request in planned])
+        self.assertEqual(["PUT", "PUT", "PUT"], [request["method"] for request in planned])
         self.assertTrue(planned[1]["url"].endswith("/manifests/rehearsed"))
         self.refuse(4, ["does not exist"], "inspect", "--plain-http", name)
         self.manifest("add", "--push", name, self.name("ppc64le"))
