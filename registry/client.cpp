@@ -1,4 +1,5 @@
 // The Client: one Session per registry, shared by all its repositories.
+#include <algorithm>
 #include <map>
 #include <mutex>
 
@@ -6,6 +7,8 @@
 #include <fnimage/registry/client.hpp>
 #include <fnimage/registry/host_config.hpp>
 
+#include "credential_file.hpp"
+#include "mirrors.hpp"
 #include "repository_store.hpp"
 #include "session.hpp"
 
@@ -22,12 +25,44 @@ struct Client::Impl {
     return known;
   }
 
+  /// The mirrors of a repository; null when its registry has none.
+  Result<std::shared_ptr<Mirrors>> mirrors_of(const std::string& registry,
+                                              const std::string& repository) {
+    const auto host = options.hosts.find(registry);
+    if (host == options.hosts.end() || host->second.mirrors.empty()) {
+      return nullptr;
+    }
+    std::vector<Mirrors::Place> places;
+    for (const std::string& mirror : host->second.mirrors) {
+      const std::size_t slash = mirror.find('/');
+      const std::string prefix =
+          slash == std::string::npos ? std::string() : mirror.substr(slash + 1) + "/";
+      FNIMAGE_TRY(auto known, mirror_host(mirror.substr(0, slash)));
+      places.push_back({std::move(known), prefix + repository});
+    }
+    return std::make_shared<Mirrors>(places);
+  }
+
+  Result<std::shared_ptr<MirrorHost>> mirror_host(const std::string& registry) {
+    const std::lock_guard lock(mutex);
+    std::shared_ptr<MirrorHost>& known = mirrors[registry];
+    if (!known) {
+      constexpr int attempts = 2;  // there is somebody else to ask
+      FNIMAGE_TRY(ClientOptions own, options_for(options, registry, diagnostics));
+      own.retry.attempts = std::min(own.retry.attempts, attempts);
+      known = std::make_shared<MirrorHost>(
+          std::make_shared<Session>(registry, transport, credentials, own, diagnostics));
+    }
+    return known;
+  }
+
   std::shared_ptr<Transport> transport;
   std::shared_ptr<const CredentialStore> credentials;
   ClientOptions options;
   Diagnostics& diagnostics;
   std::mutex mutex{};
-  std::map<std::string, std::shared_ptr<Session>> sessions{};  // guarded by mutex
+  std::map<std::string, std::shared_ptr<Session>> sessions{};    // guarded by mutex
+  std::map<std::string, std::shared_ptr<MirrorHost>> mirrors{};  // guarded by mutex
 };
 
 Client::Client(std::shared_ptr<Transport> transport,
@@ -57,7 +92,9 @@ Result<std::unique_ptr<ImageStore>> Client::repository(const manifest::Reference
                 "write it as host:port/" + reference.repository());
   }
   FNIMAGE_TRY(auto session, impl_->session(reference.registry()));
-  return make_repository_store(std::move(session), reference.repository());
+  const std::string repository = full_repository(reference.registry(), reference.repository());
+  FNIMAGE_TRY(auto mirrors, impl_->mirrors_of(reference.registry(), repository));
+  return make_repository_store(std::move(session), repository, std::move(mirrors));
 }
 
 }  // namespace fnimage::registry

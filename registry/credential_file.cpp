@@ -67,7 +67,7 @@ Result<void> parse_auths(const nlohmann::json& auths, CredentialFile& config) {
   return {};
 }
 
-Result<CredentialFile> parse_config(std::string_view text, const std::filesystem::path& file) {
+Result<CredentialFile> parse_config(std::string_view text, const fs::path& file) {
   const std::string path = file.string();
   CredentialFile config{.path = file};
   FNIMAGE_TRY(const nlohmann::json json, parse_json(text, path));
@@ -127,18 +127,58 @@ Result<void> edit(const fs::path& file, Change change) {
   return target.commit(path);
 }
 
+constexpr std::string_view docker_name = "docker.io";
+constexpr std::string_view docker_key = "https://index.docker.io/v1/";  // since before there was v2
+
+constexpr std::string_view docker_host = "index.docker.io";  // of docker_key
+
 /// Whether a key of `auths` is this registry's.
 bool is_key_of(const std::string& key, std::string_view registry) {
-  return key == registry || legacy_host(key) == registry;
+  const std::string host = legacy_host(key);
+  const auto names = names_of(registry);
+  return std::any_of(names.begin(), names.end(),
+                     [&](const std::string& name) { return key == name || host == name; });
 }
 
 /// The helper that keeps this registry's credentials; empty = the file itself.
 std::string helper_of(const CredentialFile& file, std::string_view registry) {
-  const auto helper = file.helpers.find(registry);
-  return helper != file.helpers.end() ? helper->second : file.store;
+  for (const auto& [key, helper] : file.helpers) {
+    if (is_key_of(key, registry)) {
+      return helper;
+    }
+  }
+  return file.store;
+}
+
+bool has_entry(const CredentialFile& file, std::string_view registry) {
+  const auto names = names_of(registry);
+  return std::any_of(names.begin(), names.end(), [&file](const std::string& name) {
+    return file.exact.contains(name) || file.legacy.contains(name);
+  });
 }
 
 }  // namespace
+
+std::vector<std::string> names_of(std::string_view registry) {
+  std::vector<std::string> names{std::string(registry)};
+  if (registry == docker_name) {
+    names.emplace_back(docker_host);
+  }
+  return names;
+}
+
+std::string network_name(std::string_view registry) {
+  return std::string(registry == docker_name ? "registry-1.docker.io" : registry);
+}
+
+std::string full_repository(std::string_view registry, std::string_view repository) {
+  const bool official = registry == docker_name && repository.find('/') == std::string_view::npos;
+  return (official ? "library/" : "") + std::string(repository);
+}
+
+std::string helper_key(std::string_view registry) {
+  return std::string(registry == docker_name ? docker_key : registry);
+}
 
 std::string legacy_host(std::string_view key) {
   for (const std::string_view scheme : {"https://", "http://"}) {
@@ -155,10 +195,11 @@ std::string legacy_host(std::string_view key) {
 
 Result<CredentialFile> read_credential_file(const fs::path& path) {
   FNIMAGE_TRY(const std::string text, read_text(path));
-  if (trim(text).empty()) {
-    return CredentialFile{.path = path};
-  }
-  return parse_config(text, path);
+  return parse_credential_file(text, path);
+}
+
+Result<CredentialFile> parse_credential_file(std::string_view text, const fs::path& path) {
+  return trim(text).empty() ? CredentialFile{.path = path} : parse_config(text, path);
 }
 
 Result<std::string> save_credentials(const fs::path& file, const std::string& registry,
@@ -166,8 +207,16 @@ Result<std::string> save_credentials(const fs::path& file, const std::string& re
   FNIMAGE_TRY(const CredentialFile known, read_credential_file(file));
   const std::string helper = helper_of(known, registry);
   nlohmann::json entry = nlohmann::json::object();  // empty: the note that the helper has them
+  const std::string key = helper_key(registry);
+  if (!helper.empty() && !credentials.registry_token.empty()) {
+    return fail(ErrorCode::unsupported,
+                "docker-credential-" + helper + " cannot keep a registry token",
+                "use another file: --authfile FILE");
+  }
   if (!helper.empty()) {
-    FNIMAGE_CHECK(helper_store(helper, registry, credentials));
+    FNIMAGE_CHECK(helper_store(helper, key, credentials));
+  } else if (!credentials.registry_token.empty()) {
+    entry["registrytoken"] = credentials.registry_token;
   } else if (!credentials.identity_token.empty()) {
     entry["auth"] = to_base64(as_bytes(credentials.username + ":"));
     entry["identitytoken"] = credentials.identity_token;
@@ -179,7 +228,7 @@ Result<std::string> save_credentials(const fs::path& file, const std::string& re
     if (!auths.is_object()) {
       auths = nlohmann::json::object();
     }
-    auths[registry] = std::move(entry);
+    auths[key] = std::move(entry);
   }));
   return helper.empty() ? file.string() : "docker-credential-" + helper;
 }
@@ -188,10 +237,13 @@ Result<bool> remove_credentials(const fs::path& file, const std::string& registr
   FNIMAGE_TRY(const CredentialFile known, read_credential_file(file));
   bool removed = false;
   if (const std::string helper = helper_of(known, registry); !helper.empty()) {
-    FNIMAGE_TRY(removed, helper_erase(helper, registry));
+    FNIMAGE_TRY(removed, helper_erase(helper, helper_key(registry)));
+    if (helper_key(registry) != registry) {
+      FNIMAGE_TRY(const bool also, helper_erase(helper, registry));
+      removed = removed || also;
+    }
   }
-  if (known.exact.find(registry) != known.exact.end() ||
-      known.legacy.find(registry) != known.legacy.end()) {
+  if (has_entry(known, registry)) {
     removed = true;
     FNIMAGE_CHECK(edit(file, [&](nlohmann::json& json) {
       nlohmann::json kept = nlohmann::json::object();

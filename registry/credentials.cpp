@@ -51,9 +51,18 @@ class FileCredentials final : public CredentialStore {
         noted = true;
       }
     }
-    const auto entry = file_.legacy.find(registry);
-    if (entry != file_.legacy.end() && !is_empty(entry->second)) {
-      return entry->second;
+    for (const std::string& name : names_of(registry)) {
+      for (const auto* entries : {&file_.exact, &file_.legacy}) {
+        const auto entry = entries->find(name);
+        if (entry != entries->end() && !is_empty(entry->second)) {
+          return entry->second;
+        }
+        noted = noted || entry != entries->end();
+      }
+    }
+    if (const auto helper = file_.helpers.find(helper_key(registry));
+        helper != file_.helpers.end()) {
+      return ask(helper->second, std::string(registry));
     }
     if (file_.store.empty()) {
       return std::nullopt;
@@ -61,7 +70,7 @@ class FileCredentials final : public CredentialStore {
     auto found = ask(file_.store, std::string(registry));
     // A machine's general helper may be gone or broken; that matters to those who keep something
     // there.
-    if (!found && !noted && entry == file_.legacy.end()) {
+    if (!found && !noted) {
       return std::nullopt;
     }
     return found;
@@ -70,7 +79,10 @@ class FileCredentials final : public CredentialStore {
  private:
   [[nodiscard]] Result<std::optional<Credentials>> ask(const std::string& helper,
                                                        const std::string& key) const {
-    auto found = helper_get(helper, key);
+    auto found = helper_get(helper, helper_key(key));
+    if (found && !*found && helper_key(key) != key) {
+      found = helper_get(helper, key);
+    }
     if (!found) {
       return fail(std::move(found).error().while_doing("read the credentials of " + printable(key) +
                                                        ", which " + file_.path.string() +
@@ -171,6 +183,11 @@ Result<std::unique_ptr<CredentialStore>> docker_config_credentials(const fs::pat
 
 Result<std::unique_ptr<CredentialStore>> default_credentials() {
   std::vector<std::unique_ptr<CredentialStore>> stores;
+  constexpr const char* in_text = "DOCKER_AUTH_CONFIG";
+  if (const char* text = std::getenv(in_text)) {  // NOLINT(concurrency-mt-unsafe)
+    FNIMAGE_TRY(CredentialFile content, parse_credential_file(text, in_text));
+    stores.push_back(std::make_unique<FileCredentials>(std::move(content)));
+  }
   for (const fs::path& file : credential_files()) {
     FNIMAGE_TRY(auto store, docker_config_credentials(file));
     stores.push_back(std::move(store));

@@ -9,15 +9,35 @@
 
 namespace fnimage::registry {
 
-Result<std::unique_ptr<CurlLoop>> CurlLoop::start(std::size_t connections_per_host,
-                                                  std::uint64_t rate_limit) {
+namespace {
+
+/// Bytes per second for each of so many transfers; 0 = no limit.
+std::uint64_t share_of(std::uint64_t rate, std::uint64_t transfers) {
+  return rate == 0 ? 0 : std::max<std::uint64_t>(1, rate / std::max<std::uint64_t>(transfers, 1));
+}
+
+/// The smaller of two limits, where 0 is none.
+curl_off_t tighter(std::uint64_t a, std::uint64_t b) {
+  return static_cast<curl_off_t>(a == 0 || b == 0 ? std::max(a, b) : std::min(a, b));
+}
+
+}  // namespace
+
+CurlLoop::CurlLoop(CurlMulti multi, const TransportOptions& options)
+    : multi_(std::move(multi)),
+      options_(options),
+      limits_rates_(options.rate_limit > 0 ||
+                    std::any_of(options.hosts.begin(), options.hosts.end(), [](const auto& entry) {
+                      return entry.second.rate_limit.value_or(0) > 0;
+                    })) {}
+
+Result<std::unique_ptr<CurlLoop>> CurlLoop::start(const TransportOptions& options) {
   static const CURLcode global = curl_global_init(CURL_GLOBAL_DEFAULT);
   CurlMulti multi(global == CURLE_OK ? curl_multi_init() : nullptr);
   if (!multi) {
     return fail(ErrorCode::internal, "libcurl cannot be initialised");
   }
-  std::unique_ptr<CurlLoop> loop(
-      new CurlLoop(std::move(multi), std::max<std::size_t>(connections_per_host, 2), rate_limit));
+  std::unique_ptr<CurlLoop> loop(new CurlLoop(std::move(multi), options));
   loop->thread_ = std::jthread([raw = loop.get()](const std::stop_token& stop) { raw->run(stop); });
   return loop;
 }
@@ -95,7 +115,7 @@ void CurlLoop::enqueue(TransferPtr transfer) {
     transfer->complete(CURLE_ABORTED_BY_CALLBACK);
     return;
   }
-  Host& host = hosts_[transfer->host()];
+  Host& host = host_of(*transfer);
   (transfer->is_large() ? host.waiting_large : host.waiting_small).push_back(std::move(transfer));
   begin_waiting(host);
 }
@@ -105,7 +125,7 @@ void CurlLoop::drop(const TransferPtr& transfer) {
     end(*transfer, CURLE_ABORTED_BY_CALLBACK);
     return;
   }
-  Host& host = hosts_[transfer->host()];
+  Host& host = host_of(*transfer);
   if (std::erase(host.waiting_small, transfer) + std::erase(host.waiting_large, transfer) > 0) {
     transfer->complete(CURLE_ABORTED_BY_CALLBACK);
   }
@@ -127,18 +147,29 @@ void CurlLoop::drop_all() {
   }
 }
 
-bool CurlLoop::may_begin(const Host& host, const CurlTransfer& transfer) const {
-  if (host.active >= limit_) {
+CurlLoop::Host& CurlLoop::host_of(const CurlTransfer& transfer) {
+  const auto [entry, is_new] = hosts_.try_emplace(transfer.host());
+  Host& host = entry->second;
+  if (is_new) {
+    const EffectiveLimits limits = limits_of(options_, entry->first);
+    host.limit = limits.connections;
+    host.rate = limits.rate;
+  }
+  return host;
+}
+
+bool CurlLoop::may_begin(const Host& host, const CurlTransfer& transfer) {
+  if (host.active >= host.limit) {
     return false;
   }
   const std::size_t same_way =
       transfer.is_download() ? host.downloads : host.large - host.downloads;
-  return !transfer.is_large() || host.large < large_limit_ || same_way == 0;
+  return !transfer.is_large() || host.large < host.limit - 1 || same_way == 0;
 }
 
 void CurlLoop::begin_waiting(Host& host) {
   for (auto* queue : {&host.waiting_small, &host.waiting_large}) {
-    for (auto next = queue->begin(); next != queue->end() && host.active < limit_;) {
+    for (auto next = queue->begin(); next != queue->end() && host.active < host.limit;) {
       if (!may_begin(host, **next)) {
         ++next;  // others may go first: see Host
         continue;
@@ -151,21 +182,23 @@ void CurlLoop::begin_waiting(Host& host) {
 }
 
 void CurlLoop::share_rate() {
-  if (rate_limit_ == 0) {
+  if (!limits_rates_) {
     return;
   }
   std::uint64_t uploads = 0;
   std::uint64_t downloads = 0;
-  for (const auto& [key, transfer] : active_) {
-    (transfer->is_download() ? downloads : uploads) += transfer->is_large() ? 1U : 0U;
+  for (const auto& [name, host] : hosts_) {
+    uploads += host.large - host.downloads;
+    downloads += host.downloads;
   }
-  const auto share = [this](std::uint64_t count) {
-    return static_cast<curl_off_t>(
-        std::max<std::uint64_t>(1, rate_limit_ / std::max<std::uint64_t>(count, 1)));
-  };
   for (const auto& [key, transfer] : active_) {
-    curl_easy_setopt(transfer->handle(), CURLOPT_MAX_SEND_SPEED_LARGE, share(uploads));
-    curl_easy_setopt(transfer->handle(), CURLOPT_MAX_RECV_SPEED_LARGE, share(downloads));
+    const Host& host = host_of(*transfer);
+    curl_easy_setopt(transfer->handle(), CURLOPT_MAX_SEND_SPEED_LARGE,
+                     tighter(share_of(options_.rate_limit, uploads),
+                             share_of(host.rate, host.large - host.downloads)));
+    curl_easy_setopt(
+        transfer->handle(), CURLOPT_MAX_RECV_SPEED_LARGE,
+        tighter(share_of(options_.rate_limit, downloads), share_of(host.rate, host.downloads)));
   }
 }
 
@@ -214,7 +247,7 @@ void CurlLoop::send_files() {
 
 void CurlLoop::end(CurlTransfer& transfer, CURLcode code) {
   curl_multi_remove_handle(multi_.get(), transfer.handle());
-  Host& host = hosts_[transfer.host()];
+  Host& host = host_of(transfer);
   --host.active;
   host.large -= transfer.is_large() ? 1U : 0U;
   host.downloads -= transfer.is_download() ? 1U : 0U;

@@ -27,9 +27,8 @@ using TransferPtr = std::shared_ptr<CurlTransfer>;
 
 class CurlLoop {
  public:
-  /// @param rate_limit bytes per second of all transfers together, in each direction; 0 = none.
-  static Result<std::unique_ptr<CurlLoop>> start(std::size_t connections_per_host,
-                                                 std::uint64_t rate_limit);
+  /// Takes the limits of these options: of all hosts, and of single ones.
+  static Result<std::unique_ptr<CurlLoop>> start(const TransportOptions& options);
   CurlLoop(const CurlLoop&) = delete;
   CurlLoop& operator=(const CurlLoop&) = delete;
   /// Transfers under way end as cancelled.
@@ -51,6 +50,8 @@ class CurlLoop {
   /// them. But one upload and one download can always go on: an upload's body may come from a
   /// download of the same host, and that one may have to begin again.
   struct Host {
+    std::size_t limit = 2;
+    std::uint64_t rate = 0;  ///< bytes per second of its transfers, in each direction; 0 = no limit
     std::size_t active = 0;
     std::size_t large = 0;
     std::size_t downloads = 0;
@@ -58,11 +59,7 @@ class CurlLoop {
     std::deque<TransferPtr> waiting_large;
   };
 
-  CurlLoop(CurlMulti multi, std::size_t connections_per_host, std::uint64_t rate_limit)
-      : multi_(std::move(multi)),
-        limit_(connections_per_host),
-        large_limit_(limit_ - 1),
-        rate_limit_(rate_limit) {}
+  CurlLoop(CurlMulti multi, const TransportOptions& options);
 
   void send(Command::Kind kind, TransferPtr transfer);
   void run(const std::stop_token& stop);
@@ -71,7 +68,8 @@ class CurlLoop {
   void enqueue(TransferPtr transfer);
   void drop(const TransferPtr& transfer);
   void drop_all();
-  [[nodiscard]] bool may_begin(const Host& host, const CurlTransfer& transfer) const;
+  Host& host_of(const CurlTransfer& transfer);
+  [[nodiscard]] static bool may_begin(const Host& host, const CurlTransfer& transfer);
   void begin_waiting(Host& host);
   void share_rate();
   void begin(Host& host, TransferPtr transfer);
@@ -82,9 +80,8 @@ class CurlLoop {
 
   CurlSockets sockets_;  // the transfer thread's own; outlives the connections of multi_
   CurlMulti multi_;
-  std::size_t limit_;
-  std::size_t large_limit_;
-  std::uint64_t rate_limit_;
+  TransportOptions options_;
+  bool limits_rates_;
   std::mutex mutex_;
   std::vector<Command> commands_;  // guarded by mutex_
   // The transfer thread's own:

@@ -54,6 +54,18 @@ std::uint64_t body_size(const HttpRequest& request) noexcept {
              : std::min(request.body->size() - request.body_offset, request.body_limit);
 }
 
+EffectiveLimits limits_of(const TransportOptions& options, std::string_view host) {
+  constexpr std::size_t least_connections = 2;
+  auto own = options.hosts.find(host);
+  if (own == options.hosts.end() && (host.ends_with(":443") || host.ends_with(":80"))) {
+    own = options.hosts.find(host.substr(0, host.rfind(':')));
+  }
+  const HostLimits limits = own == options.hosts.end() ? HostLimits{} : own->second;
+  return {.connections = std::max(limits.connections.value_or(options.connections_per_host),
+                                  least_connections),
+          .rate = limits.rate_limit.value_or(0)};
+}
+
 CurlTransfer::CurlTransfer(const HttpRequest& request)
     : request_(request), host_(host_and_port(request.url)) {}
 
@@ -89,7 +101,8 @@ Result<void> CurlTransfer::choose_body(const TransportOptions& options) {
   stall_timeout_ = options.stall_timeout;
   min_speed_ = options.min_speed;
   const std::uint64_t size = body_size(request_);
-  if (size > small_body && options.rate_limit == 0 && proxy_.empty()) {
+  if (size > small_body && options.rate_limit == 0 && limits_of(options, host_).rate == 0 &&
+      proxy_.empty()) {
     FNIMAGE_TRY(file_body_, FileBody::open(request_, size));
   }
   return {};

@@ -44,6 +44,13 @@ struct TransferEnd {
 /// Bytes of body that a request sends.
 std::uint64_t body_size(const HttpRequest& request) noexcept;
 
+/// What holds for a host ("host:port"): its own limits, else those of all. Rate 0 = none.
+struct EffectiveLimits {
+  std::size_t connections;
+  std::uint64_t rate;
+};
+EffectiveLimits limits_of(const TransportOptions& options, std::string_view host);
+
 class CurlTransfer {
  public:
   /// Error bodies are kept up to this many bytes; when more than max_error_body_read come, the

@@ -16,6 +16,7 @@
 
 #include "error_body.hpp"
 #include "fallback_tag.hpp"
+#include "mirrors.hpp"
 #include "referrer_listing.hpp"
 #include "remote_content.hpp"
 #include "upload.hpp"
@@ -81,10 +82,20 @@ Result<void> read_through(const Content& content) {
   return {};
 }
 
+/// The descriptor of a manifest, by the digest that it was asked for with.
+Descriptor described(const Document& document, const Selector& selector) {
+  Descriptor descriptor = document.descriptor();
+  if (const auto* asked = std::get_if<Digest>(&selector)) {
+    descriptor.digest = *asked;
+  }
+  return descriptor;
+}
+
 class RepositoryStore final : public ImageStore {
  public:
-  RepositoryStore(std::shared_ptr<Session> session, std::string repository)
-      : session_(std::move(session)), name_(std::move(repository)) {}
+  RepositoryStore(std::shared_ptr<Session> session, std::string repository,
+                  std::shared_ptr<Mirrors> mirrors)
+      : session_(std::move(session)), name_(std::move(repository)), mirrors_(std::move(mirrors)) {}
 
   [[nodiscard]] std::string describe() const override { return session_->registry() + "/" + name_; }
   [[nodiscard]] std::optional<RepositoryName> repository() const override {
@@ -94,6 +105,7 @@ class RepositoryStore final : public ImageStore {
     return session_->now();
   }
 
+  void expect_writes() override { writes_ = true; }
   Result<std::optional<Descriptor>> resolve(const Selector& selector) override;
   Result<Document> get_manifest(const Selector& selector) override;
   Result<void> put_manifest(const Document& document,
@@ -106,7 +118,8 @@ class RepositoryStore final : public ImageStore {
     return found == RemoteBlob::there;
   }
   Result<ContentPtr> blob(const Descriptor& blob) override {
-    return remote_blob(session_, path("blobs/" + blob.digest.str()), read_scopes(), blob);
+    ContentPtr own = remote_blob(session_, path("blobs/" + blob.digest.str()), read_scopes(), blob);
+    return reads_mirrors() ? mirrors_->blob(blob, std::move(own)) : std::move(own);
   }
   Result<BlobOutcome> put_blob(const Descriptor& blob, const Content& content,
                                const PutBlobOptions& options) override;
@@ -125,6 +138,12 @@ class RepositoryStore final : public ImageStore {
   /// both.
   [[nodiscard]] Scopes read_scopes() const {
     return writes_ ? push_scopes(name_) : pull_scopes(name_);
+  }
+  /// A store that is written to shows what it has itself.
+  [[nodiscard]] bool reads_mirrors() const { return mirrors_ && !writes_; }
+  std::optional<Document> mirrored(const Selector& selector) {
+    const auto* digest = std::get_if<Digest>(&selector);
+    return digest != nullptr && reads_mirrors() ? mirrors_->get_manifest(*digest) : std::nullopt;
   }
   [[nodiscard]] std::string what(const Selector& selector) const {
     return describe() + (std::holds_alternative<Digest>(selector) ? "@" : ":") +
@@ -152,6 +171,7 @@ class RepositoryStore final : public ImageStore {
 
   std::shared_ptr<Session> session_;
   std::string name_;
+  std::shared_ptr<Mirrors> mirrors_;
   std::atomic<bool> writes_ = false;
   std::mutex listing_;  ///< held while a list of referrers is edited
 };
@@ -172,7 +192,15 @@ Result<HttpResponse> RepositoryStore::ask_manifest(const std::string& method,
 
 Result<std::optional<Descriptor>> RepositoryStore::resolve(const Selector& selector) {
   Url url;
-  FNIMAGE_TRY(const HttpResponse response, ask_manifest("HEAD", selector, url));
+  const auto answer = ask_manifest("HEAD", selector, url);
+  if (!answer) {
+    // What exists says the registry itself, as long as it can be reached.
+    if (auto document = mirrored(selector)) {
+      return described(*document, selector);
+    }
+    return fail(answer.error());
+  }
+  const HttpResponse& response = *answer;
   if (response.status == 404) {
     return std::nullopt;
   }
@@ -189,11 +217,7 @@ Result<std::optional<Descriptor>> RepositoryStore::resolve(const Selector& selec
     }
     return fail(std::move(document).error());
   }
-  Descriptor descriptor = document->descriptor();
-  if (const auto* asked = std::get_if<Digest>(&selector)) {
-    descriptor.digest = *asked;
-  }
-  return descriptor;
+  return described(*document, selector);
 }
 
 Result<void> RepositoryStore::check_manifest(const HttpResponse& response,
@@ -216,6 +240,9 @@ Result<void> RepositoryStore::check_manifest(const HttpResponse& response,
 }
 
 Result<Document> RepositoryStore::get_manifest(const Selector& selector) {
+  if (auto found = mirrored(selector)) {
+    return std::move(*found);
+  }
   auto document = fetch_manifest(selector);
   if (!document && (document.error().code() == ErrorCode::verification ||
                     document.error().code() == ErrorCode::invalid_input)) {
@@ -565,8 +592,10 @@ Result<std::vector<Descriptor>> RepositoryStore::fallback_referrers(const Digest
 }  // namespace
 
 std::unique_ptr<ImageStore> make_repository_store(std::shared_ptr<Session> session,
-                                                  std::string repository) {
-  return std::make_unique<RepositoryStore>(std::move(session), std::move(repository));
+                                                  std::string repository,
+                                                  std::shared_ptr<Mirrors> mirrors) {
+  return std::make_unique<RepositoryStore>(std::move(session), std::move(repository),
+                                           std::move(mirrors));
 }
 
 std::optional<std::string> next_link(std::string_view header) {

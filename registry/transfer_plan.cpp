@@ -56,6 +56,7 @@ class Planner {
   Planner(ImageStore& from, const std::vector<Destination>& destinations, WorkerPool& pool)
       : from_(from), pool_(pool) {
     for (const Destination& destination : destinations) {
+      destination.store->expect_writes();
       plan_.targets.push_back({.destination = &destination, .place = place_of(*destination.store)});
     }
     seen_.resize(plan_.targets.size());

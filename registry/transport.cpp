@@ -221,7 +221,7 @@ std::string printable_url(std::string_view url) {
 }
 
 Result<std::unique_ptr<Transport>> make_curl_transport(const TransportOptions& options) {
-  FNIMAGE_TRY(auto loop, CurlLoop::start(options.connections_per_host, options.rate_limit));
+  FNIMAGE_TRY(auto loop, CurlLoop::start(options));
   return std::make_unique<CurlTransport>(options, std::move(loop));
 }
 

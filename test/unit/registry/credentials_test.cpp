@@ -191,6 +191,54 @@ TEST_F(HelperTest, LoginUsesTheHelperThatIsConfigured) {
             std::nullopt);
 }
 
+TEST_F(HelperTest, DockerIoIsKeptUnderTheNameThatDockerLogsInWith) {
+  const std::string key = "https://index.docker.io/v1/";
+  const auto user = [](const CredentialStore& from) {
+    const auto found = unwrap(from.find("docker.io", "library/alpine"));
+    return found ? found->username : "none";
+  };
+  EXPECT_EQ(user(*store(R"({"auths": {"https://index.docker.io/v1/": {"auth": "YTpi"}}})")), "a");
+  EXPECT_EQ(user(*store(R"({"auths": {"index.docker.io": {"auth": "YTpi"}}})")), "a");
+  EXPECT_EQ(user(*store(R"({"auths": {"docker.io": {"auth": "YTpi"}}})")), "a");
+  EXPECT_EQ(user(*store(R"({"auths": {"https://docker.io.evil/v1/": {"auth": "YTpi"}}})")), "none");
+  helper("named", R"(read -r s; echo "{\"Username\":\"$s\",\"Secret\":\"x\"}")");
+  EXPECT_EQ(user(*store(R"({"credsStore": "named"})")), key);
+  EXPECT_EQ(user(*store(R"({"credHelpers": {"https://index.docker.io/v1/": "named"}})")), key);
+
+  directory_.write("config.json", "{}");
+  EXPECT_THAT(save_credentials(config(), "docker.io", {.username = "a", .password = "b"}), is_ok());
+  EXPECT_TRUE(
+      unwrap(parse_json(directory_.read("config.json"), "config")).at("auths").contains(key));
+  EXPECT_TRUE(unwrap(remove_credentials(config(), "docker.io")));
+  EXPECT_THAT(directory_.read("config.json"), Not(HasSubstr("docker.io")));
+}
+
+TEST_F(HelperTest, RegistryTokensAreKeptInFilesOnly) {
+  directory_.write("config.json", "{}");
+  EXPECT_THAT(save_credentials(config(), "r.example", {.registry_token = "t"}), is_ok());
+  const auto kept = unwrap(unwrap(docker_config_credentials(config()))->find("r.example"));
+  EXPECT_EQ(kept->registry_token, "t");
+  directory_.write("config.json", R"({"credsStore": "safe"})");
+  EXPECT_THAT(save_credentials(config(), "r.example", {.registry_token = "t"}),
+              fails_with(ErrorCode::unsupported));
+}
+
+TEST_F(HelperTest, TextOfTheEnvironmentGoesBeforeFiles) {
+  directory_.write("config.json", R"({"auths": {"r.example": {"auth": "YTpi"},
+                                                "s.example": {"auth": "YTpi"}}})");
+  ::setenv("REGISTRY_AUTH_FILE", config().c_str(), 1);
+  ::setenv("DOCKER_AUTH_CONFIG", R"({"auths": {"r.example": {"auth": "dTpw"}}})", 1);
+  const auto found = unwrap(default_credentials());
+  ::setenv("DOCKER_AUTH_CONFIG", "{", 1);
+  const auto broken = default_credentials();
+  ::unsetenv("DOCKER_AUTH_CONFIG");
+  ::unsetenv("REGISTRY_AUTH_FILE");
+  EXPECT_EQ(unwrap(found->find("r.example"))->username, "u");
+  EXPECT_EQ(unwrap(found->find("r.example"))->source, "DOCKER_AUTH_CONFIG");
+  EXPECT_EQ(unwrap(found->find("s.example"))->username, "a");
+  EXPECT_THAT(broken, fails_with(ErrorCode::invalid_input, HasSubstr("DOCKER_AUTH_CONFIG")));
+}
+
 TEST_F(HelperTest, BrokenFilesAreNotOverwritten) {
   directory_.write("config.json", "{\"auths\": ");
   EXPECT_THAT(save_credentials(config(), "r.example", {.username = "u", .password = "p"}),

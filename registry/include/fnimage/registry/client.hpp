@@ -34,6 +34,15 @@ struct RetryOptions {
   std::chrono::milliseconds retry_for{0};
 };
 
+/// Where the credentials of one registry are kept; one of the three forms, or none.
+struct CredentialSource {
+  std::string username{};                 ///< with password_file
+  std::filesystem::path password_file{};  ///< line ends at its end do not belong to the password
+  std::filesystem::path authfile{};       ///< a docker config.json or containers auth.json
+  std::string helper{};                   ///< NAME of docker-credential-NAME
+  friend bool operator==(const CredentialSource&, const CredentialSource&) = default;
+};
+
 /// How one registry is reached, where nothing else was asked for. See host_config.hpp.
 struct HostOptions {
   std::optional<bool> plain_http{};
@@ -44,6 +53,13 @@ struct HostOptions {
   std::filesystem::path cert_file{};
   std::filesystem::path key_file{};
   std::vector<std::string> auth_realms{};
+  /// "host[:port][/prefix]" of registries that have the same content, the prefix before the
+  /// repository. What is asked for by digest is read from them first, and never written to them.
+  std::vector<std::string> mirrors{};
+  std::optional<std::size_t> connections{};   ///< see HostLimits
+  std::optional<std::uint64_t> limit_rate{};  ///< see HostLimits
+  std::optional<std::uint64_t> chunk_size{};  ///< see ClientOptions
+  CredentialSource credentials{};
 };
 
 /// How to reach registries. Nothing is guessed: without options it is https with verification.

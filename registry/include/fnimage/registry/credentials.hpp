@@ -1,5 +1,6 @@
 // Where credentials come from. In this order, the first that has some for a registry wins: what the
-// caller gives itself; $REGISTRY_AUTH_FILE alone when it is set; docker's config.json
+// caller gives itself; $DOCKER_AUTH_CONFIG, which is the text of a config.json;
+// $REGISTRY_AUTH_FILE alone of all files when it is set; docker's config.json
 // ($DOCKER_CONFIG or ~/.docker); containers' auth.json ($XDG_RUNTIME_DIR/containers, then
 // $XDG_CONFIG_HOME/containers or ~/.config/containers). Within a file: credHelpers, auths (the most
 // specific of host:port/namespace/repository, host:port/namespace and host:port), credsStore. Keys

@@ -57,6 +57,10 @@ class ImageStore {
     return std::chrono::system_clock::now();
   }
 
+  /// Says that this store is about to be written to, so that a registry is asked for the right to
+  /// do so with the first request and not once more later.
+  virtual void expect_writes() {}
+
   /// The descriptor a tag or digest stands for; nullopt when there is none. One HEAD on a registry.
   virtual Result<std::optional<manifest::Descriptor>> resolve(const Selector& selector) = 0;
   /// The manifest or list, bytes as stored, verified against a requested digest. Error: not_found.

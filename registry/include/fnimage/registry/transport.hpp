@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -52,6 +53,9 @@ struct HttpResponse {
   std::vector<Header> headers{};
   std::string body{};
   std::string peer{};  ///< numeric address of who answered; empty behind a proxy
+  /// Whose credentials a refused request carried and where they came from, for messages; never a
+  /// secret. Set by the client, not by the transport.
+  std::string credentials{};
   /// The first header of that name, compared without case.
   [[nodiscard]] std::optional<std::string> header(std::string_view name) const;
 };
@@ -78,6 +82,12 @@ struct HttpRequest {
   bool even_when_stopped = false;        ///< for cleaning up after TransportOptions::stop
 };
 
+/// Bounds of one host; what is absent is as for all.
+struct HostLimits {
+  std::optional<std::size_t> connections{};   ///< at least 2
+  std::optional<std::uint64_t> rate_limit{};  ///< bytes per second of its bodies, each direction
+};
+
 struct TransportOptions {
   /// Budget of one host for all images together, at least 2. Large bodies leave one free for small
   /// requests, unless some go up and others down.
@@ -89,8 +99,10 @@ struct TransportOptions {
   /// A peer that has the whole body may think about it longer: one second more for so many bytes.
   std::uint64_t answer_speed = std::uint64_t{16} << 20;
   std::uint64_t rate_limit = 0;  ///< bytes per second of all bodies, in each direction; 0 = none
-  std::string user_agent{};      ///< empty = "fnimage/<version>"
-  std::stop_token stop{};        ///< when asked: everything under way ends as cancelled
+  /// By "host:port", or "host" for the default port.
+  std::map<std::string, HostLimits, std::less<>> hosts{};
+  std::string user_agent{};  ///< empty = "fnimage/<version>"
+  std::stop_token stop{};    ///< when asked: everything under way ends as cancelled
 };
 
 class Transport {
