@@ -40,11 +40,6 @@ std::string form(std::initializer_list<std::pair<std::string_view, std::string_v
   return text;
 }
 
-std::string token_key(const Challenge& challenge, const Scopes& scopes) {
-  return challenge.parameter("realm") + "\n" + challenge.parameter("service") + "\n" +
-         join(scopes, " ");
-}
-
 /// "a/b" of "repository:a/b:pull", the first of its kind.
 std::string repository_of(const Scopes& scopes) {
   constexpr std::string_view prefix = "repository:";
@@ -55,6 +50,19 @@ std::string repository_of(const Scopes& scopes) {
     }
   }
   return {};
+}
+
+/// Whose and where from; never a secret.
+std::string description(const Credentials& credentials) {
+  std::string text = "the credentials";
+  if (!credentials.registry_token.empty()) {
+    text += " (a registry token)";
+  } else if (!credentials.identity_token.empty()) {
+    text += " (an identity token)";
+  } else if (!credentials.username.empty()) {
+    text += " of " + printable(credentials.username);
+  }
+  return text + (credentials.source.empty() ? "" : " from " + printable(credentials.source));
 }
 
 /// Labels from the end that belong to everybody: one, or two as in "co.uk".
@@ -126,9 +134,11 @@ Result<PeerRule> allow_realm(const Url& registry, const Url& realm, const RealmP
   if (realm.origin() == registry.origin()) {
     return PeerRule{};
   }
-  if (registry.is_https() && !realm.is_https()) {
-    return refuse("the registry is reached by https, this server by http",
-                  "set the realm of the registry's token authentication to an https URL");
+  if (registry.is_https() && !realm.is_https() && !policy.http) {
+    return refuse(
+        "the registry is reached by https, this server by http",
+        "set the realm of the registry's token authentication to an https URL; where http "
+        "is meant, use --insecure, or \"insecure\": true for that host");
   }
   const std::string name = realm.origin().substr(realm.scheme().size() + 3);
   const auto is_named = [&](const std::string& host) {
@@ -172,6 +182,7 @@ Result<std::optional<Credentials>> Authenticator::credentials(const Scopes& scop
     return std::nullopt;
   }
   const std::string repository = repository_of(scopes);
+  const std::lock_guard lock(asking_);
   const auto known = known_.find(repository);
   if (known != known_.end()) {
     return known->second;
@@ -181,62 +192,119 @@ Result<std::optional<Credentials>> Authenticator::credentials(const Scopes& scop
   return found;
 }
 
+std::string Authenticator::whose(const Scopes& scopes) {
+  const auto given = credentials(scopes);
+  return given && *given ? description(**given) : std::string();
+}
+
+Authenticator::Rights Authenticator::rights_of(const Scopes& scopes) {
+  Rights rights;
+  for (const std::string& scope : scopes) {
+    const std::size_t actions = scope.rfind(':') + 1;  // 0 when there is none
+    for (const std::string_view action : split(std::string_view(scope).substr(actions), ',')) {
+      rights.insert(scope.substr(0, actions) + std::string(action));
+    }
+  }
+  return rights;
+}
+
 Result<std::optional<std::string>> Authenticator::authorization(const Url& registry,
                                                                 const TlsOptions& tls,
                                                                 const Scopes& scopes) {
-  const std::lock_guard lock(mutex_);
-  if (!challenge_) {
-    return std::nullopt;
+  Question question{.registry = registry,
+                    .tls = tls,
+                    .scopes = scopes,
+                    .challenge = {},
+                    .address = AddressKind::global};
+  {
+    const std::lock_guard lock(mutex_);
+    if (!challenge_) {
+      return std::nullopt;
+    }
+    question.challenge = *challenge_;
+    question.address = address_;
   }
-  if (challenge_->scheme == "bearer") {
-    FNIMAGE_TRY(std::string value, bearer(registry, tls, scopes));
-    return value;
+  FNIMAGE_TRY(question.given, credentials(scopes));
+  if (question.challenge.scheme == "basic") {
+    return question.given ? std::optional(basic(*question.given)) : std::nullopt;
   }
-  FNIMAGE_TRY(const std::optional<Credentials> known, credentials(scopes));
-  return known ? std::optional(basic(*known)) : std::nullopt;
-}
-
-Result<std::string> Authenticator::bearer(const Url& registry, const TlsOptions& tls,
-                                          const Scopes& scopes) {
-  FNIMAGE_TRY(const std::optional<Credentials> given, credentials(scopes));
-  if (given && !given->registry_token.empty()) {
-    return "Bearer " + given->registry_token;
+  if (question.given && !question.given->registry_token.empty()) {
+    return "Bearer " + question.given->registry_token;
   }
-  const std::string key = token_key(*challenge_, scopes);
-  const auto known = tokens_.find(key);
-  if (known != tokens_.end() && std::chrono::steady_clock::now() < known->second.refresh_at) {
-    return "Bearer " + known->second.value;
-  }
-  auto token = fetch(registry, tls, scopes);
+  auto token = bearer(question);
   if (!token) {
     return fail(std::move(token).error().while_doing("get a token for " + registry_));
   }
-  const std::string value = "Bearer " + token->value;
-  tokens_.insert_or_assign(key, std::move(*token));
-  return value;
+  return "Bearer " + token->value;
 }
 
-Result<HttpRequest> Authenticator::token_request(const Url& registry, const TlsOptions& tls,
-                                                 const Scopes& scopes,
-                                                 const std::optional<Credentials>& known,
-                                                 ContentPtr& body) {
-  auto realm = Url::parse(challenge_->parameter("realm"));
+Result<Token> Authenticator::bearer(const Question& question) {
+  const Rights wanted = rights_of(question.scopes);
+  const auto serves = [&wanted](const Rights& rights) {
+    return std::includes(rights.begin(), rights.end(), wanted.begin(), wanted.end());
+  };
+  std::unique_lock lock(mutex_);
+  // Tokens of one repository only: another's may belong to somebody else.
+  Tokens& tokens =
+      tokens_[question.challenge.parameter("realm") + "\n" +
+              question.challenge.parameter("service") + "\n" + repository_of(question.scopes)];
+  const auto now = settings_.clock();
+  for (const Granted& known : tokens.granted) {
+    if (now < known.token.refresh_at && serves(known.rights)) {
+      return known.token;
+    }
+  }
+  for (const std::shared_ptr<Fetch>& fetch : tokens.fetches) {
+    if (serves(fetch->rights)) {
+      const std::shared_ptr<Fetch> shared = fetch;  // outlives its place in the list
+      fetched_.wait(lock, [&shared] { return shared->result.has_value(); });
+      return *shared->result;
+    }
+  }
+  const auto own = std::make_shared<Fetch>(Fetch{.rights = wanted});
+  tokens.fetches.push_back(own);
+  lock.unlock();
+  auto result = fetch(question);
+  lock.lock();
+  std::erase(tokens.fetches, own);
+  own->result = result;
+  if (result) {
+    keep(tokens, wanted, *result);
+  }
+  fetched_.notify_all();
+  return result;
+}
+
+void Authenticator::keep(Tokens& tokens, const Rights& rights, const Token& token) {
+  std::erase_if(tokens.granted, [&rights](const Granted& known) {
+    return std::includes(rights.begin(), rights.end(), known.rights.begin(), known.rights.end());
+  });
+  tokens.granted.push_back({rights, token});
+}
+
+Result<HttpRequest> Authenticator::token_request(const Question& question, ContentPtr& body) const {
+  auto realm = Url::parse(question.challenge.parameter("realm"));
   if (!realm) {
     return fail(ErrorCode::protocol,
                 "the registry names a token server that is none: " + realm.error().message());
   }
-  FNIMAGE_TRY(
-      const PeerRule peers,
-      allow_realm(registry, *realm,
-                  {.named = realms_, .registry = address_, .credentials = known.has_value()}));
-  const std::string service = challenge_->parameter("service");
-  HttpRequest request{
-      .max_body = max_answer_bytes, .tls = tls_towards(registry, tls, *realm), .peers = peers};
+  RealmSettings settings{.tls = tls_towards(question.registry, question.tls, *realm)};
+  if (settings_.realm_settings && realm->origin() != question.registry.origin()) {
+    FNIMAGE_TRY(settings, settings_.realm_settings(*realm, settings.tls));
+  }
+  const std::optional<Credentials>& known = question.given;
+  FNIMAGE_TRY(const PeerRule peers, allow_realm(question.registry, *realm,
+                                                {.named = settings_.realms,
+                                                 .registry = question.address,
+                                                 .credentials = known.has_value(),
+                                                 .http = settings.http}));
+  const std::string service = question.challenge.parameter("service");
+  HttpRequest request{.max_body = max_answer_bytes, .tls = std::move(settings.tls), .peers = peers};
   if (known && !known->identity_token.empty()) {
     body = memory_content(form({{"grant_type", "refresh_token"},
                                 {"refresh_token", known->identity_token},
                                 {"service", service},
-                                {"scope", join(scopes, " ")},
+                                {"scope", join(question.scopes, " ")},
                                 {"client_id", "fnimage"}}));
     request.method = "POST";
     request.url = realm->str();
@@ -245,7 +313,7 @@ Result<HttpRequest> Authenticator::token_request(const Url& registry, const TlsO
     return request;
   }
   Url url = service.empty() ? *realm : realm->with_query("service", service);
-  for (const std::string& scope : scopes) {
+  for (const std::string& scope : question.scopes) {
     url = url.with_query("scope", scope);
   }
   request.url = url.str();
@@ -255,14 +323,13 @@ Result<HttpRequest> Authenticator::token_request(const Url& registry, const TlsO
   return request;
 }
 
-Result<Token> Authenticator::fetch(const Url& registry, const TlsOptions& tls,
-                                   const Scopes& scopes) {
-  FNIMAGE_TRY(const std::optional<Credentials> known, credentials(scopes));
+Result<Token> Authenticator::fetch(const Question& question) const {
   ContentPtr body;
-  FNIMAGE_TRY(const HttpRequest request, token_request(registry, tls, scopes, known, body));
-  const auto asked_at = std::chrono::steady_clock::now();
-  FNIMAGE_TRY(const HttpResponse response, send_(request));
+  FNIMAGE_TRY(const HttpRequest request, token_request(question, body));
+  const auto asked_at = settings_.clock();
+  FNIMAGE_TRY(HttpResponse response, settings_.send(request));
   if (response.status != 200) {
+    response.credentials = question.given ? description(*question.given) : std::string();
     return fail(response_error(response, request.method, request.url));
   }
   return parse_token(response.body, asked_at);
@@ -282,10 +349,10 @@ Result<bool> Authenticator::challenged(const HttpResponse& response,
   if (chosen == nullptr) {
     return false;
   }
+  FNIMAGE_TRY(const std::optional<Credentials> known, credentials(scopes));
   const std::lock_guard lock(mutex_);
   challenge_ = *chosen;
   address_ = address_kind(response.peer).value_or(AddressKind::global);
-  FNIMAGE_TRY(const std::optional<Credentials> known, credentials(scopes));
   if (chosen->scheme == "basic") {
     return known && used != basic(*known);
   }
@@ -293,9 +360,9 @@ Result<bool> Authenticator::challenged(const HttpResponse& response,
     return used != "Bearer " + known->registry_token;
   }
   // The token that was refused is of no more use; another thread may have replaced it already.
-  const auto stale = tokens_.find(token_key(*chosen, scopes));
-  if (stale != tokens_.end() && used == "Bearer " + stale->second.value) {
-    tokens_.erase(stale);
+  for (auto& [audience, tokens] : tokens_) {
+    std::erase_if(tokens.granted,
+                  [&used](const Granted& one) { return used == "Bearer " + one.token.value; });
   }
   const std::string wanted = chosen->parameter("scope");
   for (const std::string_view scope : split(wanted, ' ')) {

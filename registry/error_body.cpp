@@ -150,6 +150,11 @@ Error response_error(const HttpResponse& response, std::string_view method, std:
   if (const auto wait = stated_wait(response); wait && *wait > std::chrono::seconds(0)) {
     message += "; it asks to wait " + in_seconds(std::min(*wait, max_shown_wait));
   }
+  if (!response.credentials.empty() && response.status == 401) {
+    message += "; " + response.credentials + " were refused";
+  } else if (!response.credentials.empty() && response.status == 403) {
+    message += "; asked with " + response.credentials;
+  }
   return Error(meaning.code, std::move(message))
       .with_hint(std::string(meaning.hint))
       .retryable(is_transient_status(response.status) || meaning.code == ErrorCode::rate_limited)

@@ -4,7 +4,9 @@
 #include <algorithm>
 
 #include <fnimage/base/text.hpp>
+#include <fnimage/registry/host_config.hpp>
 
+#include "credential_file.hpp"
 #include "error_body.hpp"
 
 namespace fnimage::registry {
@@ -63,8 +65,13 @@ Session::Session(std::string registry, std::shared_ptr<Transport> transport,
       clock_(options_.clock ? *options_.clock : system_clock()),
       gate_(clock_, options_.requests_per_second),
       journal_(options.upload_journal),
-      authenticator_(registry_, std::move(credentials), options_.auth_realms,
-                     [this](const HttpRequest& request) { return ask_token_server(request); }) {}
+      authenticator_(
+          registry_, std::move(credentials),
+          {.realms = options_.auth_realms,
+           .send = [this](const HttpRequest& request) { return ask_token_server(request); },
+           .realm_settings = [this](const Url& realm,
+                                    const TlsOptions& tls) { return realm_settings(realm, tls); },
+           .clock = [this] { return clock_.now(); }}) {}
 
 Retrier Session::retrier(const std::stop_token& stop) {
   return {.options = options_.retry,
@@ -86,6 +93,32 @@ Result<HttpResponse> Session::ask_token_server(const HttpRequest& request) {
       [] { return true; });
 }
 
+Result<RealmSettings> Session::realm_settings(const Url& realm, const TlsOptions& tls) const {
+  RealmSettings settings{.tls = tls, .http = options_.insecure};
+  auto own = options_.hosts.find(realm.origin().substr(realm.scheme().size() + 3));
+  if (own == options_.hosts.end() && realm.has_default_port()) {
+    own = options_.hosts.find(realm.host());
+  }
+  if (own == options_.hosts.end()) {
+    return settings;
+  }
+  ClientOptions only_own{.certificate_directories = options_.certificate_directories};
+  only_own.hosts.insert(*own);
+  FNIMAGE_TRY(ClientOptions set, options_for(only_own, own->first, diagnostics_));
+  settings.tls = std::move(set.tls);
+  if (own->second.insecure) {
+    settings.tls.verify = settings.tls.verify && !set.insecure;
+  } else if (!own->second.tls_verify) {
+    settings.tls.verify = tls.verify;
+  }
+  if (settings.tls.ca_file.empty()) {
+    settings.tls.ca_file = tls.ca_file;
+  }
+  settings.tls.ca_pem += tls.ca_pem;
+  settings.http = settings.http || set.insecure || set.plain_http;
+  return settings;
+}
+
 std::vector<std::pair<std::string, TlsOptions>> Session::candidates() const {
   if (options_.plain_http) {
     return {{"http", options_.tls}};
@@ -99,7 +132,7 @@ std::vector<std::pair<std::string, TlsOptions>> Session::candidates() const {
 }
 
 Result<Session::Endpoint> Session::try_candidate(const std::string& scheme, const TlsOptions& tls) {
-  auto base = Url::parse(scheme + "://" + registry_ + "/");
+  auto base = Url::parse(scheme + "://" + network_name(registry_) + "/");
   if (!base) {
     return fail(ErrorCode::invalid_argument, "not a registry: " + printable(registry_));
   }
@@ -229,6 +262,9 @@ Result<HttpResponse> Session::send_authorized(const Call& call, const Endpoint& 
     FNIMAGE_TRY(HttpResponse response, perform(call, endpoint, url, authorization));
     const bool rescope =  // 403 is final but for a right that was not asked for (F23)
         response.status == 403 && challenges == 0 && lacks_scope(response);
+    if (authorization && (response.status == 401 || response.status == 403)) {
+      response.credentials = authenticator_.whose(scopes);
+    }
     if ((response.status != 401 && !rescope) || challenges == max_challenges) {
       return response;
     }

@@ -97,6 +97,8 @@ class Session {
     AddressKind address = AddressKind::global;  ///< where it answered
   };
 
+  /// What the host configuration says about a token server, over what follows from the registry's.
+  [[nodiscard]] Result<RealmSettings> realm_settings(const Url& realm, const TlsOptions& tls) const;
   Result<Endpoint> endpoint();
   Result<Endpoint> probe();
   [[nodiscard]] std::vector<std::pair<std::string, TlsOptions>> candidates() const;

@@ -102,6 +102,10 @@ Result<Url> Url::resolve(std::string_view reference) const {
   return parse(part(handle.get(), CURLUPART_URL).value_or(""));
 }
 
+bool Url::has_default_port() const {
+  return origin_.ends_with(is_https() ? ":443" : ":80");
+}
+
 Url Url::with_query(std::string_view key, std::string_view value) const {
   Url url = *this;
   url.text_ += text_.find('?') == std::string::npos ? '?' : '&';

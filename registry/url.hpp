@@ -27,6 +27,7 @@ class Url {
   [[nodiscard]] const std::string& host() const noexcept { return host_; }
   /// "scheme://host:port", the port always written: equal texts are the same origin.
   [[nodiscard]] const std::string& origin() const noexcept { return origin_; }
+  [[nodiscard]] bool has_default_port() const;
   [[nodiscard]] bool is_https() const noexcept { return scheme_ == "https"; }
 
   /// This URL with `key=value` added to the query; what is there already stays as it is. The value

@@ -177,6 +177,10 @@ void DockerRegistry::start(const DockerRegistryOptions& options) {
     config +=
         "auth:\n  htpasswd: {realm: test, path: " + (directory_ / "htpasswd").string() + "}\n";
   }
+  if (!options.token_realm.empty()) {
+    config += "auth:\n  token: {realm: \"" + options.token_realm +
+              "\", service: test, issuer: test, rootcertbundle: " + ca_file().string() + "}\n";
+  }
   const std::filesystem::path file = directory_.write("config.yml", config);
   pid_ = spawn({"docker-registry", "serve", file.string()}, directory_ / "log");
 }

@@ -125,6 +125,19 @@ TEST(Realm, NamedServersAreAllowedButNotByHttpForHttps) {
   EXPECT_FALSE(allowed("https://x.auth.example.org/t"));
 }
 
+TEST(Realm, HttpOnlyWhereItIsAccepted) {
+  const Url registry = unwrap(Url::parse("https://r.example.com/"));
+  const auto allowed = [&](std::string_view realm, RealmPolicy policy) {
+    policy.named = {"auth.example.org"};
+    return allow_realm(registry, unwrap(Url::parse(realm)), policy).has_value();
+  };
+  EXPECT_TRUE(allowed("http://r.example.com:5001/t", {.http = true}));
+  EXPECT_TRUE(allowed("http://auth.example.org/t", {.http = true}));
+  EXPECT_FALSE(allowed("http://auth.example.com/t", {.http = true}));  // anybody may be there
+  EXPECT_FALSE(allowed("http://169.254.169.254/t", {.http = true}));
+  EXPECT_FALSE(allowed("http://r.example.com:5001/t", {}));
+}
+
 TEST(Peers, NamesAreHeldToTheRuleToo) {
   ScriptedServer server([](const SeenRequest&) { return Reply{}; });
   const auto transport = unwrap(make_curl_transport({}));

@@ -2,6 +2,7 @@
 // real registry with a private authority that wants a client certificate.
 #include <fnimage/registry/host_config.hpp>
 #include <fnimage/test/docker_registry.hpp>
+#include <fnimage/test/scripted_server.hpp>
 #include <fnimage/test/temp_dir.hpp>
 
 #include "client_fixture.hpp"
@@ -17,6 +18,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 TEST(HostConfig, AllMembers) {
   const test::TempDir directory;
@@ -47,10 +49,41 @@ TEST(HostConfig, MistakesAreNamedWithTheirPlace) {
   for (const std::string_view text :
        {"{", "[]", R"({"host": {}})", R"({"hosts": []})", R"({"hosts": {"a": 1}})",
         R"({"hosts": {"a": {"insecure": "yes"}}})", R"({"hosts": {"a": {"auth_realms": "x"}}})",
-        R"({"hosts": {"a": {"cert_file": "x"}}})"}) {
+        R"({"hosts": {"a": {"cert_file": "x"}}})", R"({"hosts": {"a": {"mirrors": "m"}}})",
+        R"({"hosts": {"a": {"mirrors": ["https://m/"]}}})",
+        R"({"hosts": {"a": {"mirrors": [""]}}})", R"({"hosts": {"a": {"connections": 1}}})",
+        R"({"hosts": {"a": {"limit_rate": "10X"}}})", R"({"hosts": {"a": {"chunk_size": -1}}})",
+        R"({"hosts": {"a": {"limit_rate": "9999999G"}}})",
+        R"({"hosts": {"a": {"credentials": {}}}})",
+        R"({"hosts": {"a": {"credentials": {"username": "u"}}}})",
+        R"({"hosts": {"a": {"credentials": {"authfile": "f", "helper": "h"}}}})"}) {
     EXPECT_THAT(read(text), fails_with(ErrorCode::invalid_input, HasSubstr("registries.json")))
         << text;
   }
+}
+
+TEST(HostConfig, MirrorsLimitsAndCredentials) {
+  const test::TempDir directory;
+  const auto file = directory.write("registries.json", R"({"hosts": {"r.example": {
+    "mirrors": ["m.example:5000", "n.example/hub"], "connections": 4, "limit_rate": "10M",
+    "chunk_size": 65536, "credentials": {"username": "ann", "password_file": "secret"}}}})");
+  const HostOptions host = unwrap(read_host_config(file)).at("r.example");
+  EXPECT_THAT(host.mirrors, ElementsAre("m.example:5000", "n.example/hub"));
+  EXPECT_EQ(host.connections, 4U);
+  EXPECT_EQ(host.limit_rate, 10U << 20U);
+  EXPECT_EQ(host.chunk_size, 65536U);
+  EXPECT_EQ(host.credentials.username, "ann");
+  EXPECT_EQ(host.credentials.password_file, directory / "secret");
+}
+
+TEST(HostConfig, SecretsAreRefusedAndNotShown) {
+  const test::TempDir directory;
+  const auto result = read_host_config(directory.write(
+      "registries.json",
+      R"({"hosts": {"a": {"credentials": {"username": "u", "password": "canary"}}}})"));
+  ASSERT_THAT(result, fails_with(ErrorCode::invalid_input,
+                                 AllOf(HasSubstr("password"), Not(HasSubstr("canary")))));
+  EXPECT_THAT(result.error().hint(), HasSubstr("password_file"));
 }
 
 TEST(HostConfig, BelongsToTheExactHostAndYieldsToTheCaller) {
@@ -93,6 +126,65 @@ TEST_F(CertificatesTest, SharedDirectoriesGiveAuthorityAndClientCertificate) {
   copy(registry_->key_file(), address + "/client.key");
   TestClient client({.certificate_directories = {directory_ / "none", directory_.path()}});
   EXPECT_THAT(client->ping(address), is_ok());
+}
+
+/// A token server whose certificate nobody knows, of a registry by http.
+TEST(TokenServers, CertificatesAreVerifiedByTheirOwnSettings) {
+  if (const std::string reason = DockerRegistry::missing(); !reason.empty()) {
+    GTEST_SKIP() << reason;
+  }
+  const DockerRegistry realm(test::DockerRegistryOptions{.tls = true});
+  test::ScriptedServer server([&](const test::SeenRequest&) {
+    return test::Reply{
+        .status = 401,
+        .headers = {{"WWW-Authenticate", "Bearer realm=\"https://" + realm.address() + "/v2/\""}}};
+  });
+  const auto credentials = [&] {
+    return fixed_credentials(server.address(), {.username = "ann", .password = "p"});
+  };
+  ClientOptions options{.plain_http = true};
+  TestClient strict(options, credentials());
+  EXPECT_THAT(strict->ping(server.address()), fails_with(ErrorCode::tls, HasSubstr("not trusted")));
+  // It answers with something else than a token, so its certificate was accepted.
+  for (const HostOptions& own : {HostOptions{.ca_file = realm.ca_file()},
+                                 HostOptions{.insecure = true}, HostOptions{.tls_verify = false}}) {
+    options.hosts[realm.address()] = own;
+    TestClient client(options, credentials());
+    EXPECT_THAT(client->ping(server.address()),
+                fails_with(ErrorCode::protocol, HasSubstr("no usable token")));
+  }
+  TestClient trusting({.plain_http = true, .tls = {.ca_file = realm.ca_file()}}, credentials());
+  EXPECT_THAT(trusting->ping(server.address()), fails_with(ErrorCode::protocol));
+}
+
+TEST(TokenServers, ByHttpBehindHttpsOnlyWhenThatIsAccepted) {
+  if (const std::string reason = DockerRegistry::missing(); !reason.empty()) {
+    GTEST_SKIP() << reason;
+  }
+  test::ScriptedServer realm(
+      [](const test::SeenRequest&) { return test::Reply{.body = R"({"token":"T"})"}; });
+  const DockerRegistry registry(
+      test::DockerRegistryOptions{.tls = true, .token_realm = realm.url("/token")});
+  const auto ping = [&](const ClientOptions& options) {
+    TestClient client(options,
+                      fixed_credentials(registry.address(), {.username = "ann", .password = "p"}));
+    return client->ping(registry.address());
+  };
+  ClientOptions options{.tls = {.ca_file = registry.ca_file()}};
+  const std::string host = realm.address().substr(0, realm.address().find(':'));
+  for (const std::vector<std::string>& named : {std::vector<std::string>{}, {host}}) {
+    options.auth_realms = named;
+    EXPECT_THAT(ping(options),
+                fails_with(ErrorCode::unauthorized, HasSubstr("this server by http")));
+  }
+  EXPECT_THAT(realm.requests(), IsEmpty());
+  // The registry does not know that token, but it was asked for.
+  EXPECT_THAT(ping({.insecure = true}), fails_with(ErrorCode::unauthorized));
+  EXPECT_EQ(realm.requests().empty(), false);
+  const std::size_t before = realm.requests().size();
+  options.hosts[realm.address()].plain_http = true;
+  EXPECT_THAT(ping(options), fails_with(ErrorCode::unauthorized));
+  EXPECT_GT(realm.requests().size(), before);
 }
 
 TEST_F(CertificatesTest, DirectoryOfAuthoritiesAddsToTheFile) {

@@ -18,6 +18,7 @@ struct DockerRegistryOptions {
   std::string user{};  ///< empty = anonymous
   std::string password{};
   bool deletion = false;
+  std::string token_realm{};  ///< wants tokens of this server, which it never accepts; with tls
   bool client_certificate = false;  ///< wants one of its authority; with tls only
 };
 
