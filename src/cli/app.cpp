@@ -157,7 +157,10 @@ int run(int argc, const char* const* argv, const std::stop_token& stop) {
     console.print_error(usage);
     return exit_code(usage.code());
   }
-  settings.registry.registries = named_registries(deepest(app));
+  const CLI::App& command = deepest(app);
+  settings.registry.registries = named_registries(command);
+  settings.registry.source.registry = registry_of_argument(command, "SRC");
+  settings.registry.destination.registry = registry_of_argument(command, "DST");
   return perform(settings, action);
 }
 

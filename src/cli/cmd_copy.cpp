@@ -162,6 +162,7 @@ void add_copy(CLI::App& app, Registration registration) {
   command.add_flag("--dry-run", arguments->options.dry_run, "Only say what would be copied");
   add_common_options(command, registration.settings.common);
   add_registry_options(command, registration.settings.registry);
+  add_side_options(command, registration.settings.registry);
   command.footer(
       "SRC and DST: registry/name:tag, oci:DIR[:tag], oci-archive:FILE[:tag],\n"
       "docker-archive:FILE[:name:tag], or a name in the local store. Digests stay as they are.\n"

@@ -76,7 +76,7 @@ Result<void> run_doctor(const DoctorArguments& arguments, Session& session) {
   FNIMAGE_TRY(const registry::Examination examination, examination_of(arguments));
   FNIMAGE_TRY(const registry::ClientOptions options, client_options(session.registry_options()));
   FNIMAGE_TRY(const auto transport, session.transport());
-  FNIMAGE_TRY(auto store, command_credentials(session.registry_options()));
+  FNIMAGE_TRY(auto store, command_credentials(session.registry_options(), options.hosts));
   const std::shared_ptr<const registry::CredentialStore> credentials = std::move(store);
   if (!examination.repository.empty()) {
     session.console().report(Severity::info,

@@ -51,14 +51,26 @@ Result<void> run_login(const std::string& name, Session& session) {
                           std::move(client_settings), session.console());
   FNIMAGE_CHECK(client.ping(name));
   FNIMAGE_TRY(const std::string place, registry::save_credentials(file, name, credentials));
+  const std::string user =
+      credentials.username.empty() ? "with a token" : "as " + printable(credentials.username);
   if (session.common().json) {
     session.console().print(
         json_lines({{"registry", name}, {"username", credentials.username}, {"saved", place}}));
   } else if (!session.common().quiet) {
-    session.console().print(fmt::format("logged in to {} as {}; kept in {}\n", printable(name),
-                                        printable(credentials.username), printable(place)));
+    session.console().print(
+        fmt::format("logged in to {} {}; kept in {}\n", printable(name), user, printable(place)));
   }
   return {};
+}
+
+/// Where this command line would still find credentials; empty = nowhere.
+Result<std::string> still_kept(const std::string& name, const RegistryOptions& options) {
+  FNIMAGE_TRY(const registry::ClientOptions settings, client_options(options));
+  RegistryOptions others;
+  others.registries = {name};
+  FNIMAGE_TRY(const auto credentials, command_credentials(others, settings.hosts));
+  FNIMAGE_TRY(const auto found, credentials->find(name));
+  return found ? found->source : std::string();
 }
 
 Result<void> run_logout(const std::string& name, bool all, Session& session) {
@@ -69,14 +81,20 @@ Result<void> run_logout(const std::string& name, bool all, Session& session) {
   }
   FNIMAGE_TRY(const std::filesystem::path file, file_of(session.registry_options()));
   std::vector<std::string> removed;
+  std::string kept;
   if (all) {
     FNIMAGE_TRY(removed, registry::remove_all_credentials(file));
   } else {
     FNIMAGE_TRY(const bool had, registry::remove_credentials(file, name));
+    auto elsewhere = still_kept(name, session.registry_options());
+    kept = elsewhere ? std::move(*elsewhere) : std::string();
     if (!had) {
       return fail(ErrorCode::not_found,
                   fmt::format("no credentials of {} in {}", printable(name), file.string()),
-                  "--authfile FILE names another file");
+                  kept.empty() ? "--authfile FILE names another file"
+                               : fmt::format("those that are used come from {}; --authfile FILE "
+                                             "names a file",
+                                             kept));
     }
     removed.push_back(name);
   }
@@ -86,6 +104,10 @@ Result<void> run_logout(const std::string& name, bool all, Session& session) {
     for (const std::string& registry : removed) {
       session.console().print(fmt::format("logged out of {}\n", printable(registry)));
     }
+  }
+  if (!kept.empty()) {
+    session.console().report(Severity::warning, fmt::format("{} still has credentials of {}",
+                                                            printable(kept), printable(name)));
   }
   return {};
 }

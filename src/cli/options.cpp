@@ -12,6 +12,8 @@ namespace fnimage::cli {
 
 namespace {
 
+constexpr const char* registry_group = "Registry";
+
 void add_retry_options(CLI::App& command, RegistryOptions& options, const char* group) {
   command
       .add_option("--retries", options.retries,
@@ -32,6 +34,7 @@ void add_retry_options(CLI::App& command, RegistryOptions& options, const char* 
 void add_traffic_options(CLI::App& command, RegistryOptions& options, const char* group) {
   command.add_option("--connections", options.connections, "Connections to one registry (8)")
       ->check(CLI::Range(2, 64))
+      ->each([&options](const std::string&) { options.connections_given = true; })
       ->type_name("N")
       ->group(group);
   command
@@ -62,7 +65,40 @@ registry::RetryOptions retry_options(const RegistryOptions& options) {
   return result;
 }
 
+/// A flag that can also be said to be false: --insecure=false.
+void add_switch(CLI::App& command, const std::string& name, std::optional<bool>& value,
+                const std::string& description) {
+  command
+      .add_flag_function(
+          name, [&value](std::int64_t count) { value = count > 0; }, description)
+      ->group(registry_group);
+}
+
+/// @param prefix "--", "--src-" or "--dest-"
+void add_protocol_options(CLI::App& command, const std::string& prefix, ProtocolFlags& flags) {
+  add_switch(command, prefix + "plain-http", flags.plain_http, "Use http, not https");
+  add_switch(command, prefix + "insecure", flags.insecure,
+             "Accept any certificate, and http when the registry has no TLS");
+  add_switch(command, prefix + "tls-verify", flags.tls_verify,
+             "Verify certificates (default); " + prefix + "tls-verify=false accepts any");
+}
+
+void add_side(CLI::App& command, const std::string& prefix, const char* argument,
+              SideOptions& side) {
+  add_protocol_options(command, prefix, side.protocol);
+  command
+      .add_option(prefix + "creds", side.creds,
+                  std::string("As --creds, for the registry of ") + argument)
+      ->type_name("USER[:PASSWORD]")
+      ->group(registry_group);
+}
+
 }  // namespace
+
+void add_side_options(CLI::App& command, RegistryOptions& options) {
+  add_side(command, "--src-", "SRC", options.source);
+  add_side(command, "--dest-", "DST", options.destination);
+}
 
 void add_common_options(CLI::App& command, CommonOptions& options) {
   command.add_flag("--json", options.json, "Print results, and errors too, as JSON");
@@ -76,7 +112,7 @@ void add_common_options(CLI::App& command, CommonOptions& options) {
 namespace {
 
 void add_credential_options(CLI::App& command, RegistryOptions& options) {
-  constexpr const char* group = "Registry";
+  constexpr const char* group = registry_group;
   command
       .add_option("--creds", options.creds,
                   "For the registry of this command; without PASSWORD it is asked for. Other "
@@ -88,6 +124,14 @@ void add_credential_options(CLI::App& command, RegistryOptions& options) {
       ->group(group);
   command
       .add_flag("--password-stdin", options.password_stdin, "Read the password from standard input")
+      ->group(group);
+  command
+      .add_flag("--identity-token-stdin", options.identity_token_stdin,
+                "Read an OAuth2 refresh token from standard input, instead of user and password")
+      ->group(group);
+  command
+      .add_flag("--registry-token-stdin", options.registry_token_stdin,
+                "Read a bearer token for the registry from standard input, which is sent as it is")
       ->group(group);
   command
       .add_option(
@@ -102,16 +146,8 @@ void add_credential_options(CLI::App& command, RegistryOptions& options) {
 }  // namespace
 
 void add_registry_options(CLI::App& command, RegistryOptions& options) {
-  constexpr const char* group = "Registry";
-  command.add_flag("--plain-http", options.plain_http, "Use http, not https")->group(group);
-  command
-      .add_flag("--insecure", options.insecure,
-                "Accept any certificate, and http when the registry has no TLS")
-      ->group(group);
-  command
-      .add_flag("--tls-verify", options.tls_verify,
-                "Verify certificates (default); --tls-verify=false accepts any")
-      ->group(group);
+  constexpr const char* group = registry_group;
+  add_protocol_options(command, "--", options.protocol);
   command.add_option("--ca-file", options.ca_file, "Certificates to trust as well (PEM)")
       ->check(CLI::ExistingFile)
       ->type_name("FILE")
@@ -137,8 +173,49 @@ void add_authfile_option(CLI::App& command, RegistryOptions& options) {
       .add_option("--authfile", options.authfile,
                   "Credentials are here, not in docker's config.json and its like")
       ->type_name("FILE")
-      ->group("Registry");
+      ->group(registry_group);
 }
+
+namespace {
+
+/// What a flag asks for goes before the file, and so does what it rules out.
+void apply(const ProtocolFlags& flags, registry::HostOptions& host) {
+  if (flags.plain_http) {
+    host.plain_http = flags.plain_http;
+  }
+  if (flags.insecure) {
+    host.insecure = flags.insecure;
+    host.plain_http = *flags.insecure ? flags.plain_http : host.plain_http;
+  }
+  if (flags.tls_verify) {
+    host.tls_verify = flags.tls_verify;
+    host.insecure = *flags.tls_verify ? flags.insecure : host.insecure;
+  }
+}
+
+void apply(const RegistryOptions& options, registry::HostOptions& host) {
+  apply(options.protocol, host);
+  if (!options.cert_file.empty()) {
+    host.cert_file = options.cert_file;
+    host.key_file = options.key_file;
+  }
+  host.auth_realms.insert(host.auth_realms.end(), options.auth_realms.begin(),
+                          options.auth_realms.end());
+}
+
+void apply_to_all(const RegistryOptions& options, registry::ClientOptions& result) {
+  for (auto& [name, host] : result.hosts) {
+    apply(options, host);
+  }
+  result.plain_http = options.protocol.plain_http.value_or(false);
+  result.insecure = options.protocol.insecure.value_or(false);
+  result.tls.verify = options.protocol.tls_verify.value_or(true);
+  result.tls.cert_file = options.cert_file;
+  result.tls.key_file = options.key_file;
+  result.auth_realms = options.auth_realms;
+}
+
+}  // namespace
 
 ProgressMode progress_mode(const CommonOptions& options) noexcept {
   if (options.quiet || options.progress == "none") {
@@ -156,18 +233,23 @@ Result<registry::ClientOptions> client_options(const RegistryOptions& options) {
                 "give both");
   }
   registry::ClientOptions result;
-  result.plain_http = options.plain_http;
-  result.insecure = options.insecure;
-  result.tls.verify = options.tls_verify;
   result.retry = retry_options(options);
   result.requests_per_second = options.requests_per_second;
   FNIMAGE_TRY(result.hosts, registry::read_host_config(registry::host_config_file()));
   result.certificate_directories = registry::certificate_directories();
   result.ca_dir = options.ca_dir;
-  result.auth_realms = options.auth_realms;
   result.tls.ca_file = options.ca_file;
-  result.tls.cert_file = options.cert_file;
-  result.tls.key_file = options.key_file;
+  if (options.registries.empty()) {
+    apply_to_all(options, result);
+  }
+  for (const std::string& registry : options.registries) {
+    apply(options, result.hosts[registry]);
+  }
+  for (const SideOptions* side : {&options.source, &options.destination}) {
+    if (!side->registry.empty()) {
+      apply(side->protocol, result.hosts[side->registry]);
+    }
+  }
   return result;
 }
 

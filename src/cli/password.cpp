@@ -89,7 +89,7 @@ Result<std::string> ask_terminal(std::string_view question, bool echo) {
   }
 }
 
-Result<std::string> password_from_input() {
+Result<std::string> secret_from_input(std::string_view what) {
   std::string text;
   std::array<char, 4096> buffer{};
   for (;;) {
@@ -98,7 +98,8 @@ Result<std::string> password_from_input() {
       continue;
     }
     if (count < 0) {
-      return fail(error_from_errno(errno, "read the password from standard input"));
+      return fail(
+          error_from_errno(errno, "read the " + std::string(what) + " from standard input"));
     }
     if (count == 0 || text.size() > max_answer) {
       break;
@@ -109,7 +110,7 @@ Result<std::string> password_from_input() {
     text.pop_back();
   }
   if (text.empty() || text.size() > max_answer) {
-    return fail(ErrorCode::invalid_argument, "no password on standard input",
+    return fail(ErrorCode::invalid_argument, "no " + std::string(what) + " on standard input",
                 "fnimage login REGISTRY --username USER --password-stdin < FILE");
   }
   return text;

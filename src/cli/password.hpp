@@ -12,7 +12,8 @@ namespace fnimage::cli {
 /// Errors: invalid_argument when there is no terminal, cancelled after Ctrl-C or at the end.
 Result<std::string> ask_terminal(std::string_view question, bool echo);
 
-/// Standard input to its end, without the last line end. Error: invalid_argument when it is empty.
-Result<std::string> password_from_input();
+/// Standard input to its end, without the last line end. @param what it is, for messages. Error:
+/// invalid_argument when it is empty.
+Result<std::string> secret_from_input(std::string_view what);
 
 }  // namespace fnimage::cli

@@ -5,6 +5,7 @@
 
 #include <fnimage/archive/open.hpp>
 #include <fnimage/registry/credentials.hpp>
+#include <fnimage/registry/host_config.hpp>
 
 #include "credentials.hpp"
 
@@ -28,9 +29,16 @@ std::filesystem::path upload_journal_directory() {
 
 Result<std::shared_ptr<registry::Transport>> Session::transport() {
   if (!transport_) {
+    FNIMAGE_TRY(registry::ClientOptions options, client_options(settings_.registry));
+    if (settings_.registry.connections_given) {
+      for (auto& [name, host] : options.hosts) {
+        host.connections.reset();
+      }
+    }
     FNIMAGE_TRY(auto made, registry::make_curl_transport(
                                {.connections_per_host = settings_.registry.connections,
                                 .rate_limit = settings_.registry.limit_rate,
+                                .hosts = registry::host_limits(options.hosts),
                                 .stop = settings_.stop}));
     transport_ = std::move(made);
   }
@@ -49,7 +57,7 @@ Result<registry::Client*> Session::client() {
     FNIMAGE_TRY(registry::ClientOptions options, client_options(settings_.registry));
     options.upload_journal = upload_journal_directory();
     FNIMAGE_TRY(auto shared_transport, transport());
-    FNIMAGE_TRY(auto credentials, command_credentials(settings_.registry));
+    FNIMAGE_TRY(auto credentials, command_credentials(settings_.registry, options.hosts));
     client_ = std::make_unique<registry::Client>(
         std::move(shared_transport), std::move(credentials), std::move(options), console_);
   }

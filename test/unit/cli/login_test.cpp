@@ -105,5 +105,79 @@ TEST_F(Login, CommandLineAndEnvironmentGoToTheNamedRegistryOnly) {
   EXPECT_EQ(inspect().exit_code, unauthorized);
 }
 
+TEST_F(Login, TokensComeFromInputAndEnvironment) {
+  const Outcome outcome = program_.run_with_input(
+      {"inspect", "--plain-http", address() + "/a:x", "--registry-token-stdin"}, "canary-token\n");
+  EXPECT_EQ(outcome.exit_code, unauthorized);  // this registry takes passwords only
+  EXPECT_THAT(outcome.err, Not(HasSubstr("canary-token")));
+  EXPECT_EQ(program_
+                .run_with_input({"inspect", "--plain-http", address() + "/a:x", "--creds", "a:b",
+                                 "--identity-token-stdin"},
+                                "t")
+                .exit_code,
+            2);
+  program_.set("FNIMAGE_IDENTITY_TOKEN", "canary-token");
+  EXPECT_EQ(inspect().exit_code, unauthorized);
+}
+
+TEST_F(Login, RefusedCredentialsAreNamed) {
+  program_.set("FNIMAGE_USERNAME", "ann");
+  program_.set("FNIMAGE_PASSWORD", "wrong");
+  EXPECT_THAT(inspect().err, HasSubstr("the credentials of ann from the environment were refused"));
+}
+
+TEST_F(Login, LogoutNamesWhatStillHasCredentials) {
+  program_.set("DOCKER_AUTH_CONFIG", R"({"auths": {")" + address() + R"(": {"auth": "YTpi"}}})");
+  EXPECT_THAT(program_.run({"logout", address()}).err, HasSubstr("DOCKER_AUTH_CONFIG"));
+  program_.directory().write("auth.json",
+                             R"({"auths": {")" + address() + R"(": {"auth": "YTpi"}}})");
+  const Outcome outcome = program_.run({"logout", address()});
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("DOCKER_AUTH_CONFIG still has credentials"));
+}
+
+TEST_F(Login, FlagsAreForTheNamedRegistryAndUndoTheFile) {
+  const std::string creds = std::string("ann:") + secret;
+  program_.directory().write("config/fnimage/registries.json",
+                             R"({"hosts": {")" + address() + R"(": {"plain_http": true}}})");
+  program_.set("XDG_CONFIG_HOME", (program_.directory() / "config").string());
+  const auto run = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments{"inspect", address() + "/a:x", "--creds", creds};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return program_.run(arguments).exit_code;
+  };
+  constexpr int tls = 9;
+  EXPECT_EQ(run({}), not_found);
+  EXPECT_EQ(run({"--plain-http=false"}), tls);
+  EXPECT_EQ(run({"--insecure"}), not_found);
+}
+
+TEST_F(Login, InsecureIsNotForTheBaseOfAnotherRegistry) {
+  const DockerRegistry other({.tls = true});
+  program_.directory().write("fnimage.yaml", "name: x\nplatforms: [linux/amd64]\nbase: {image: " +
+                                                 other.address() + "/base:1}\n");
+  const Outcome outcome = program_.run({"build", "--insecure", "--push", "-t", address() + "/x:1",
+                                        "--creds", std::string("ann:") + secret, "."});
+  EXPECT_EQ(outcome.exit_code, 9) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr(other.address()));
+}
+
+TEST_F(Login, SidesOfACopyHaveTheirOwn) {
+  const DockerRegistry other({.tls = true, .user = "bob", .password = "of-bob"});
+  const std::string from = address() + "/a:x";
+  const std::string to = other.address() + "/a:x";
+  const auto copy = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments{"copy", from, to};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return program_.run(arguments);
+  };
+  const std::string src = "--src-creds=ann:" + std::string(secret);
+  // The source answers, by http and to ann, that there is no such image.
+  EXPECT_EQ(copy({"--src-plain-http", src, "--dest-creds=bob:of-bob"}).exit_code, not_found);
+  EXPECT_EQ(copy({"--dest-plain-http", src}).exit_code, 9);
+  EXPECT_EQ(copy({"--src-plain-http", "--src-creds=ann:no"}).exit_code, unauthorized);
+  EXPECT_EQ(copy({"--src-plain-http", "--creds=ann:x"}).exit_code, 2);
+}
+
 }  // namespace
 }  // namespace fnimage::test
