@@ -120,7 +120,7 @@ Result<ImageConfig> ImageConfig::parse(std::string_view bytes) {
   FNIMAGE_TRY(const json value, parse_json(bytes, "image config", {max_document_bytes}));
   FNIMAGE_TRY(const JsonObject root, JsonObject::of(value, "image config"));
   ImageConfig config;
-  FNIMAGE_TRY(config.platform, read_platform(root));
+  FNIMAGE_TRY(config.platform, read_platform(root, false));
   FNIMAGE_TRY(config.created, root.string_or("created", {}));
   FNIMAGE_TRY(config.author, root.string_or("author", {}));
   FNIMAGE_CHECK(read_execution(root, config));

@@ -112,10 +112,10 @@ Result<Digest> read_digest(const json& value, const std::string& path) {
   return digest;
 }
 
-Result<Platform> read_platform(const JsonObject& object) {
+Result<Platform> read_platform(const JsonObject& object, bool required) {
   Platform platform;
-  FNIMAGE_TRY(platform.architecture, read_word(object, "architecture", true));
-  FNIMAGE_TRY(platform.os, read_word(object, "os", true));
+  FNIMAGE_TRY(platform.architecture, read_word(object, "architecture", required));
+  FNIMAGE_TRY(platform.os, read_word(object, "os", required));
   FNIMAGE_TRY(platform.variant, read_word(object, "variant", false));
   FNIMAGE_TRY(platform.os_version, object.string_or("os.version", {}));
   FNIMAGE_TRY(platform.os_features, read_strings(object, "os.features"));

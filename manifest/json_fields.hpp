@@ -36,8 +36,8 @@ Result<Annotations> read_string_map(const JsonObject& object, std::string_view k
 Result<Digest> read_digest(const nlohmann::json& value, const std::string& path);
 
 /// architecture, os, os.version, os.features and variant of an object that may have other members
-/// too.
-Result<Platform> read_platform(const JsonObject& object);
+/// too. @param required whether architecture and os have to be there; absent ones are empty.
+Result<Platform> read_platform(const JsonObject& object, bool required = true);
 
 /// The descriptor under `key`; absent = error when required.
 Result<Descriptor> read_descriptor(const JsonObject& object, std::string_view key);

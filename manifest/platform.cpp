@@ -235,6 +235,36 @@ Platform normalize(Platform platform) {
   return platform;
 }
 
+namespace {
+
+Result<void> check_word(std::string_view what, std::string_view word) {
+  if (word.empty() || is_platform_word(word)) {
+    return {};
+  }
+  return fail(ErrorCode::invalid_argument,
+              fmt::format("\"{}\" cannot be {} of a platform", printable(word, 80), what),
+              "write at most 64 letters, digits, '.', '_' and '-'");
+}
+
+}  // namespace
+
+Result<void> check_words(const Platform& platform) {
+  FNIMAGE_CHECK(check_word("the os", platform.os));
+  FNIMAGE_CHECK(check_word("the architecture", platform.architecture));
+  FNIMAGE_CHECK(check_word("the variant", platform.variant));
+  FNIMAGE_CHECK(check_word("the os version", platform.os_version));
+  for (const std::string& feature : platform.os_features) {
+    FNIMAGE_CHECK(check_word("an os feature", feature));
+  }
+  const std::string_view right = suggestion_for(to_lower(platform.architecture));
+  if (!right.empty()) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("\"{}\" is not Go's name of the architecture", platform.architecture),
+                fmt::format("write {}", right));
+  }
+  return {};
+}
+
 Platform host_platform() {
   utsname names{};
   Platform platform{"linux", "unknown", {}, {}, {}};

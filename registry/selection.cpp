@@ -105,7 +105,8 @@ Result<Descriptor> entry_of(ImageStore& store, const Document& root, const Selec
   FNIMAGE_TRY(const auto config, read_config(store, image.config));
   if (!manifest::same_platform(config.platform, wanted)) {
     return fail(
-        no_such_platform(name_of(store, selector), wanted, printable(config.platform.str())));
+        no_such_platform(name_of(store, selector), wanted,
+                         config.has_platform() ? printable(config.platform.str()) : names_of({})));
   }
   Descriptor own = root.descriptor();
   own.platform = config.platform;

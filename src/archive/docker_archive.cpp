@@ -173,7 +173,9 @@ class DockerArchiveReader {
     }
     const Document document = Document::of(image);
     Descriptor entry = document.descriptor();
-    entry.platform = config.platform;
+    if (config.has_platform()) {
+      entry.platform = config.platform;
+    }
     add_blob(entry, memory_content(document.bytes()));
     add_names(saved, entry, index);
     return {};

@@ -118,6 +118,14 @@ Result<BaseImage> BaseImages::load(const manifest::Platform& platform) const {
   }
   FNIMAGE_TRY(manifest::ImageManifest image, document.image());
   FNIMAGE_TRY(manifest::ImageConfig config, config_of(image.config, what));
+  if (!config.has_platform() && !chosen.platform) {
+    return fail(ErrorCode::platform_mismatch,
+                fmt::format("base image {} does not say its platform", what),
+                "use another base image");
+  }
+  if (!config.has_platform()) {
+    config.platform = *chosen.platform;
+  }
   if (chosen.platform && !manifest::same_platform(*chosen.platform, config.platform)) {
     return fail(ErrorCode::platform_mismatch,
                 fmt::format("base image {} calls an image {} whose own config says {}", what,

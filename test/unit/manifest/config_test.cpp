@@ -43,8 +43,7 @@ struct BadConfig {
 
 TEST(ImageConfig, EveryErrorNamesItsPath) {
   const BadConfig table[] = {
-      {"/architecture", nullptr, "image config: /architecture: missing"},
-      {"/os", nullptr, "image config: /os: missing"},
+      {"/architecture", "a/b", "image config: /architecture: "},
       {"/os", "a b", "image config: /os: "},
       {"/rootfs", nullptr, "image config: /rootfs: missing"},
       {"/rootfs/type", "zip", "image config: /rootfs/type: not \"layers\""},
@@ -67,6 +66,15 @@ TEST(ImageConfig, EveryErrorNamesItsPath) {
     EXPECT_THAT(ImageConfig::parse(value.dump()),
                 fails_with(ErrorCode::invalid_input, HasSubstr(row.message)));
   }
+}
+
+TEST(ImageConfig, NeedNotSayItsPlatform) {
+  json value = json::parse(emit(samples::config()));
+  EXPECT_TRUE(unwrap(ImageConfig::parse(value.dump())).has_platform());
+  value.erase("architecture");
+  EXPECT_FALSE(unwrap(ImageConfig::parse(value.dump())).has_platform());
+  value.erase("os");
+  EXPECT_EQ(unwrap(ImageConfig::parse(value.dump())).platform.os, "");
 }
 
 TEST(ImageConfig, RefusesDuplicateKeys) {

@@ -11,6 +11,7 @@ namespace fnimage::manifest {
 namespace {
 
 using test::fails_with;
+using test::is_ok;
 using test::unwrap;
 using ::testing::HasSubstr;
 
@@ -101,6 +102,33 @@ TEST(Platform, TagSuffix) {
   EXPECT_EQ(unwrap(Platform::parse("linux/ppc64le")).tag_suffix(), "ppc64le");
   EXPECT_EQ(unwrap(Platform::parse("linux/arm/v7")).tag_suffix(), "arm-v7");
   EXPECT_EQ(unwrap(Platform::parse("windows/amd64")).tag_suffix(), "windows-amd64");
+}
+
+struct SaidWords {
+  Platform platform;
+  const char* problem;  ///< empty = fine
+  const char* hint = "";
+};
+
+TEST(Platform, WordsThatAListCannotHoldAreRefused) {
+  const SaidWords table[] = {
+      {{"linux", "x86_64", "", "10.0.14393", {"win32k"}}, ""},
+      {{"", "", "", "", {}}, ""},
+      {{"", "a b/c", "", "", {}}, "\"a b/c\" cannot be the architecture of a platform"},
+      {{"UPPER CASE!", "", "", "", {}}, "cannot be the os"},
+      {{"", "", "-v7", "", {}}, "cannot be the variant"},
+      {{"", "", "", "1 2", {}}, "cannot be the os version"},
+      {{"", "", "", "", {"a", "b c"}}, "cannot be an os feature"},
+      {{"", "PPC64EL", "", "", {}}, "is not Go's name", "write ppc64le"}};
+  for (const SaidWords& row : table) {
+    const Result<void> checked = check_words(row.platform);
+    if (*row.problem == '\0') {
+      EXPECT_THAT(checked, is_ok());
+      continue;
+    }
+    EXPECT_THAT(checked, fails_with(ErrorCode::invalid_argument, HasSubstr(row.problem)));
+    EXPECT_THAT(checked.error().hint(), HasSubstr(row.hint));
+  }
 }
 
 struct Debian {

@@ -24,7 +24,7 @@ struct HistoryEntry {
 };
 
 struct ImageConfig {
-  Platform platform;
+  Platform platform;    ///< configs of artifacts and of some old tools have none: empty words
   std::string created;  ///< RFC 3339, empty = absent
   std::string author;
   std::string user;
@@ -44,6 +44,11 @@ struct ImageConfig {
   /// Error: invalid_input with the JSON path; rootfs.type other than "layers" and a history that
   /// contradicts the layers are errors. Unknown fields are ignored.
   static Result<ImageConfig> parse(std::string_view bytes);
+
+  /// Whether it says both os and architecture.
+  [[nodiscard]] bool has_platform() const {
+    return !platform.os.empty() && !platform.architecture.empty();
+  }
 
   /// The value of an environment variable, if set.
   [[nodiscard]] std::optional<std::string> env_value(std::string_view name) const;

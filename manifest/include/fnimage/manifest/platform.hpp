@@ -37,6 +37,11 @@ struct Platform {
 /// -> 386, armhf -> arm/v7…), default variants removed (amd64/v1, arm64/v8) or added (arm -> v7).
 Platform normalize(Platform platform);
 
+/// Whether words that somebody says can stand in a list; those that are empty are not said. What
+/// normalize() understands (x86_64) is fine. Error: invalid_argument, for other worlds' names of an
+/// architecture (ppc64el) with Go's as the hint.
+Result<void> check_words(const Platform& platform);
+
 /// The platform this program runs on, without variant but for ARM.
 Platform host_platform();
 
