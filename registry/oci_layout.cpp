@@ -15,6 +15,7 @@
 #include <fnimage/base/atomic_file.hpp>
 #include <fnimage/base/file_lock.hpp>
 #include <fnimage/base/text.hpp>
+#include <fnimage/manifest/reference.hpp>
 #include <fnimage/registry/image_parts.hpp>
 #include <fnimage/registry/oci_layout.hpp>
 
@@ -31,6 +32,8 @@ namespace {
 
 constexpr std::size_t max_entries = 10'000;  ///< that Index::parse() takes
 constexpr std::string_view lock_file = ".fnimage.lock";
+constexpr std::string_view homes_directory =
+    ".fnimage.homes";  ///< a file per image, see note_home()
 constexpr std::string_view writers_file = ".fnimage.writers";  ///< held shared by who puts
 
 /// Reads a file of the layout. Opening a FIFO that somebody put there would wait for ever.
@@ -101,7 +104,8 @@ void set_tag(Index& index, const Document& document, const std::string& tag) {
 /// What a layout that is just being made, perhaps by a process that was killed, may hold.
 bool belongs_to_a_layout(const std::string& name) {
   return name == layout_marker || name == layout_index || name == lock_file ||
-         name == writers_file || name == "blobs" || name.starts_with(".tmp-");
+         name == writers_file || name == homes_directory || name == "blobs" ||
+         name.starts_with(".tmp-");
 }
 
 Result<void> create_layout(const fs::path& directory) {
@@ -206,6 +210,21 @@ Result<void> store_file(const Descriptor& blob, const Content& content, const fs
   return out.commit(path);
 }
 
+/// Forgets where images are at home that the layout does not have any more.
+void sweep_homes(const fs::path& layout) {
+  std::error_code error;
+  fs::directory_iterator file(layout / homes_directory, error);
+  for (; !error && file != fs::directory_iterator(); file.increment(error)) {
+    std::string name = file->path().filename().string();
+    std::replace(name.begin(), name.end(), '-', ':');
+    const auto digest = Digest::parse(name);
+    std::error_code ignored;
+    if (!digest || !fs::exists(layout / layout_blob_name(*digest), ignored)) {
+      fs::remove(file->path(), ignored);
+    }
+  }
+}
+
 /// Removes the blobs of one algorithm that nothing needs. What cannot be removed stays.
 void sweep(const fs::path& directory, std::string_view algorithm, const std::set<Digest>& needed,
            OciLayout::Reclaimed& reclaimed) {
@@ -256,6 +275,10 @@ struct OciLayout::Impl {
 
   [[nodiscard]] fs::path path_of(const Digest& digest) const {
     return directory / layout_blob_name(digest);
+  }
+
+  [[nodiscard]] fs::path home_file(const Digest& image) const {
+    return directory / homes_directory / fmt::format("{}-{}", image.algorithm(), image.hex());
   }
 
   [[nodiscard]] bool holds(const Digest& digest, std::uint64_t size) const {
@@ -309,6 +332,27 @@ Result<std::unique_ptr<OciLayout>> OciLayout::open(const fs::path& directory, Mo
   FNIMAGE_CHECK(impl->reader.check_version());
   FNIMAGE_CHECK(impl->reader.index());
   return std::unique_ptr<OciLayout>(new OciLayout(std::move(impl)));
+}
+
+std::optional<RepositoryName> OciLayout::home_of(const Digest& image) {
+  constexpr std::uint64_t longest = 1024;
+  const auto text = read_regular(impl_->home_file(image), longest);
+  if (!text) {
+    return std::nullopt;
+  }
+  const auto name = manifest::Reference::parse(trim(*text));
+  if (!name || name->registry().empty()) {
+    return std::nullopt;
+  }
+  return RepositoryName{name->registry(), name->repository()};
+}
+
+Result<bool> OciLayout::note_home(const Digest& image, const RepositoryName& home) {
+  FNIMAGE_CHECK(impl_->begin_writing());
+  const fs::path file = impl_->home_file(image);
+  FNIMAGE_CHECK(make_directories(file.parent_path()));
+  FNIMAGE_CHECK(write_file_atomically(file, home.registry + "/" + home.repository + "\n"));
+  return true;
 }
 
 std::string OciLayout::describe() const {
@@ -448,6 +492,7 @@ Result<OciLayout::Reclaimed> OciLayout::reclaim() {
   for (const std::string_view algorithm : {"sha256", "sha512"}) {
     sweep(impl_->directory / "blobs" / algorithm, algorithm, needed, reclaimed);
   }
+  sweep_homes(impl_->directory);
   return reclaimed;
 }
 

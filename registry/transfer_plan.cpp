@@ -376,7 +376,7 @@ class Planner {
     if (!to) {
       return;
     }
-    const auto source = from_.repository();
+    const auto source = from_.home_of(image);
     const auto holder = holders_.find({to->registry, image});
     if (source && source->registry == to->registry) {
       blob.mount_from = source;

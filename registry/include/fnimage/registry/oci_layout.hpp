@@ -22,6 +22,8 @@ class OciLayout final : public ImageStore {
   ~OciLayout() override;
 
   [[nodiscard]] std::string describe() const override;
+  [[nodiscard]] std::optional<RepositoryName> home_of(const manifest::Digest& image) override;
+  Result<bool> note_home(const manifest::Digest& image, const RepositoryName& home) override;
   Result<std::optional<manifest::Descriptor>> resolve(const Selector& selector) override;
   Result<manifest::Document> get_manifest(const Selector& selector) override;
   Result<void> put_manifest(const manifest::Document& document,

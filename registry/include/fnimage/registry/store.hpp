@@ -61,6 +61,18 @@ class ImageStore {
   /// do so with the first request and not once more later.
   virtual void expect_writes() {}
 
+  /// The repository that has the blobs of an image of this store, as far as that is known: where
+  /// they can be mounted from.
+  [[nodiscard]] virtual std::optional<RepositoryName> home_of(const manifest::Digest& /*image*/) {
+    return repository();
+  }
+  /// Notes home_of() an image whose layers are not brought here. False: this store keeps no such
+  /// notes.
+  virtual Result<bool> note_home(const manifest::Digest& /*image*/,
+                                 const RepositoryName& /*home*/) {
+    return false;
+  }
+
   /// The descriptor a tag or digest stands for; nullopt when there is none. One HEAD on a registry.
   virtual Result<std::optional<manifest::Descriptor>> resolve(const Selector& selector) = 0;
   /// The manifest or list, bytes as stored, verified against a requested digest. Error: not_found.
