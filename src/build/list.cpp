@@ -6,11 +6,12 @@
 #include <fmt/format.h>
 
 #include <fnimage/base/text.hpp>
+#include <fnimage/base/worker_pool.hpp>
 #include <fnimage/build/list.hpp>
 #include <fnimage/manifest/platform_match.hpp>
 #include <fnimage/manifest/validate.hpp>
 
-#include "list_children.hpp"
+#include "list_placement.hpp"
 
 namespace fnimage::build {
 
@@ -24,6 +25,8 @@ using manifest::Platform;
 using manifest::Reference;
 using registry::PublishedList;
 
+constexpr std::size_t parallel_lists = 8;  ///< requests in flight at the same time
+
 std::string what_of(const ListTarget& target) {
   return target.is_local() ? target.name.str() + " in the local store" : target.name.str();
 }
@@ -36,12 +39,26 @@ tl::unexpected<Error> not_where_expected(const ListTarget& target,
                 fmt::format("the local store has a list {} already", target.name.str()),
                 "use --amend to add to it or to replace entries of it");
   }
+  if (expected.digest && !actual) {
+    return fail(ErrorCode::already_exists,
+                fmt::format("there is no list {}, where {} was expected", what_of(target),
+                            expected.digest->str()),
+                "leave --expect-digest out to make a new one");
+  }
   return fail(ErrorCode::already_exists,
-              expected.digest
-                  ? fmt::format("{} is {} instead of {}", what_of(target),
-                                actual ? actual->str() : "missing", expected.digest->str())
-                  : fmt::format("{} exists already", what_of(target)),
+              expected.digest ? fmt::format("{} is {} instead of {}", what_of(target),
+                                            actual->str(), expected.digest->str())
+                              : fmt::format("{} exists already", what_of(target)),
               "somebody else has published it: look with `fnimage manifest inspect`");
+}
+
+/// What a list holds. Error: invalid_input that names the list.
+Result<Index> entries_of(const Document& document, const ListTarget& target) {
+  auto index = document.index();
+  if (!index) {
+    return fail(std::move(index).error().while_doing("read " + what_of(target)));
+  }
+  return index;
 }
 
 /// The list that stands; nullopt when there is none.
@@ -53,12 +70,12 @@ Result<std::optional<Document>> standing_list(const ListTarget& target) {
     }
     return fail(std::move(document).error());
   }
-  if (!document->is_index()) {
-    return fail(ErrorCode::already_exists,
-                fmt::format("{} is a single image, not a list", what_of(target)),
-                "choose another name for the list");
-  }
   return std::move(*document);
+}
+
+tl::unexpected<Error> single_image(const ListTarget& target, ErrorCode code, std::string hint) {
+  return fail(code, fmt::format("{} is a single image, not a list", what_of(target)),
+              std::move(hint));
 }
 
 Result<Document> require_list(const ListTarget& target) {
@@ -70,6 +87,10 @@ Result<Document> require_list(const ListTarget& target) {
                       "list in a registry"
                     : "check registry, repository and tag; a list of the local store is "
                       "published with `fnimage manifest push`");
+  }
+  if (!document->is_index()) {
+    return single_image(target, ErrorCode::invalid_argument,
+                        "make a list of it under another name: `fnimage manifest create`");
   }
   return std::move(*document);
 }
@@ -110,9 +131,32 @@ std::vector<Descriptor> descriptors_of(const std::vector<ListEntry>& entries) {
   return result;
 }
 
+/// Reports what some runtimes cope with and others do not. Attestations are not asked: they came
+/// with an image, and no runtime takes them for one.
+void warn_about(const std::vector<Descriptor>& entries, const ListTarget& target,
+                Diagnostics& diagnostics) {
+  Index images;
+  for (const Descriptor& entry : entries) {
+    images.format = entry.media_type == manifest::media_type::docker_manifest
+                        ? manifest::Format::docker
+                        : manifest::Format::oci;
+    images.manifests = {entry};
+    if (entry.platform && entry.platform->os == "unknown") {
+      continue;
+    }
+    for (const manifest::Finding& finding : manifest::validate(images)) {
+      if (!finding.fatal) {
+        diagnostics.report(Severity::warning, fmt::format("{}: {}; {}", what_of(target),
+                                                          finding.message, finding.fix));
+      }
+    }
+  }
+}
+
 /// Puts a list of exactly these entries, if the tag stands where it should.
 Result<PublishedList> put_list(const ListTarget& target, const std::vector<ListEntry>& entries,
-                               manifest::Format format, const ListOptions& options) {
+                               manifest::Format format, const ListOptions& options,
+                               Diagnostics& diagnostics) {
   Index index{.format = format,
               .manifests = {},
               .annotations = options.annotations,
@@ -122,6 +166,7 @@ Result<PublishedList> put_list(const ListTarget& target, const std::vector<ListE
     index.put(std::move(descriptor));
   }
   FNIMAGE_CHECK(manifest::require_valid(manifest::validate(index), target.name.str()));
+  warn_about(index.manifests, target, diagnostics);
   const Document document = Document::of(index);
   PublishedList result{.list = document.descriptor(), .rounds = 1};
   if (!options.expected.absent && !options.expected.digest) {
@@ -133,6 +178,10 @@ Result<PublishedList> put_list(const ListTarget& target, const std::vector<ListE
   FNIMAGE_CHECK(check_expectation(target, result.previous, options.expected));
   FNIMAGE_TRY(const bool moved,
               target.store->put_manifest_if(document, target.tag(), options.expected.digest));
+  if (!moved && options.expected.digest) {
+    return fail(ErrorCode::already_exists, fmt::format("{} has changed meanwhile", what_of(target)),
+                "look with `fnimage manifest inspect`");
+  }
   if (!moved) {
     return not_where_expected(target, std::nullopt, options.expected);
   }
@@ -141,67 +190,224 @@ Result<PublishedList> put_list(const ListTarget& target, const std::vector<ListE
 
 Result<PublishedList> publish(const ListTarget& target, const registry::ListChange& change,
                               const std::vector<Platform>& also, Diagnostics& diagnostics) {
+  warn_about(change.add, target, diagnostics);
   registry::PublishListOptions options;
   options.also = also;
   return registry::publish_list_change(*target.store, target.tag(), change, options, diagnostics);
 }
 
-/// A list that stands, with new entries put over it, all of one other family: replaced as a whole,
-/// since a tree never mixes families.
-Result<PublishedList> convert_list(const ListTarget& target, const Document& standing,
-                                   std::vector<ListEntry> added, ListOptions options,
-                                   Diagnostics& diagnostics) {
-  const std::shared_ptr<registry::ImageStore> store(std::shared_ptr<void>(), target.store);
-  FNIMAGE_TRY(std::vector<ListEntry> entries, read_images(standing, store, target.name.str()));
-  std::erase_if(entries, [&](const ListEntry& old) {
-    return std::any_of(added.begin(), added.end(), [&](const ListEntry& entry) {
-      return manifest::same_platform(*entry.descriptor.platform, *old.descriptor.platform) &&
-             entry.descriptor.platform->os_version == old.descriptor.platform->os_version;
+/// A list on its way.
+struct Draft {
+  const NewList* wanted = nullptr;
+  Expectation expected{};
+  std::optional<Document> standing{};
+  manifest::Format format = manifest::Format::oci;
+  std::vector<ListEntry> entries{};
+  /// An earlier one of the same children in the same repository and family: entries are its.
+  std::optional<std::size_t> like{};
+
+  [[nodiscard]] const ListTarget& target() const { return wanted->target; }
+};
+
+/// Makes the lists of one create_lists().
+class ListMaker {
+ public:
+  ListMaker(const std::vector<NewList>& lists, const ListOptions& options,
+            registry::ImageStore* local, registry::Client& client, Diagnostics& diagnostics)
+      : options_(options), local_(local), client_(client), diagnostics_(diagnostics) {
+    for (const NewList& list : lists) {
+      drafts_.push_back({.wanted = &list, .expected = options.expected});
+    }
+  }
+
+  Result<void> run(std::vector<PublishedList>& published) {
+    FNIMAGE_CHECK(options_.platform_edit.check());
+    for (const Draft& draft : drafts_) {
+      FNIMAGE_CHECK(check(draft));
+    }
+    FNIMAGE_CHECK(read_standing());
+    for (std::size_t i = 0; i < drafts_.size(); ++i) {
+      FNIMAGE_CHECK(read_entries(i));
+    }
+    FNIMAGE_CHECK(place());
+    for (Draft& draft : drafts_) {
+      auto list = put(draft);
+      if (!list && drafts_.size() > 1) {
+        return fail(std::move(list).error().while_doing("put " + what_of(draft.target())));
+      }
+      FNIMAGE_CHECK(list);
+      published.push_back(std::move(*list));
+    }
+    return {};
+  }
+
+ private:
+  Result<void> check(const Draft& draft) const {
+    const ListTarget& target = draft.target();
+    if (target.name.digest()) {
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("a list cannot be created under a digest: {}", target.name.str()),
+                  "name it with a tag");
+    }
+    if (draft.wanted->children.empty()) {
+      return fail(ErrorCode::invalid_argument, "a list needs at least one image");
+    }
+    if (options_.platform_edit.says_anything() && draft.wanted->children.size() > 1) {
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("the platform is said of one image, but there are {}",
+                              draft.wanted->children.size()),
+                  "name one; `fnimage manifest add` adds the others");
+    }
+    if (options_.format == manifest::Format::docker &&
+        !(options_.annotations.empty() && options_.entry_annotations.empty() &&
+          options_.artifact_type.empty() && !options_.subject)) {
+      return fail(ErrorCode::unsupported,
+                  "Docker lists have no annotations, artifact type or subject", "use --format oci");
+    }
+    if (options_.referrers && target.is_local()) {
+      return fail(ErrorCode::invalid_argument, "referrers are copied into a registry",
+                  "give --push too");
+    }
+    return {};
+  }
+
+  /// Reads what stands, as far as it matters, and refuses what is not expected before any content
+  /// is sent.
+  Result<void> read_standing() {
+    WorkerPool pool(std::min(drafts_.size(), parallel_lists));
+    TaskGroup group(pool);
+    for (Draft& draft : drafts_) {
+      group.run([this, &draft] { return read_standing(draft); });
+    }
+    return group.wait();
+  }
+
+  Result<void> read_standing(Draft& draft) const {
+    const ListTarget& target = draft.target();
+    if (!options_.amend && !target.is_local()) {
+      const bool expects = draft.expected.absent || draft.expected.digest;
+      return expects ? require_expected(target, draft.expected) : Result<void>();
+    }
+    FNIMAGE_TRY(draft.standing, standing_list(target));
+    if (draft.standing && !draft.standing->is_index()) {
+      return single_image(target, ErrorCode::already_exists, "choose another name for the list");
+    }
+    draft.expected.absent = draft.expected.absent || (target.is_local() && !options_.amend);
+    return check_expectation(
+        target, draft.standing ? std::optional(draft.standing->digest()) : std::nullopt,
+        draft.expected);
+  }
+
+  Result<void> read_entries(std::size_t index) {
+    Draft& draft = drafts_[index];
+    const auto same = std::find_if(
+        drafts_.begin(), drafts_.begin() + static_cast<std::ptrdiff_t>(index),
+        [&](const Draft& other) { return same_children(*other.wanted, *draft.wanted); });
+    const bool known = &*same != &draft;
+    if (known) {
+      draft.entries = same->entries;
+    } else {
+      FNIMAGE_TRY(draft.entries, read_all(*draft.wanted));
+    }
+    draft.format = options_.format.value_or(family_of(draft.entries));
+    if (options_.amend && draft.standing) {
+      FNIMAGE_TRY(const Index standing, entries_of(*draft.standing, draft.target()));
+      draft.format = options_.format.value_or(standing.format);
+    }
+    if (known && same->format == draft.format && same_repository(same->target(), draft.target())) {
+      draft.like = same->like.value_or(static_cast<std::size_t>(same - drafts_.begin()));
+    }
+    return {};
+  }
+
+  static bool same_children(const NewList& a, const NewList& b) {
+    return std::equal(a.children.begin(), a.children.end(), b.children.begin(), b.children.end(),
+                      [](const registry::Location& x, const registry::Location& y) {
+                        return x.kind == y.kind && x.str() == y.str();
+                      });
+  }
+
+  static bool same_repository(const ListTarget& a, const ListTarget& b) {
+    return a.name.name() == b.name.name();
+  }
+
+  Result<std::vector<ListEntry>> read_all(const NewList& list) {
+    const ChildSources sources{
+        .local = local_, .client = &client_, .local_first = list.target.is_local()};
+    FNIMAGE_TRY(std::vector<ListEntry> entries,
+                read_children(list.children, options_, sources, diagnostics_));
+    FNIMAGE_CHECK(keep_only(entries, options_.platforms));
+    if (entries.empty()) {
+      return fail(ErrorCode::not_found, "none of the images exists", "push one of them first");
+    }
+    FNIMAGE_CHECK(merge_duplicates(entries));
+    return entries;
+  }
+
+  Result<void> place() {
+    std::vector<Placement> placements;
+    for (Draft& draft : drafts_) {
+      if (!draft.like) {
+        placements.push_back({draft.target(), draft.format, &draft.entries});
+      }
+    }
+    FNIMAGE_CHECK(place_all(placements, options_, diagnostics_));
+    for (Draft& draft : drafts_) {
+      if (draft.like) {
+        draft.entries = drafts_[*draft.like].entries;
+      }
+    }
+    return {};
+  }
+
+  Result<PublishedList> put(Draft& draft) {
+    const ListTarget& target = draft.target();
+    if (!options_.amend) {
+      ListOptions options = options_;
+      options.expected = draft.expected;
+      return put_list(target, draft.entries, draft.format, options, diagnostics_);
+    }
+    if (draft.standing && (draft.standing->media_type() == manifest::media_type::docker_list) !=
+                              (draft.format == manifest::Format::docker)) {
+      return convert_standing(draft);
+    }
+    return publish(target,
+                   {.add = descriptors_of(draft.entries),
+                    .annotations = options_.annotations,
+                    .format = draft.format},
+                   options_.also, diagnostics_);
+  }
+
+  /// A list that stands, with new entries put over it, all of one other family: replaced as a
+  /// whole, since a tree never mixes families.
+  Result<PublishedList> convert_standing(const Draft& draft) {
+    const ListTarget& target = draft.target();
+    const auto store = target.is_local() ? with_referred_images(*target.store, target.name, client_)
+                                         : std::shared_ptr<registry::ImageStore>(
+                                               std::shared_ptr<void>(), target.store);
+    FNIMAGE_TRY(std::vector<ListEntry> entries,
+                read_images(*draft.standing, store, target.name.str()));
+    std::erase_if(entries, [&](const ListEntry& old) {
+      return std::any_of(draft.entries.begin(), draft.entries.end(), [&](const ListEntry& entry) {
+        return manifest::same_platform(*entry.descriptor.platform, *old.descriptor.platform) &&
+               entry.descriptor.platform->os_version == old.descriptor.platform->os_version;
+      });
     });
-  });
-  for (ListEntry& entry : entries) {
-    FNIMAGE_CHECK(place(entry, *options.format, target, diagnostics));
+    FNIMAGE_CHECK(place_all({{target, draft.format, &entries}}, options_, diagnostics_));
+    entries.insert(entries.end(), draft.entries.begin(), draft.entries.end());
+    FNIMAGE_TRY(const Index index, entries_of(*draft.standing, target));
+    ListOptions options = options_;
+    options.annotations.insert(index.annotations.begin(), index.annotations.end());
+    options.expected = {.digest = draft.standing->digest()};
+    return put_list(target, entries, draft.format, options, diagnostics_);
   }
-  std::move(added.begin(), added.end(), std::back_inserter(entries));
-  FNIMAGE_TRY(const Index index, standing.index());
-  options.annotations.insert(index.annotations.begin(), index.annotations.end());
-  options.expected = {.digest = standing.digest()};
-  return put_list(target, entries, *options.format, options);
-}
 
-Result<void> check_create(const ListTarget& target, const std::vector<registry::Location>& children,
-                          const ListOptions& options) {
-  if (target.name.digest()) {
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("a list cannot be created under a digest: {}", target.name.str()),
-                "name it with a tag");
-  }
-  if (children.empty()) {
-    return fail(ErrorCode::invalid_argument, "a list needs at least one image");
-  }
-  if (options.format == manifest::Format::docker &&
-      !(options.annotations.empty() && options.entry_annotations.empty() &&
-        options.artifact_type.empty() && !options.subject)) {
-    return fail(ErrorCode::unsupported,
-                "Docker lists have no annotations, artifact type or subject", "use --format oci");
-  }
-  return {};
-}
-
-Result<std::vector<ListEntry>> read_all(const ListTarget& target,
-                                        const std::vector<registry::Location>& children,
-                                        const ListOptions& options, registry::ImageStore* local,
-                                        registry::Client& client, Diagnostics& diagnostics) {
-  const ChildSources sources{.local = local, .client = &client, .local_first = target.is_local()};
-  FNIMAGE_TRY(std::vector<ListEntry> entries,
-              read_children(children, options, sources, diagnostics));
-  FNIMAGE_CHECK(keep_only(entries, options.platforms));
-  if (entries.empty()) {
-    return fail(ErrorCode::not_found, "none of the images exists", "push one of them first");
-  }
-  FNIMAGE_CHECK(refuse_duplicates(entries));
-  return entries;
-}
+  const ListOptions& options_;
+  registry::ImageStore* local_;
+  registry::Client& client_;
+  Diagnostics& diagnostics_;
+  std::vector<Draft> drafts_;
+};
 
 bool matches(const Descriptor& entry, const EntryName& name) {
   if (!name.platform) {
@@ -218,51 +424,46 @@ bool PlatformEdit::says_anything() const {
   return os || architecture || variant || os_version || os_features;
 }
 
+Result<void> PlatformEdit::check() const {
+  if ((os && os->empty()) || (architecture && architecture->empty())) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("an image cannot be for no {}",
+                            os && os->empty() ? "operating system" : "architecture"),
+                "write Go's name, for example --os linux --arch ppc64le");
+  }
+  return manifest::check_words({os.value_or(""), architecture.value_or(""), variant.value_or(""),
+                                os_version.value_or(""),
+                                os_features.value_or(std::vector<std::string>())});
+}
+
 Platform PlatformEdit::applied_to(Platform platform) const {
+  const std::string before = manifest::normalize(platform).architecture;
   platform.os = os.value_or(platform.os);
   platform.architecture = architecture.value_or(platform.architecture);
-  platform.variant = variant.value_or(platform.variant);
+  if (variant) {
+    platform.variant = *variant;
+  } else if (architecture && manifest::normalize(platform).architecture != before) {
+    platform.variant.clear();
+  }
   platform.os_version = os_version.value_or(platform.os_version);
   platform.os_features = os_features.value_or(platform.os_features);
+  std::erase(platform.os_features, "");
   return manifest::normalize(std::move(platform));
+}
+
+Result<void> create_lists(const std::vector<NewList>& lists, const ListOptions& options,
+                          registry::ImageStore* local, registry::Client& client,
+                          Diagnostics& diagnostics, std::vector<PublishedList>& published) {
+  return ListMaker(lists, options, local, client, diagnostics).run(published);
 }
 
 Result<PublishedList> create_list(const ListTarget& target,
                                   const std::vector<registry::Location>& children,
                                   const ListOptions& options, registry::ImageStore* local,
                                   registry::Client& client, Diagnostics& diagnostics) {
-  FNIMAGE_CHECK(check_create(target, children, options));
-  ListOptions settled = options;
-  std::optional<Document> standing;
-  if (options.amend || target.is_local()) {
-    FNIMAGE_TRY(standing, standing_list(target));
-    settled.expected.absent = settled.expected.absent || (target.is_local() && !options.amend);
-    FNIMAGE_CHECK(check_expectation(
-        target, standing ? std::optional(standing->digest()) : std::nullopt, settled.expected));
-  }
-  FNIMAGE_TRY(std::vector<ListEntry> entries,
-              read_all(target, children, options, local, client, diagnostics));
-  const manifest::Format own = options.format.value_or(family_of(entries));
-  manifest::Format format = own;
-  if (options.amend && standing) {
-    FNIMAGE_TRY(const Index index, standing->index());
-    format = options.format.value_or(index.format);
-  }
-  for (ListEntry& entry : entries) {
-    FNIMAGE_CHECK(place(entry, format, target, diagnostics));
-  }
-  if (!options.amend) {
-    return put_list(target, entries, format, settled);
-  }
-  if (standing && (standing->media_type() == manifest::media_type::docker_list) !=
-                      (format == manifest::Format::docker)) {
-    settled.format = format;
-    return convert_list(target, *standing, std::move(entries), std::move(settled), diagnostics);
-  }
-  return publish(
-      target,
-      {.add = descriptors_of(entries), .annotations = options.annotations, .format = format},
-      options.also, diagnostics);
+  std::vector<PublishedList> published;
+  FNIMAGE_CHECK(create_lists({{target, children}}, options, local, client, diagnostics, published));
+  return std::move(published.front());
 }
 
 Result<Descriptor> find_entry(const Index& index, const EntryName& name) {
@@ -335,7 +536,7 @@ Result<PublishedList> remove_from_list(const ListTarget& target,
                                        const Expectation& expected, Diagnostics& diagnostics) {
   FNIMAGE_TRY(const Document document, require_list(target));
   FNIMAGE_CHECK(check_expectation(target, document.digest(), expected));
-  FNIMAGE_TRY(Index index, document.index());
+  FNIMAGE_TRY(Index index, entries_of(document, target));
   registry::ListChange change;
   for (const EntryName& name : entries) {
     FNIMAGE_TRY(const Descriptor entry, find_entry(index, name));
@@ -351,16 +552,18 @@ Result<PublishedList> remove_from_list(const ListTarget& target,
       })) {
     return fail(ErrorCode::invalid_argument,
                 fmt::format("nothing would be left of {}", what_of(target)),
-                "remove the list itself: `fnimage manifest rm` for the local store");
+                fmt::format("remove the list itself: `fnimage {} {}`",
+                            target.is_local() ? "manifest rm" : "rm", target.name.str()));
   }
   return publish(target, change, {}, diagnostics);
 }
 
 Result<PublishedList> annotate_list(const ListTarget& target, const ListAnnotation& annotation,
                                     const Expectation& expected, Diagnostics& diagnostics) {
+  FNIMAGE_CHECK(annotation.platform.check());
   FNIMAGE_TRY(const Document document, require_list(target));
   FNIMAGE_CHECK(check_expectation(target, document.digest(), expected));
-  FNIMAGE_TRY(const Index index, document.index());
+  FNIMAGE_TRY(const Index index, entries_of(document, target));
   if (!annotation.annotations.empty() && index.format == manifest::Format::docker) {
     return fail(ErrorCode::unsupported,
                 fmt::format("{} is a Docker list, which has no annotations", what_of(target)),
@@ -375,6 +578,14 @@ Result<PublishedList> annotate_list(const ListTarget& target, const ListAnnotati
   entry.platform = annotation.platform.applied_to(before.value_or(Platform{}));
   for (const auto& [name, value] : annotation.annotations) {
     entry.annotations[name] = value;
+  }
+  for (const std::string& name : annotation.removed) {
+    if (entry.annotations.erase(name) == 0) {
+      return fail(
+          ErrorCode::not_found,
+          fmt::format("{} has no annotation {}", annotation.entry->text, printable(name, 100)),
+          "`fnimage manifest inspect` shows what it has");
+    }
   }
   const bool moves = before && (!manifest::same_platform(*before, *entry.platform) ||
                                 before->os_version != entry.platform->os_version);

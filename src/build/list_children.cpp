@@ -10,8 +10,6 @@
 #include <fnimage/base/worker_pool.hpp>
 #include <fnimage/manifest/image_config.hpp>
 #include <fnimage/manifest/platform_match.hpp>
-#include <fnimage/manifest/validate.hpp>
-#include <fnimage/registry/transfer.hpp>
 
 namespace fnimage::build {
 
@@ -50,7 +48,8 @@ registry::Selector local_selector(const Reference& reference) {
   return reference.str();
 }
 
-Result<std::optional<Child>> find_local(const Reference& reference, ImageStore* local) {
+Result<std::optional<Child>> find_local(const Reference& reference, ImageStore* local,
+                                        registry::Client& client) {
   if (local == nullptr) {
     return std::nullopt;
   }
@@ -59,6 +58,11 @@ Result<std::optional<Child>> find_local(const Reference& reference, ImageStore* 
     return std::nullopt;
   }
   FNIMAGE_TRY(Document document, local->get_manifest(found->digest));
+  if (document.is_index() || local->home_of(found->digest)) {
+    auto whole = with_referred_images(*local, reference, client);
+    FNIMAGE_TRY(document, whole->get_manifest(found->digest));
+    return Child{std::move(whole), std::move(document)};
+  }
   const std::shared_ptr<ImageStore> not_owned(std::shared_ptr<void>(), local);
   return Child{not_owned, std::move(document)};
 }
@@ -69,10 +73,12 @@ Result<Child> find_remote(const Reference& reference, registry::Client& client) 
   return Child{std::move(remote), std::move(document)};
 }
 
-Result<Child> find_named(const Reference& reference, const ChildSources& sources) {
-  const bool has_registry = !reference.registry().empty();
+Result<Child> find_named(const Location& location, const ChildSources& sources) {
+  const Reference& reference = *location.reference;
+  const bool has_registry =
+      !reference.registry().empty() && location.kind == Location::Kind::registry;
   if (sources.local_first || !has_registry) {
-    FNIMAGE_TRY(auto found, find_local(reference, sources.local));
+    FNIMAGE_TRY(auto found, find_local(reference, sources.local, *sources.client));
     if (found) {
       return std::move(*found);
     }
@@ -84,7 +90,7 @@ Result<Child> find_named(const Reference& reference, const ChildSources& sources
   }
   auto remote = find_remote(reference, *sources.client);
   if (!remote && remote.error().code() == ErrorCode::not_found && !sources.local_first) {
-    FNIMAGE_TRY(auto found, find_local(reference, sources.local));
+    FNIMAGE_TRY(auto found, find_local(reference, sources.local, *sources.client));
     if (found) {
       return std::move(*found);
     }
@@ -94,35 +100,25 @@ Result<Child> find_named(const Reference& reference, const ChildSources& sources
 
 Result<Child> find_child(const Location& location, const ChildSources& sources) {
   if (location.kind == Location::Kind::registry || location.kind == Location::Kind::local) {
-    return find_named(*location.reference, sources);
+    return find_named(location, sources);
   }
   FNIMAGE_TRY(auto opened, registry::open_for_reading(location, *sources.client, {}));
   FNIMAGE_TRY(Document document, opened.store->get_manifest(opened.selector));
   return Child{std::move(opened.store), std::move(document)};
 }
 
-/// The platform that an image's config says, or that the caller says instead.
-Result<Platform> platform_of(const Document& document, ImageStore& store,
-                             const PlatformEdit& edit) {
+/// What an image's config says of its platform; words that it does not say are empty.
+Result<Platform> platform_in_config(const Document& document, ImageStore& store) {
   FNIMAGE_TRY(const manifest::ImageManifest image, document.image());
-  if (edit.os && edit.architecture) {
-    return edit.applied_to({});
-  }
   if (!manifest::is_config_type(image.config.media_type)) {
-    return fail(ErrorCode::platform_mismatch,
-                fmt::format("{} is no container image: its config is a {}", document.digest().str(),
-                            printable(image.config.media_type, 100)),
-                "a list has images only; other artifacts belong to an image as referrers, or say "
-                "their platform with --os and --arch");
+    return Platform{};  // an artifact, whose config is its own affair
   }
   FNIMAGE_TRY(manifest::ImageConfig config, registry::read_config(store, image.config));
-  Platform platform = edit.applied_to(manifest::normalize(std::move(config.platform)));
-  if (platform.os.empty() || platform.architecture.empty()) {
-    return fail(ErrorCode::platform_mismatch,
-                fmt::format("the config of {} does not say its platform", document.digest().str()),
-                "say it with --os and --arch");
-  }
-  return platform;
+  return manifest::normalize(std::move(config.platform));
+}
+
+bool is_whole(const Platform& platform) {
+  return !platform.os.empty() && !platform.architecture.empty();
 }
 
 bool is_attestation(const Descriptor& entry) {
@@ -130,19 +126,25 @@ bool is_attestation(const Descriptor& entry) {
          (entry.platform->os == "unknown" || entry.platform->architecture == "unknown");
 }
 
+/// What decides the platform of an image that a list names: the list and the config have to agree
+/// (publishing rule 3), unless the list is the user's own that is only being rewritten.
+enum class Trust : std::uint8_t { config, list };
+
 /// Reads one child to its end: an image gives one entry, a list those of its images.
 class Flattener {
  public:
-  Flattener(std::shared_ptr<ImageStore> store, std::string from, PlatformEdit edit)
-      : store_(std::move(store)), from_(std::move(from)), edit_(std::move(edit)) {}
+  Flattener(std::shared_ptr<ImageStore> store, std::string from, PlatformEdit edit, Trust trust)
+      : store_(std::move(store)), from_(std::move(from)), edit_(std::move(edit)), trust_(trust) {}
 
-  Result<void> add(const Document& document, std::size_t depth) {
+  Result<void> add(const Document& document) { return add(document, nullptr, 0); }
+
+  [[nodiscard]] std::vector<ListEntry> take() && { return std::move(entries_); }
+
+ private:
+  /// @param listed what names the document in the list above; null = nothing does
+  Result<void> add(const Document& document, const Descriptor* listed, std::size_t depth) {
     if (document.is_image()) {
-      FNIMAGE_TRY(Platform platform, platform_of(document, *store_, edit_));
-      Descriptor descriptor = document.descriptor();
-      descriptor.platform = std::move(platform);
-      entries_.push_back({std::move(descriptor), {}, store_, from_});
-      return {};
+      return add_image(document, listed);
     }
     if (!document.is_index()) {
       return fail(ErrorCode::invalid_input,
@@ -156,41 +158,55 @@ class Flattener {
     }
     FNIMAGE_TRY(const Index index, document.index());
     for (const Descriptor& entry : index.manifests) {
-      FNIMAGE_CHECK(add_entry(entry, depth));
+      // Attestations stand in lists as "unknown/unknown": they describe, they do not run.
+      if (is_attestation(entry)) {
+        continue;
+      }
+      FNIMAGE_TRY(const Document child, store_->get_manifest(entry.digest));
+      FNIMAGE_CHECK(add(child, &entry, depth + 1));
     }
     attach(index);
     return {};
   }
 
-  [[nodiscard]] std::vector<ListEntry> take() && { return std::move(entries_); }
-
- private:
-  Result<void> add_entry(const Descriptor& entry, std::size_t depth) {
-    // Attestations stand in lists as "unknown/unknown": they describe, they do not run.
-    if (is_attestation(entry)) {
-      return {};
+  Result<void> add_image(const Document& document, const Descriptor* listed) {
+    Descriptor descriptor = document.descriptor();
+    if (listed != nullptr) {
+      descriptor.annotations = listed->annotations;
     }
-    FNIMAGE_TRY(const Document document, store_->get_manifest(entry.digest));
-    const std::size_t before = entries_.size();
-    FNIMAGE_CHECK(add(document, depth + 1));
-    if (!document.is_image()) {
-      return {};
-    }
-    Descriptor& added = entries_[before].descriptor;
-    added.annotations = entry.annotations;
-    if (!entry.platform) {
-      return {};
-    }
-    if (!manifest::same_platform(*entry.platform, *added.platform)) {
-      return fail(ErrorCode::platform_mismatch,
-                  fmt::format("{}: the list says {} of {}, its config says {}", from_,
-                              entry.platform->str(), entry.digest.str(), added.platform->str()),
-                  "build that image again for the right platform");
-    }
-    // Lists may say more than configs do.
-    added.platform->os_version = entry.platform->os_version;
-    added.platform->os_features = entry.platform->os_features;
+    FNIMAGE_TRY(descriptor.platform, platform_of(document, listed));
+    entries_.push_back({std::move(descriptor), {}, store_, from_});
     return {};
+  }
+
+  Result<Platform> platform_of(const Document& document, const Descriptor* listed) {
+    Platform platform;
+    if (!(edit_.os && edit_.architecture)) {
+      FNIMAGE_TRY(platform, platform_in_config(document, *store_));
+    }
+    if (listed != nullptr && listed->platform) {
+      if (is_whole(platform) && trust_ == Trust::config && !edit_.says_anything() &&
+          !manifest::same_platform(*listed->platform, platform)) {
+        return fail(ErrorCode::platform_mismatch,
+                    fmt::format("{}: the list says {} of {}, its config says {}", from_,
+                                listed->platform->str(), document.digest().str(), platform.str()),
+                    "build that image again for the right platform");
+      }
+      // Lists may say more than configs do.
+      const bool by_list = !is_whole(platform) || trust_ == Trust::list;
+      platform = by_list ? *listed->platform : std::move(platform);
+      platform.os_version = listed->platform->os_version;
+      platform.os_features = listed->platform->os_features;
+    }
+    platform = edit_.applied_to(std::move(platform));
+    if (!is_whole(platform)) {
+      return fail(ErrorCode::platform_mismatch,
+                  fmt::format("the config of {} does not say its {}", from_,
+                              platform.os.empty() ? "operating system" : "architecture"),
+                  "say it with --os and --arch, of `manifest create` with that one image, or of "
+                  "`manifest add`");
+    }
+    return platform;
   }
 
   /// Attestations go where their image goes; without it nobody finds them.
@@ -211,14 +227,15 @@ class Flattener {
   std::shared_ptr<ImageStore> store_;
   std::string from_;
   PlatformEdit edit_;
+  Trust trust_;
   std::vector<ListEntry> entries_;
 };
 
 Result<std::vector<ListEntry>> read_child(const Location& location, const ListOptions& options,
                                           const ChildSources& sources) {
   FNIMAGE_TRY(Child child, find_child(location, sources));
-  Flattener flattener(child.store, location.str(), options.platform_edit);
-  FNIMAGE_CHECK(flattener.add(child.document, 0));
+  Flattener flattener(child.store, location.str(), options.platform_edit, Trust::config);
+  FNIMAGE_CHECK(flattener.add(child.document));
   std::vector<ListEntry> entries = std::move(flattener).take();
   if (entries.size() > 1 && options.platform_edit.says_anything()) {
     return fail(ErrorCode::invalid_argument,
@@ -239,31 +256,6 @@ bool may_be_missing(const Error& error, const ListOptions& options) {
   return options.ignore_missing && error.code() == ErrorCode::not_found;
 }
 
-/// A manifest in another family of media types, stored where the list goes.
-Result<void> convert(ListEntry& entry, manifest::Format format, const ListTarget& target) {
-  FNIMAGE_TRY(const Document document, entry.store->get_manifest(entry.descriptor.digest));
-  FNIMAGE_TRY(const manifest::ImageManifest image, document.image());
-  const manifest::ImageManifest converted = manifest::convert(image, format);
-  FNIMAGE_CHECK(manifest::require_valid(manifest::validate(converted), entry.from));
-  const Document made = Document::of(converted);
-  FNIMAGE_CHECK(target.store->put_manifest(made, std::nullopt));
-  entry.descriptor.media_type = made.media_type();
-  entry.descriptor.digest = made.digest();
-  entry.descriptor.size = made.bytes().size();
-  entry.attestations.clear();  // they speak of the digest that it had
-  return {};
-}
-
-/// Whether the image is where the list will be looked for, so that it need not be copied.
-bool is_at_home(const ListEntry& entry, const ListTarget& target) {
-  if (entry.store.get() == target.store) {
-    return true;
-  }
-  const auto repository = entry.store->repository();
-  return repository && repository->registry == target.name.registry() &&
-         repository->repository == target.name.repository();
-}
-
 }  // namespace
 
 Result<std::vector<ListEntry>> read_children(const std::vector<Location>& children,
@@ -282,7 +274,10 @@ Result<std::vector<ListEntry>> read_children(const std::vector<Location>& childr
         return {};
       }
       if (!entries) {
-        return fail(std::move(entries).error().while_doing("read " + children[i].str()));
+        const std::string name = children[i].str();
+        const bool named = entries.error().message().find(name) != std::string::npos;
+        return named ? fail(std::move(entries).error())
+                     : fail(std::move(entries).error().while_doing("read " + name));
       }
       found[i] = std::move(*entries);
       return {};
@@ -299,45 +294,33 @@ Result<std::vector<ListEntry>> read_children(const std::vector<Location>& childr
 Result<std::vector<ListEntry>> read_images(const Document& list,
                                            const std::shared_ptr<ImageStore>& store,
                                            const std::string& from) {
-  Flattener flattener(store, from, {});
-  FNIMAGE_CHECK(flattener.add(list, 0));
+  Flattener flattener(store, from, {}, Trust::list);
+  FNIMAGE_CHECK(flattener.add(list));
   return std::move(flattener).take();
 }
 
-Result<void> place(ListEntry& entry, manifest::Format format, const ListTarget& target,
-                   Diagnostics& diagnostics) {
-  if (!is_at_home(entry, target)) {
-    for (const Descriptor& attestation : entry.attestations) {
-      FNIMAGE_CHECK(
-          registry::transfer(*entry.store, attestation.digest, *target.store, {}, diagnostics));
-    }
-    FNIMAGE_CHECK(
-        registry::transfer(*entry.store, entry.descriptor.digest, *target.store, {}, diagnostics));
-  }
-  const bool docker = entry.descriptor.media_type == manifest::media_type::docker_manifest;
-  if (docker != (format == manifest::Format::docker)) {
-    FNIMAGE_CHECK(convert(entry, format, target));
-  }
-  if (format == manifest::Format::docker) {
-    entry.attestations.clear();  // a Docker list cannot say what they belong to
-  }
-  return {};
-}
-
-Result<void> refuse_duplicates(const std::vector<ListEntry>& entries) {
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    for (std::size_t j = 0; j < i; ++j) {
-      const ListEntry& a = entries[j];
-      const ListEntry& b = entries[i];
-      if (manifest::same_platform(*a.descriptor.platform, *b.descriptor.platform) &&
-          a.descriptor.platform->os_version == b.descriptor.platform->os_version) {
-        return fail(
-            ErrorCode::platform_mismatch,
-            fmt::format("{} and {} are both {}", a.from, b.from, a.descriptor.platform->str()),
-            "a list has one image per platform; leave one of them out");
-      }
+Result<void> merge_duplicates(std::vector<ListEntry>& entries) {
+  std::vector<ListEntry> merged;
+  for (ListEntry& entry : entries) {
+    const Platform& platform = *entry.descriptor.platform;
+    const auto same = std::find_if(merged.begin(), merged.end(), [&](const ListEntry& other) {
+      return manifest::same_platform(*other.descriptor.platform, platform) &&
+             other.descriptor.platform->os_version == platform.os_version;
+    });
+    if (same == merged.end()) {
+      merged.push_back(std::move(entry));
+    } else if (same->descriptor.digest != entry.descriptor.digest) {
+      return fail(ErrorCode::platform_mismatch,
+                  fmt::format("{} and {} are both {}", same->from, entry.from, platform.str()),
+                  "a list has one image per platform; leave one of them out");
+    } else {
+      // The same image named twice: what is known of either is known of it.
+      same->descriptor.annotations.merge(entry.descriptor.annotations);
+      std::move(entry.attestations.begin(), entry.attestations.end(),
+                std::back_inserter(same->attestations));
     }
   }
+  entries = std::move(merged);
   return {};
 }
 

@@ -1,5 +1,5 @@
-// The children of a list: found wherever they are, read to their ends, and brought to where the
-// list goes. Thread-safety: may run several times at once.
+// The children of a list: found wherever they are, and read to their ends. Thread-safety: may run
+// several times at once.
 #pragma once
 
 #include <memory>
@@ -32,18 +32,14 @@ Result<std::vector<ListEntry>> read_children(const std::vector<registry::Locatio
                                              const ListOptions& options,
                                              const ChildSources& sources, Diagnostics& diagnostics);
 
-/// The images of a list that stands in a store.
+/// The images of a list that stands in a store, with the platforms that it says they have.
 Result<std::vector<ListEntry>> read_images(const manifest::Document& list,
                                            const std::shared_ptr<registry::ImageStore>& store,
                                            const std::string& from);
 
-/// Makes sure that the entry's image is where the list goes, in the list's family of media types
-/// (then its digest may change).
-Result<void> place(ListEntry& entry, manifest::Format format, const ListTarget& target,
-                   Diagnostics& diagnostics);
-
-/// Error: platform_mismatch that names both (publishing rule 2).
-Result<void> refuse_duplicates(const std::vector<ListEntry>& entries);
+/// An image that is named twice is one entry. Error: platform_mismatch that names two images of one
+/// platform (publishing rule 2).
+Result<void> merge_duplicates(std::vector<ListEntry>& entries);
 
 /// Docker when all are Docker images, else OCI.
 manifest::Format family_of(const std::vector<ListEntry>& entries);

@@ -106,7 +106,8 @@ void add_platform_edit_options(CLI::App& command, build::PlatformEdit& edit) {
   command.add_option("--os-version", edit.os_version, "Version of the operating system")
       ->group(group)
       ->type_name("TEXT");
-  command.add_option("--os-features", edit.os_features, "Features that the image needs")
+  command
+      .add_option("--os-features", edit.os_features, "Features that the image needs; \"\": none")
       ->delimiter(',')
       ->group(group)
       ->type_name("TEXT,…");
@@ -165,6 +166,18 @@ void print_changed(const std::vector<ChangedList>& lists, std::string_view what,
   }
   if (session.common().json) {
     session.console().print(json_lines(values.size() == 1 ? values.front() : values));
+  }
+}
+
+void print_done(const std::vector<build::NewList>& wanted,
+                const std::vector<registry::PublishedList>& published, std::string_view what,
+                Session& session) {
+  std::vector<ChangedList> changed;
+  for (std::size_t i = 0; i < published.size(); ++i) {
+    changed.push_back({wanted[i].target, published[i]});
+  }
+  if (!changed.empty()) {
+    print_changed(changed, what, session);
   }
 }
 

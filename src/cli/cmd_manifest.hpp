@@ -58,7 +58,7 @@ Result<build::Expectation> parse_expectation(const ExpectationArguments& argumen
 /// --os, --arch, --variant, --os-version, --os-features.
 void add_platform_edit_options(CLI::App& command, build::PlatformEdit& edit);
 
-/// "KEY=VALUE" texts. Error: invalid_argument.
+/// "KEY=VALUE" texts; the value may be empty. Error: invalid_argument.
 Result<manifest::Annotations> parse_annotations(const std::vector<std::string>& texts);
 
 struct ChangedList {
@@ -69,5 +69,10 @@ struct ChangedList {
 /// The results of a change for people or programs (an object, or an array when there are several).
 /// @param what for people: "Created manifest list".
 void print_changed(const std::vector<ChangedList>& lists, std::string_view what, Session& session);
+
+/// print_changed() of the first of `wanted`: as many as are published. Nothing when there are none.
+void print_done(const std::vector<build::NewList>& wanted,
+                const std::vector<registry::PublishedList>& published, std::string_view what,
+                Session& session);
 
 }  // namespace fnimage::cli

@@ -28,6 +28,7 @@ struct ListCreateArguments {
   bool amend = false;
   WhereArguments where;
   bool ignore_missing = false;
+  bool referrers = false;
 };
 
 Result<std::vector<manifest::Platform>> parse_platforms(const std::vector<std::string>& texts) {
@@ -49,10 +50,12 @@ Result<build::ListOptions> list_options(const ListCreateArguments& arguments) {
   FNIMAGE_TRY(options.platforms, parse_platforms(arguments.platforms));
   FNIMAGE_TRY(options.also, parse_platforms(arguments.concurrent));
   options.platform_edit = arguments.platform_edit;
+  FNIMAGE_CHECK(options.platform_edit.check());
   FNIMAGE_TRY(options.annotations, parse_annotations(arguments.annotations));
   FNIMAGE_TRY(options.entry_annotations, parse_annotations(arguments.entry_annotations));
   options.artifact_type = arguments.artifact_type;
   options.ignore_missing = arguments.ignore_missing;
+  options.referrers = arguments.referrers;
   FNIMAGE_TRY(options.expected, parse_expectation(arguments.expectation));
   if (options.amend && !(options.artifact_type.empty() && arguments.subject.empty())) {
     return fail(ErrorCode::invalid_argument, "--subject and --artifact-type are of a new list",
@@ -92,21 +95,23 @@ Result<void> run_list_create(const ListCreateArguments& arguments, Session& sess
   }
   FNIMAGE_TRY(const auto local, local_store_if_any());
   FNIMAGE_TRY(registry::Client * client, session.client());
-  std::vector<ChangedList> changed;
-  for (const OpenedList& list : lists) {
-    if (!arguments.subject.empty()) {
-      FNIMAGE_TRY(options.subject, find_subject(arguments.subject, list.target));
-    }
-    FNIMAGE_TRY(registry::PublishedList published,
-                build::create_list(list.target, children, options, local.get(), *client,
-                                   session.console()));
-    changed.push_back({list.target, std::move(published)});
+  if (!arguments.subject.empty()) {
+    FNIMAGE_TRY(options.subject, find_subject(arguments.subject, lists.front().target));
   }
+  options.parallel = session.registry_options().connections;
+  std::vector<build::NewList> wanted;
+  wanted.reserve(lists.size());
+  for (const OpenedList& list : lists) {
+    wanted.push_back({list.target, children});
+  }
+  std::vector<registry::PublishedList> published;
+  const Result<void> made =
+      build::create_lists(wanted, options, local.get(), *client, session.console(), published);
   const char* what = arguments.where.push ? "Pushed manifest list"
                      : arguments.amend    ? "Amended manifest list"
                                           : "Created manifest list";
-  print_changed(changed, what, session);
-  return {};
+  print_done(wanted, published, what, session);
+  return made;
 }
 
 void add_list_options(CLI::App& command, ListCreateArguments& arguments) {
@@ -123,16 +128,17 @@ void add_list_options(CLI::App& command, ListCreateArguments& arguments) {
       ->check(CLI::IsMember({"oci", "docker"}))
       ->type_name("FORMAT");
   command.add_option("--annotation", arguments.entry_annotations, "Of the entries: KEY=VALUE")
-      ->type_name("K=V")
-      ->allow_extra_args(false);
+      ->type_name("K=V");
   command.add_option("--index-annotation", arguments.annotations, "Of the list: KEY=VALUE")
-      ->type_name("K=V")
-      ->allow_extra_args(false);
+      ->type_name("K=V");
   command
       .add_option("--concurrent", arguments.concurrent,
                   "Unusual platforms that others may be adding at the same time")
       ->delimiter(',')
       ->type_name("P,…");
+  command.add_flag("--referrers", arguments.referrers,
+                   "With signatures and the like of the images that are copied; needs --push");
+  add_platform_edit_options(command, arguments.platform_edit);
   command.add_flag("--ignore-missing", arguments.ignore_missing,
                    "Leave out images that do not exist");
   add_expectation_options(command, arguments.expectation);
@@ -145,9 +151,7 @@ void add_manifest_create(CLI::App& manifest, Registration registration) {
   CLI::App& command = *manifest.add_subcommand("create", "Make a list of images");
   add_list_options(command, *arguments);
   command.add_flag("-a,--amend", arguments->amend, "Add to the list if it exists");
-  command.add_option("-t,--tag", arguments->tags, "Another name for the list")
-      ->type_name("REF")
-      ->allow_extra_args(false);
+  command.add_option("-t,--tag", arguments->tags, "Another name for the list")->type_name("REF");
   command.add_option("--artifact-type", arguments->artifact_type, "The list's artifactType")
       ->type_name("TYPE");
   command.add_option("--subject", arguments->subject, "Digest or tag of what the list is about")
@@ -173,7 +177,6 @@ void add_manifest_add(CLI::App& manifest, Registration registration) {
   CLI::App& command =
       *manifest.add_subcommand("add", "Add images to a list, or replace those of their platforms");
   add_list_options(command, *arguments);
-  add_platform_edit_options(command, arguments->platform_edit);
   add_common_options(command, registration.settings.common);
   add_registry_options(command, registration.settings.registry);
   command.footer(

@@ -50,11 +50,28 @@ Result<void> run_list_remove(const ListRemoveArguments& arguments, Session& sess
   return {};
 }
 
+/// Takes "KEY-" texts, which remove an annotation, out of the others.
+std::vector<std::string> take_removals(std::vector<std::string>& texts) {
+  std::vector<std::string> removed;
+  std::erase_if(texts, [&](const std::string& text) {
+    if (text.size() < 2 || !text.ends_with('-') || text.find('=') != std::string::npos) {
+      return false;
+    }
+    removed.push_back(text.substr(0, text.size() - 1));
+    return true;
+  });
+  return removed;
+}
+
 Result<void> run_list_annotate(const ListAnnotateArguments& arguments, Session& session) {
+  FNIMAGE_CHECK(arguments.platform.check());
   FNIMAGE_TRY(const build::Expectation expected, parse_expectation(arguments.expectation));
-  FNIMAGE_TRY(auto entry_annotations, parse_annotations(arguments.annotations));
+  std::vector<std::string> texts = arguments.annotations;
+  std::vector<std::string> removed = take_removals(texts);
+  FNIMAGE_TRY(auto entry_annotations, parse_annotations(texts));
   FNIMAGE_TRY(auto list_annotations, parse_annotations(arguments.list_annotations));
-  const bool of_entry = arguments.platform.says_anything() || !entry_annotations.empty();
+  const bool of_entry =
+      arguments.platform.says_anything() || !entry_annotations.empty() || !removed.empty();
   if (of_entry == arguments.entry.empty() || (!of_entry && list_annotations.empty())) {
     return fail(ErrorCode::invalid_argument,
                 of_entry ? "which entry is to be annotated?" : "nothing to annotate",
@@ -68,10 +85,10 @@ Result<void> run_list_annotate(const ListAnnotateArguments& arguments, Session& 
     FNIMAGE_TRY(registry::Client * client, session.client());
     FNIMAGE_TRY(build::EntryName entry,
                 build::parse_entry_name(arguments.entry, local.get(), *client));
-    FNIMAGE_TRY(published, build::annotate_list(
-                               list.target,
-                               {std::move(entry), arguments.platform, std::move(entry_annotations)},
-                               expected, session.console()));
+    FNIMAGE_TRY(published, build::annotate_list(list.target,
+                                                {std::move(entry), arguments.platform,
+                                                 std::move(entry_annotations), std::move(removed)},
+                                                expected, session.console()));
   }
   if (!list_annotations.empty()) {
     FNIMAGE_TRY(published, build::annotate_list(
@@ -82,28 +99,41 @@ Result<void> run_list_annotate(const ListAnnotateArguments& arguments, Session& 
   return {};
 }
 
+Result<std::string> remove_list(const std::string& text, Session& session) {
+  FNIMAGE_TRY(const OpenedList list, open_list(text, false, session));
+  FNIMAGE_TRY(const auto found, list.target.store->resolve(list.target.tag()));
+  const std::string name = list.target.name.str();
+  if (!found) {
+    return fail(ErrorCode::not_found, fmt::format("no list {} in the local store", name),
+                "`fnimage images` lists what is there");
+  }
+  if (!manifest::is_index_type(found->media_type)) {
+    return fail(ErrorCode::invalid_argument, fmt::format("{} is a single image, not a list", name),
+                fmt::format("remove it with `fnimage rm --local {}`", name));
+  }
+  FNIMAGE_CHECK(list.target.store->remove_tag(list.target.tag()));
+  return name;
+}
+
 Result<void> run_list_rm(const ListRmArguments& arguments, Session& session) {
   std::vector<std::string> names;
+  Result<void> result;
   for (const std::string& text : arguments.lists) {
-    FNIMAGE_TRY(const OpenedList list, open_list(text, false, session));
-    FNIMAGE_TRY(const auto found, list.target.store->resolve(list.target.tag()));
-    if (!found || !manifest::is_index_type(found->media_type)) {
-      return fail(ErrorCode::not_found,
-                  found ? fmt::format("{} is a single image, not a list", list.target.name.str())
-                        : fmt::format("no list {} in the local store", list.target.name.str()),
-                  "`fnimage images` lists what is there");
+    auto removed = remove_list(text, session);
+    if (!removed) {
+      result = fail(std::move(removed).error());
+      break;  // what is gone is gone, and is said
     }
-    FNIMAGE_CHECK(list.target.store->remove_tag(list.target.tag()));
-    names.push_back(list.target.name.str());
+    names.push_back(std::move(*removed));
   }
-  if (session.common().json) {
+  if (session.common().json && (result || !names.empty())) {
     session.console().print(json_lines({{"removed", names}}));
-  } else if (!session.common().quiet) {
+  } else if (!session.common().json && !session.common().quiet) {
     for (const std::string& name : names) {
       session.console().print(fmt::format("Removed manifest list {}\n", name));
     }
   }
-  return {};
+  return result;
 }
 
 }  // namespace
@@ -138,12 +168,12 @@ void add_manifest_annotate(CLI::App& manifest, Registration registration) {
   command.add_option("ENTRY", arguments->entry, "Platform, digest, or the image's name");
   add_push_flags(command, arguments->where);
   add_platform_edit_options(command, arguments->platform);
-  command.add_option("--annotation", arguments->annotations, "Of the entry: KEY=VALUE")
-      ->type_name("K=V")
-      ->allow_extra_args(false);
+  command
+      .add_option("--annotation", arguments->annotations,
+                  "Of the entry: KEY=VALUE, or KEY- to remove it")
+      ->type_name("K=V");
   command.add_option("--index-annotation", arguments->list_annotations, "Of the list: KEY=VALUE")
-      ->type_name("K=V")
-      ->allow_extra_args(false);
+      ->type_name("K=V");
   add_expectation_options(command, arguments->expectation);
   add_common_options(command, registration.settings.common);
   add_registry_options(command, registration.settings.registry);

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <fnimage/base/json.hpp>
+#include <fnimage/base/text.hpp>
 #include <fnimage/registry/location.hpp>
 
 #include "cmd_manifest.hpp"
@@ -67,21 +68,18 @@ Result<FoundDocument> find_document(const std::string& text, Session& session) {
   return FoundDocument{std::move(image.opened.store), std::move(document)};
 }
 
-/// A child of the list from where the list is, or else from the repository that the list is named
-/// after: lists of the local store only refer to images of their own repository.
+/// A child of the list from where the list is, or else from where lists of the local store only
+/// refer to.
 Result<Document> find_child_document(const FoundDocument& list, const Descriptor& child,
                                      const std::string& name, Session& session) {
-  auto document = list.store->get_manifest(child.digest);
-  if (document || document.error().code() != ErrorCode::not_found || list.store->repository()) {
-    return document;
+  if (list.store->repository()) {
+    return list.store->get_manifest(child.digest);
   }
   const auto reference = Reference::parse(name);
-  if (!reference || reference->registry().empty()) {
-    return document;
-  }
   FNIMAGE_TRY(registry::Client * client, session.client());
-  FNIMAGE_TRY(const auto remote, client->repository(*reference));
-  return remote->get_manifest(child.digest);
+  return build::with_referred_images(*list.store,
+                                     reference ? std::optional(*reference) : std::nullopt, *client)
+      ->get_manifest(child.digest);
 }
 
 /// The form of `docker manifest inspect --verbose`.
@@ -103,6 +101,11 @@ Result<nlohmann::ordered_json> verbose(const std::string& name, const Descriptor
 }
 
 Result<Descriptor> find_listed(const Document& list, const std::string& text, Session& session) {
+  if (!list.is_index()) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("there is no entry {} of what is a single image", printable(text, 100)),
+                "leave the entry out");
+  }
   FNIMAGE_TRY(const auto local, local_store_if_any());
   FNIMAGE_TRY(registry::Client * client, session.client());
   FNIMAGE_TRY(const build::EntryName name, build::parse_entry_name(text, local.get(), *client));
@@ -168,16 +171,7 @@ Result<Pushed> push_expecting(registry::ImageStore& local, const manifest::Diges
   return Pushed{to, std::move(sent)};
 }
 
-Result<void> run_list_push(const ListPushArguments& arguments, Session& session) {
-  FNIMAGE_TRY(const build::Expectation expected, parse_expectation(arguments.expectation));
-  std::vector<Reference> destinations;
-  for (const std::string& text : arguments.destinations.empty()
-                                     ? std::vector<std::string>{arguments.list}
-                                     : arguments.destinations) {
-    FNIMAGE_TRY(Reference destination, parse_destination(text));
-    destinations.push_back(std::move(destination));
-  }
-  FNIMAGE_TRY(const OpenedList list, open_list(arguments.list, false, session));
+Result<manifest::Digest> find_local_list(const OpenedList& list) {
   const std::string name = list.target.tag();
   FNIMAGE_TRY(const auto found, list.store->resolve(name));
   if (!found) {
@@ -188,27 +182,60 @@ Result<void> run_list_push(const ListPushArguments& arguments, Session& session)
     return fail(ErrorCode::invalid_argument, fmt::format("{} is a single image, not a list", name),
                 "use `fnimage push`");
   }
+  return found->digest;
+}
+
+void print_pushed(const std::vector<Pushed>& all, Session& session) {
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
-  for (const Reference& to : destinations) {
-    FNIMAGE_TRY(const Pushed pushed,
-                expected.absent || expected.digest
-                    ? push_expecting(*list.store, found->digest, to, expected, session)
-                    : push(*list.store, found->digest, to, false, session));
+  for (const Pushed& pushed : all) {
     results.push_back(to_json(pushed));
-    if (session.dry_run() == nullptr && !session.common().json) {
+    if (!session.common().json) {
       session.console().print(pushed.result.root.digest.str() + "\n");
     }
   }
-  if (session.dry_run() != nullptr) {
-    return {};
-  }
-  if (arguments.purge) {
-    FNIMAGE_CHECK(list.store->remove_tag(name));
-  }
-  if (session.common().json) {
+  if (session.common().json && !all.empty()) {
     session.console().print(json_lines(results.size() == 1 ? results.front() : results));
   }
-  return {};
+}
+
+Result<void> run_list_push(const ListPushArguments& arguments, Session& session) {
+  FNIMAGE_TRY(const build::Expectation expected, parse_expectation(arguments.expectation));
+  std::vector<Reference> destinations;
+  for (const std::string& text : arguments.destinations.empty()
+                                     ? std::vector<std::string>{arguments.list}
+                                     : arguments.destinations) {
+    FNIMAGE_TRY(Reference destination, parse_destination(text));
+    destinations.push_back(std::move(destination));
+  }
+  FNIMAGE_TRY(const OpenedList list, open_list(arguments.list, false, session));
+  FNIMAGE_TRY(const manifest::Digest digest, find_local_list(list));
+  FNIMAGE_TRY(registry::Client * client, session.client());
+  // Images that the list only refers to are in its own repository: nothing to look for when that
+  // is where it goes.
+  const auto here = build::with_referred_images(*list.store, std::nullopt, *client);
+  const auto anywhere = build::with_referred_images(*list.store, list.target.name, *client);
+  std::vector<Pushed> done;
+  Result<void> result;
+  for (const Reference& to : destinations) {
+    const bool home = to.name() == list.target.name.name();
+    registry::ImageStore& images = home ? *here : *anywhere;
+    auto pushed = expected.absent || expected.digest
+                      ? push_expecting(images, digest, to, expected, session)
+                      : push(images, digest, to, false, session);
+    if (!pushed) {
+      result = fail(std::move(pushed).error());
+      break;  // those before have moved, and that is said
+    }
+    done.push_back(std::move(*pushed));
+  }
+  if (session.dry_run() != nullptr) {
+    return result;
+  }
+  if (arguments.purge && result) {
+    FNIMAGE_CHECK(list.store->remove_tag(list.target.tag()));
+  }
+  print_pushed(done, session);
+  return result;
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <fnimage/base/worker_pool.hpp>
+
 #include "cmd_manifest.hpp"
 #include "json_text.hpp"
 #include "push.hpp"
@@ -37,45 +39,78 @@ Result<std::vector<manifest::Digest>> find_all(registry::ImageStore& local,
   return found;
 }
 
-/// Joins the platforms of an image of the local store into the list that the registry has.
-Result<registry::PublishedList> push_into_list(registry::OciLayout& local,
-                                               const manifest::Reference& to, Session& session) {
-  FNIMAGE_TRY(registry::Client * client, session.client());
-  FNIMAGE_TRY(const auto repository, client->repository(to));
-  registry::Location image{.kind = registry::Location::Kind::layout};
-  image.directory = local.directory();
-  image.tag = to.str();
-  build::ListOptions options;
-  options.amend = true;
-  FNIMAGE_TRY(registry::PublishedList published,
-              build::create_list({repository.get(), to}, {image}, options, nullptr, *client,
-                                 session.console()));
-  FNIMAGE_TRY(const manifest::Document document, local.get_manifest(to.str()));
+/// A manifest and the tag of its platform.
+struct PlatformTag {
+  registry::ImageStore* store = nullptr;
+  manifest::Digest digest;
+  std::string tag;
+};
+
+Result<std::vector<PlatformTag>> platform_tags(registry::OciLayout& local,
+                                               const build::ListTarget& list) {
+  std::vector<PlatformTag> tags;
+  FNIMAGE_TRY(const manifest::Document document, local.get_manifest(list.name.str()));
   if (document.is_index()) {
     FNIMAGE_TRY(const manifest::Index own, document.index());
     for (const manifest::Descriptor& entry : own.manifests) {
-      FNIMAGE_TRY(const manifest::Document child, local.get_manifest(entry.digest));
-      FNIMAGE_CHECK(repository->put_manifest(
-          child,
-          to.tag_or_latest() + "-" + entry.platform.value_or(manifest::Platform{}).tag_suffix()));
+      if (entry.platform && entry.platform->os != "unknown") {
+        tags.push_back({list.store, entry.digest, list.tag() + "-" + entry.platform->tag_suffix()});
+      }
     }
   }
-  return published;
+  return tags;
 }
 
+/// After the lists: docker-registry empties an image's link file for a moment while it is put under
+/// a tag, and then finds a list that names the image to be wrong.
+Result<void> put_platform_tags(registry::OciLayout& local, const std::vector<build::NewList>& lists,
+                               std::size_t count, Session& session) {
+  std::vector<PlatformTag> tags;
+  for (std::size_t i = 0; i < count; ++i) {
+    FNIMAGE_TRY(const auto some, platform_tags(local, lists[i].target));
+    tags.insert(tags.end(), some.begin(), some.end());
+  }
+  WorkerPool pool(session.registry_options().connections);
+  TaskGroup group(pool);
+  for (const PlatformTag& tag : tags) {
+    group.run([&local, &tag]() -> Result<void> {
+      auto child = local.get_manifest(tag.digest);
+      if (!child && child.error().code() == ErrorCode::not_found) {
+        child = tag.store->get_manifest(tag.digest);  // the local list only refers to it
+      }
+      FNIMAGE_CHECK(child);
+      return tag.store->put_manifest(*child, tag.tag);
+    });
+  }
+  return group.wait();
+}
+
+/// Joins the platforms of images of the local store into the lists that their registries have.
 Result<void> push_all_into_lists(registry::OciLayout& local,
                                  const std::vector<manifest::Reference>& references,
                                  Session& session) {
-  std::vector<ChangedList> changed;
+  FNIMAGE_TRY(registry::Client * client, session.client());
+  build::ListOptions options;
+  options.amend = true;
+  options.parallel = session.registry_options().connections;
+  std::vector<std::unique_ptr<registry::ImageStore>> stores;
+  std::vector<build::NewList> lists;
   for (const manifest::Reference& to : references) {
-    auto published = push_into_list(local, to, session);
-    if (!published) {
-      return fail(std::move(published).error().while_doing("push " + to.str()));
-    }
-    changed.push_back({{nullptr, to}, std::move(*published)});
+    FNIMAGE_TRY(stores.emplace_back(), client->repository(to));
+    registry::Location image{.kind = registry::Location::Kind::local};
+    image.reference = to;
+    lists.push_back({{stores.back().get(), to}, {std::move(image)}});
   }
-  print_changed(changed, "added to", session);
-  return {};
+  std::vector<registry::PublishedList> published;
+  Result<void> result =
+      build::create_lists(lists, options, &local, *client, session.console(), published);
+  if (!result && lists.size() == 1) {
+    result = fail(std::move(result).error().while_doing("push " + references.front().str()));
+  }
+  const Result<void> tagged = put_platform_tags(local, lists, published.size(), session);
+  print_done(lists, published, "added to", session);
+  FNIMAGE_CHECK(result);
+  return tagged;
 }
 
 Result<void> run_push(const PushArguments& arguments, Session& session) {
@@ -93,7 +128,9 @@ Result<void> run_push(const PushArguments& arguments, Session& session) {
   for (std::size_t i = 0; i < references.size(); ++i) {
     items.push_back({digests[i], references[i]});
   }
-  FNIMAGE_TRY(const std::vector<Pushed> all, push_all(*local, items, true, session));
+  FNIMAGE_TRY(registry::Client * client, session.client());
+  const auto images = build::with_referred_images(*local, std::nullopt, *client);
+  FNIMAGE_TRY(const std::vector<Pushed> all, push_all(*images, items, true, session));
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   for (const Pushed& pushed : all) {
     if (session.common().json) {

@@ -294,8 +294,11 @@ class ListTest(command.CommandTest):
                       self.name("amd64"))
         self.refuse(5, ["is a single image, not a list"], "manifest", "add", "--push", "--plain-http",
                     self.name("amd64-amd64"), self.name("ppc64le"))
-        self.refuse(13, [f"{self.name('amd64')} and {self.name('some')} are both linux/amd64"], "manifest", "create",
-                    "--push", "--plain-http", self.name("bad"), self.name("amd64"), self.name("some"))
+        self.manifest("create", "--push", self.name("twice"), self.name("amd64"), self.name("some"))
+        self.assertEqual(["amd64"], self.listed("twice"))
+        self.manifest("create", "--push", "--format", "docker", self.name("other"), self.name("amd64"))
+        self.refuse(13, [f"{self.name('amd64')} and {self.name('other')} are both linux/amd64"], "manifest", "create",
+                    "--push", "--plain-http", self.name("bad"), self.name("amd64"), self.name("other"))
         self.refuse(2, ["names no registry"], "manifest", "create", "--push", "bare:tag", self.name("amd64"))
         self.refuse(4, ["use --push for a list in a registry"], "manifest", "remove", self.name("some"), "amd64")
 

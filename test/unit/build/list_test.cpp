@@ -43,6 +43,35 @@ Image make_image(const std::string& platform, manifest::Format format = manifest
   return image;
 }
 
+/// What a program without a name for its platform, or with none of its own, writes.
+Image without_platform() {
+  const Image image = make_image("linux/riscv64");
+  std::string config = image.config;
+  const std::string words = R"("architecture":"riscv64","os":"linux",)";
+  config.erase(config.find(words), words.size());
+  const manifest::ImageManifest value{
+      .config = {.media_type = std::string(manifest::media_type::oci_config),
+                 .digest = manifest::Digest::of(config),
+                 .size = config.size()},
+      .layers = {}};
+  return {.config = config, .manifest = manifest::emit(value)};
+}
+
+class Warnings final : public Diagnostics {
+ public:
+  void report(Severity severity, std::string_view message) noexcept override {
+    if (severity == Severity::warning) {
+      text += std::string(message) + "\n";
+    }
+  }
+  std::unique_ptr<ProgressTask> begin(std::string_view label,
+                                      std::uint64_t total) noexcept override {
+    return null_diagnostics().begin(label, total);
+  }
+
+  std::string text;
+};
+
 Document document_of(const std::string& bytes) {
   return unwrap(Document::from_bytes(bytes, "", "test"));
 }
@@ -114,7 +143,7 @@ class CreateList : public ::testing::Test {
     }
     FNIMAGE_TRY(const registry::PublishedList published,
                 create_list({.store = &store, .name = unwrap(Reference::parse(name))}, locations,
-                            options, local_.get(), client_, null_diagnostics()));
+                            options, local_.get(), client_, warnings_));
     return published.list;
   }
   std::vector<std::string> platforms_of(const std::string& name) {
@@ -128,6 +157,7 @@ class CreateList : public ::testing::Test {
     return unwrap(local_->resolve(manifest::Digest::of(bytes))).has_value();
   }
 
+  Warnings warnings_;
   Image amd64_ = make_image("linux/amd64");
   Image ppc64le_ = make_image("linux/ppc64le");
   std::shared_ptr<TableRegistry> remote_ = std::make_shared<TableRegistry>();
@@ -196,10 +226,18 @@ TEST_F(CreateList, RefusesAListThatContradictsAConfig) {
 
 TEST_F(CreateList, RefusesTwoImagesOfOnePlatform) {
   put_local("action:a", amd64_);
-  EXPECT_THAT(create("action:latest", {"action:a", "action:a"}),
+  put_local("action:b", make_image("linux/amd64", manifest::Format::docker));
+  EXPECT_THAT(create("action:latest", {"action:a", "action:b"}),
               fails_with(ErrorCode::platform_mismatch,
-                         HasSubstr("action:a and action:a are both linux/amd64")));
+                         HasSubstr("action:a and action:b are both linux/amd64")));
   EXPECT_FALSE(unwrap(local_->resolve("action:latest")).has_value());
+}
+
+TEST_F(CreateList, AnImageThatIsNamedTwiceIsOneEntry) {
+  put_local("action:a", amd64_);
+  put_local("action:same", amd64_);
+  EXPECT_THAT(create("action:latest", {"action:a", "action:same"}), is_ok());
+  EXPECT_THAT(platforms_of("action:latest"), ElementsAre("linux/amd64"));
 }
 
 TEST_F(CreateList, RefusesAnExistingListUnlessAmending) {
@@ -298,6 +336,68 @@ TEST_F(CreateList, SaysAnotherPlatformThanTheConfig) {
   EXPECT_EQ(list.manifests[0].platform->os_version, "10.0.1");
 }
 
+TEST_F(CreateList, RefusesWordsThatNobodyCouldReadBeforeItReadsAnything) {
+  const PlatformEdit table[] = {{.architecture = "a b/c"},
+                                {.architecture = "UPPER CASE!"},
+                                {.os = ""},
+                                {.architecture = ""},
+                                {.variant = "v 7"},
+                                {.os_version = "1\n"},
+                                {.os_features = {{"a", "b c"}}}};
+  for (const PlatformEdit& edit : table) {
+    EXPECT_THAT(create("action:latest", {"action:absent"}, {.platform_edit = edit}),
+                fails_with(ErrorCode::invalid_argument));
+    EXPECT_THAT(annotate_list({local_.get(), unwrap(Reference::parse("action:absent"))},
+                              {.entry = EntryName{}, .platform = edit}, {}, null_diagnostics()),
+                fails_with(ErrorCode::invalid_argument));
+  }
+  const auto debian =
+      create("action:latest", {"action:absent"}, {.platform_edit = {.architecture = "ppc64el"}});
+  EXPECT_THAT(debian, fails_with(ErrorCode::invalid_argument));
+  EXPECT_EQ(debian.error().hint(), "write ppc64le");
+}
+
+TEST_F(CreateList, WarnsAboutPlatformsThatNoNodeHas) {
+  put_local("action:a", amd64_);
+  unwrap(create("action:latest", {"action:a"},
+                {.platform_edit = {.os = "linus", .architecture = "amd46"}}));
+  EXPECT_THAT(warnings_.text, AllOf(HasSubstr("action:latest in the local store: \"linus\" is not"),
+                                    HasSubstr("\"amd46\" is not a known architecture")));
+  warnings_.text.clear();
+  unwrap(create("action:latest", {"action:a"},
+                {.amend = true, .platform_edit = {.architecture = "amd46"}}));
+  EXPECT_THAT(warnings_.text, HasSubstr("\"amd46\" is not a known architecture"));
+}
+
+TEST_F(CreateList, SaysThePlatformOfAnImageWhoseConfigSaysNone) {
+  put_local("action:r", without_platform());
+  put_local("action:a", amd64_);
+  const auto refused = create("action:latest", {"action:r"});
+  EXPECT_THAT(refused, fails_with(ErrorCode::platform_mismatch,
+                                  HasSubstr("the config of action:r does not say its operating")));
+  EXPECT_THAT(refused.error().hint(), HasSubstr("--os and --arch"));
+  const PlatformEdit edit{.os = "linux", .architecture = "riscv64"};
+  EXPECT_THAT(create("action:latest", {"action:r", "action:a"}, {.platform_edit = edit}),
+              fails_with(ErrorCode::invalid_argument, HasSubstr("said of one image")));
+  unwrap(create("action:latest", {"action:r"}, {.platform_edit = edit}));
+  // What the list says is taken where the config says nothing: also by other lists.
+  EXPECT_THAT(create("action:other", {"action:latest", "action:a"}), is_ok());
+  EXPECT_THAT(platforms_of("action:other"), ElementsAre("linux/amd64", "linux/riscv64"));
+  EXPECT_THAT(
+      create("action:latest", {"action:a"}, {.format = manifest::Format::docker, .amend = true}),
+      is_ok());
+  EXPECT_THAT(platforms_of("action:latest"), ElementsAre("linux/amd64", "linux/riscv64"));
+}
+
+TEST_F(CreateList, AnEditedListCanBeConverted) {
+  put_local("action:a", amd64_);
+  put_local("action:p", ppc64le_);
+  unwrap(create("action:latest", {"action:a"}, {.platform_edit = {.architecture = "s390x"}}));
+  unwrap(
+      create("action:latest", {"action:p"}, {.format = manifest::Format::docker, .amend = true}));
+  EXPECT_THAT(platforms_of("action:latest"), ElementsAre("linux/ppc64le", "linux/s390x"));
+}
+
 TEST_F(CreateList, LeavesMissingImagesOutWhenAllowed) {
   put_local("action:a", amd64_);
   unwrap(create("action:latest", {"action:absent", "action:a"}, {.ignore_missing = true}));
@@ -319,6 +419,9 @@ TEST_F(CreateList, AttestationsComeWithTheirImage) {
   unwrap(local_->put_manifest(Document::of(inner), "action:inner"));
   unwrap(create("action:latest", {"action:inner"}));
   EXPECT_THAT(platforms_of("action:latest"), ElementsAre("linux/amd64", "unknown/unknown"));
+  EXPECT_EQ(warnings_.text, "");
+  unwrap(create("action:docker", {"action:inner"}, {.format = manifest::Format::docker}));
+  EXPECT_THAT(warnings_.text, HasSubstr("the attestations of action:inner (linux/amd64) are left"));
 }
 
 TEST_F(CreateList, IsEditedInPlace) {
@@ -343,8 +446,55 @@ TEST_F(CreateList, IsEditedInPlace) {
       fails_with(ErrorCode::already_exists, HasSubstr(list.digest.str())));
   EXPECT_THAT(remove_from_list(target, {name("amd64")}, {}, null_diagnostics()), is_ok());
   EXPECT_THAT(platforms_of("action:latest"), ElementsAre("linux/s390x"));
-  EXPECT_THAT(remove_from_list(target, {name("linux/s390x")}, {}, null_diagnostics()),
+  const auto nothing_left = remove_from_list(target, {name("linux/s390x")}, {}, null_diagnostics());
+  EXPECT_THAT(nothing_left,
               fails_with(ErrorCode::invalid_argument, HasSubstr("nothing would be left")));
+  EXPECT_THAT(nothing_left.error().hint(), HasSubstr("fnimage manifest rm action:latest"));
+  const ListTarget image{local_.get(), unwrap(Reference::parse("action:a"))};
+  EXPECT_THAT(remove_from_list(image, {name("amd64")}, {}, null_diagnostics()),
+              fails_with(ErrorCode::invalid_argument, HasSubstr("is a single image, not a list")));
+}
+
+TEST_F(CreateList, AnnotationsOfAnEntryComeAndGo) {
+  put_local("action:a", amd64_);
+  unwrap(create("action:latest", {"action:a"},
+                {.platform_edit = {.os_features = {{"b", "a"}}},
+                 .entry_annotations = {{"gpu", "no"}, {"site", "x"}}}));
+  const ListTarget target{local_.get(), unwrap(Reference::parse("action:latest"))};
+  const EntryName entry = unwrap(parse_entry_name("amd64", local_.get(), client_));
+  unwrap(annotate_list(target,
+                       {.entry = entry,
+                        .platform = {.os_features = {{""}}},
+                        .annotations = {{"site", "y"}},
+                        .removed = {"gpu"}},
+                       {}, null_diagnostics()));
+  const auto list = unwrap(unwrap(local_->get_manifest("action:latest")).index());
+  EXPECT_THAT(list.manifests[0].annotations, ElementsAre(std::pair("site", "y")));
+  EXPECT_TRUE(list.manifests[0].platform->os_features.empty());
+  EXPECT_THAT(annotate_list(target, {.entry = entry, .removed = {"gpu"}}, {}, null_diagnostics()),
+              fails_with(ErrorCode::not_found, HasSubstr("no annotation gpu")));
+}
+
+TEST_F(CreateList, ErrorsOfABrokenListNameIt) {
+  std::string bytes = manifest::emit(
+      manifest::Index{.manifests = {[&] {
+                        Descriptor entry = document_of(amd64_.manifest).descriptor();
+                        entry.platform = manifest::Platform{"linux", "a b/c", {}, {}, {}};
+                        return entry;
+                      }()}});
+  unwrap(local_->put_manifest(document_of(bytes), "action:broken"));
+  const auto broken = remove_from_list({local_.get(), unwrap(Reference::parse("action:broken"))},
+                                       {EntryName{.text = "x"}}, {}, null_diagnostics());
+  ASSERT_FALSE(broken);
+  EXPECT_THAT(broken.error().describe(), HasSubstr("read action:broken in the local store: "));
+}
+
+TEST(PlatformEdit, AnArchitectureWithoutVariantDropsThatOfTheOldOne) {
+  const manifest::Platform arm = unwrap(manifest::Platform::parse("linux/arm/v6"));
+  EXPECT_EQ(PlatformEdit{.architecture = "ppc64le"}.applied_to(arm).str(), "linux/ppc64le");
+  EXPECT_EQ(PlatformEdit{.architecture = "arm"}.applied_to(arm).str(), "linux/arm/v6");
+  EXPECT_EQ((PlatformEdit{.architecture = "s390x", .variant = "z15"}.applied_to(arm).str()),
+            "linux/s390x/z15");
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 // once, in several processes; see registry/list_publisher.hpp for what is guaranteed then.
 #pragma once
 
+#include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,7 +29,10 @@ struct PlatformEdit {
   std::optional<std::vector<std::string>> os_features{};
 
   [[nodiscard]] bool says_anything() const;
-  /// In normal form.
+  /// Whether a list can say this: words as manifest::check_words() wants them; os and architecture
+  /// not empty. What else is empty clears. Error: invalid_argument.
+  [[nodiscard]] Result<void> check() const;
+  /// In normal form. A variant goes with the architecture that it was of, unless it is said too.
   [[nodiscard]] manifest::Platform applied_to(manifest::Platform platform) const;
 };
 
@@ -60,19 +65,44 @@ struct ListOptions {
   bool ignore_missing = false;  ///< children that do not exist are reported and left out
   Expectation expected{};
   std::vector<manifest::Platform> also{};  ///< see PublishListOptions
+  bool referrers = false;                  ///< images that are copied into a registry bring theirs
+  std::size_t parallel = 8;                ///< large blobs in flight at the same time
+};
+
+/// A list, and the images or lists that it is made of.
+struct NewList {
+  ListTarget target;
+  std::vector<registry::Location> children;
 };
 
 /// Reads each child where it is: a repository, a layout, or the local store (for names without
 /// registry; for others when it holds them and `target` is local, or when the registry lacks them),
 /// takes the platform from its config, and puts the list. Children that are lists are flattened.
 /// Those of the list's own repository are only referred to; others are copied (or mounted) to where
-/// the list goes. @param local may be null. Errors: already_exists when the tag is not where it is
-/// expected, or a local list stands and is not to be amended; not_found; platform_mismatch for two
-/// children of one platform; those of publish_list_change().
+/// the list goes, unless they are there. A local list gets no layers of images in another
+/// repository of its registry: with_referred_images() finds them. Findings that some runtimes cope
+/// with are reported as warnings. @param local may be null. Errors: invalid_argument;
+/// already_exists when the tag is not where it is expected, or a local list stands and is not to be
+/// amended; not_found; platform_mismatch for two children of one platform; those of
+/// publish_list_change().
 Result<registry::PublishedList> create_list(const ListTarget& target,
                                             const std::vector<registry::Location>& children,
                                             const ListOptions& options, registry::ImageStore* local,
                                             registry::Client& client, Diagnostics& diagnostics);
+
+/// create_list() of several at once, all local or all in registries: what they share is read and
+/// sent once, and no tag moves before all content is there. Then the lists are put in their order.
+/// @param published those that stand, in that order, also when a later one fails
+Result<void> create_lists(const std::vector<NewList>& lists, const ListOptions& options,
+                          registry::ImageStore* local, registry::Client& client,
+                          Diagnostics& diagnostics,
+                          std::vector<registry::PublishedList>& published);
+
+/// The local store for reading, with what its lists only refer to: images of the repository that
+/// `list` names, and those whose home the store has noted. Both references have to outlive it.
+std::shared_ptr<registry::ImageStore> with_referred_images(
+    registry::ImageStore& local, const std::optional<manifest::Reference>& list,
+    registry::Client& client);
 
 /// Which entry of a list is meant.
 struct EntryName {
@@ -103,6 +133,7 @@ struct ListAnnotation {
   std::optional<EntryName> entry{};  ///< nullopt = the list itself
   PlatformEdit platform{};
   manifest::Annotations annotations{};  ///< set or replaced, of the entry or the list
+  std::vector<std::string> removed{};   ///< names of annotations that go, of the entry
 };
 
 /// Changes what a list says of itself or of one entry. Errors: not_found; unsupported for
