@@ -18,19 +18,55 @@ Result<void> read_image(registry::ImageStore& store, const manifest::Document& d
     return {};  // an artifact, whose config is its own affair
   }
   FNIMAGE_TRY(described.config, registry::read_config(store, described.manifest->config));
-  if (!described.platform) {
+  if (!described.platform && described.config->has_platform()) {
     described.platform = described.config->platform;
   }
   return {};
 }
 
-Result<void> read_child(registry::ImageStore& store, DescribedImage& described) {
-  FNIMAGE_TRY(const manifest::Document document, store.get_manifest(described.descriptor.digest));
-  if (document.is_index()) {
-    return fail(ErrorCode::unsupported, "a list inside the list");
+constexpr std::size_t max_nesting = 8;
+constexpr std::size_t max_images = 10'000;
+
+/// Describes the images of a list and of the lists within it.
+class ListReader {
+ public:
+  explicit ListReader(registry::ImageStore& store) : store_(store) {}
+
+  void add(const manifest::Index& index, const std::optional<manifest::Digest>& inner,
+           std::size_t depth) {
+    for (const manifest::Descriptor& entry : index.manifests) {
+      DescribedImage image{.descriptor = entry, .platform = entry.platform, .inner_list = inner};
+      if (const Result<void> read = add_entry(image, depth); !read) {
+        image.problem = read.error().describe();
+        images_.push_back(std::move(image));
+      }
+    }
   }
-  return read_image(store, document, described);
-}
+
+  [[nodiscard]] std::vector<DescribedImage> take() && { return std::move(images_); }
+
+ private:
+  Result<void> add_entry(DescribedImage& image, std::size_t depth) {
+    if (images_.size() >= max_images) {
+      return fail(ErrorCode::invalid_input, "too many images to describe");
+    }
+    FNIMAGE_TRY(const manifest::Document document, store_.get_manifest(image.descriptor.digest));
+    if (!document.is_index()) {
+      FNIMAGE_CHECK(read_image(store_, document, image));
+      images_.push_back(std::move(image));
+      return {};
+    }
+    if (depth >= max_nesting) {
+      return fail(ErrorCode::invalid_input, "lists within lists are nested too deep");
+    }
+    FNIMAGE_TRY(const manifest::Index inner, document.index());
+    add(inner, document.digest(), depth + 1);
+    return {};
+  }
+
+  registry::ImageStore& store_;
+  std::vector<DescribedImage> images_;
+};
 
 void add_sizes(Description& description) {
   struct Blob {
@@ -66,13 +102,9 @@ Result<Description> describe(registry::ImageStore& store, const registry::Select
     description.is_list = true;
     FNIMAGE_TRY(const manifest::Index index, root.index());
     description.annotations = index.annotations;
-    for (const manifest::Descriptor& entry : index.manifests) {
-      DescribedImage image{.descriptor = entry, .platform = entry.platform};
-      if (const Result<void> read = read_child(store, image); !read) {
-        image.problem = read.error().describe();
-      }
-      description.images.push_back(std::move(image));
-    }
+    ListReader reader(store);
+    reader.add(index, std::nullopt, 0);
+    description.images = std::move(reader).take();
   } else {
     DescribedImage image{.descriptor = root.descriptor()};
     if (const Result<void> read = read_image(store, root, image); !read) {

@@ -6,7 +6,6 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <fnimage/archive/open.hpp>
 #include <fnimage/base/bytes.hpp>
@@ -25,6 +24,7 @@ struct Row {
   std::string digest;
   std::vector<std::string> platforms{};
   std::uint64_t size = 0;
+  std::string problem{};  ///< why it could not be read; empty = fine
 };
 
 /// @param place empty = the local store. Null when nothing was ever built.
@@ -49,6 +49,24 @@ Result<std::unique_ptr<registry::ImageStore>> open_place(const std::string& plac
   return archive::open_store(location, *client, local);
 }
 
+/// One damaged entry does not keep the others from being shown.
+Result<Row> read_row(registry::ImageStore& store, const std::string& tag) {
+  const auto description = build::describe(store, tag);
+  if (!description) {
+    FNIMAGE_TRY(const auto found, store.resolve(tag));
+    return Row{.name = tag,
+               .digest = found ? found->digest.str() : "",
+               .problem = description.error().describe()};
+  }
+  Row row{.name = tag, .digest = description->root.digest().str(), .size = description->total_size};
+  for (const build::DescribedImage& image : description->images) {
+    if (!image.is_attestation()) {
+      row.platforms.push_back(image.platform ? image.platform->str() : "unknown");
+    }
+  }
+  return row;
+}
+
 Result<std::vector<Row>> read_rows(const std::string& place, Session& session) {
   std::vector<Row> rows;
   FNIMAGE_TRY(const auto store, open_place(place, session));
@@ -57,11 +75,7 @@ Result<std::vector<Row>> read_rows(const std::string& place, Session& session) {
   }
   FNIMAGE_TRY(const std::vector<std::string> tags, store->tags());
   for (const std::string& tag : tags) {
-    FNIMAGE_TRY(const build::Description description, build::describe(*store, tag));
-    Row row{.name = tag, .digest = description.root.digest().str(), .size = description.total_size};
-    for (const build::DescribedImage& image : description.images) {
-      row.platforms.push_back(image.platform ? image.platform->str() : "unknown");
-    }
+    FNIMAGE_TRY(Row row, read_row(*store, tag));
     rows.push_back(std::move(row));
   }
   return rows;
@@ -78,7 +92,8 @@ std::string to_table(const std::vector<Row>& rows) {
   for (const Row& row : rows) {
     text += fmt::format("{:<{}}  {}  {:>10}  {}\n", printable(row.name), width,
                         row.digest.substr(0, digest_columns), human_size(row.size),
-                        fmt::join(row.platforms, ", "));
+                        row.problem.empty() ? join(row.platforms, ", ")
+                                            : "cannot be read: " + printable(row.problem));
   }
   return text;
 }
@@ -92,6 +107,9 @@ Result<void> run_images(const std::string& place, Session& session) {
                         {"digest", row.digest},
                         {"size", row.size},
                         {"platforms", row.platforms}});
+      if (!row.problem.empty()) {
+        images.back()["problem"] = row.problem;
+      }
     }
     session.console().print(json_lines({{"images", std::move(images)}}));
   } else if (session.common().quiet) {

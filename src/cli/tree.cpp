@@ -55,6 +55,9 @@ std::string_view compression_of(std::string_view media_type) noexcept {
 }
 
 std::string platform_name(const DescribedImage& image) {
+  if (image.is_attestation()) {
+    return "attestation";
+  }
   return image.platform ? image.platform->str() : "no platform";
 }
 
@@ -94,6 +97,9 @@ ordered_json image_json(const DescribedImage& image) {
   if (image.platform) {
     value["platform"] = image.platform->str();
   }
+  if (image.inner_list) {
+    value["list"] = image.inner_list->str();
+  }
   if (!image.problem.empty()) {
     value["problem"] = image.problem;
   }
@@ -131,8 +137,10 @@ std::string to_tree(const Description& description, std::string_view name) {
   for (std::size_t i = 0; i < description.images.size(); ++i) {
     const DescribedImage& image = description.images[i];
     const bool last = i + 1 == description.images.size();
-    text += fmt::format("{} {}  {}  {}\n", last ? "└──" : "├──", platform_name(image),
-                        image.descriptor.digest.str(), human_size(size_of(image)));
+    const std::string inner =
+        image.inner_list ? "  in the list " + image.inner_list->str() : std::string();
+    text += fmt::format("{} {}  {}  {}{}\n", last ? "└──" : "├──", platform_name(image),
+                        image.descriptor.digest.str(), human_size(size_of(image)), inner);
     append_image(text, image, last ? "    " : "│   ", uses);
   }
   return text;

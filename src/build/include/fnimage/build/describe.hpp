@@ -20,6 +20,14 @@ struct DescribedImage {
       manifest{};  ///< absent when the child is missing or no image
   std::optional<manifest::ImageConfig> config{};
   std::string problem{};  ///< why it could not be read; empty = fine
+  /// The list within the list that names it; nullopt = the list itself does.
+  std::optional<manifest::Digest> inner_list{};
+
+  /// A statement about an image ("unknown/unknown"), which no node runs.
+  [[nodiscard]] bool is_attestation() const {
+    return descriptor.platform && descriptor.platform->os == "unknown" &&
+           descriptor.platform->architecture == "unknown";
+  }
 };
 
 struct Description {
@@ -32,7 +40,7 @@ struct Description {
 };
 
 /// Reads a list or image, its children and their configs. A child that cannot be read is described
-/// by its problem, not an error.
+/// by its problem, not an error; the images of lists within the list stand in their place.
 Result<Description> describe(registry::ImageStore& store, const registry::Selector& selector);
 
 }  // namespace fnimage::build
