@@ -91,6 +91,19 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
       .with_hint(fmt::format("see {} --help", full_name(command)));
 }
 
+/// An option takes one argument each time: what follows is the command's own. CLI11 would give an
+/// option that may be repeated all that follows it.
+void take_one_value_each(CLI::App& command) {
+  for (CLI::Option* option : command.get_options()) {
+    if (!option->get_positional() && option->get_items_expected_max() > 1) {
+      option->allow_extra_args(false);
+    }
+  }
+  for (CLI::App* sub : command.get_subcommands([](const CLI::App*) { return true; })) {
+    take_one_value_each(*sub);
+  }
+}
+
 void set_up(CLI::App& app, Registration registration) {
   app.require_subcommand(1);
   app.set_version_flag("--version", "fnimage " FNIMAGE_VERSION);
@@ -111,6 +124,7 @@ void set_up(CLI::App& app, Registration registration) {
   add_tags(app, registration);
   add_rm(app, registration);
   add_manifest(app, registration);
+  take_one_value_each(app);
 }
 
 ConsoleOptions console_options(const CommonOptions& common) {

@@ -1,6 +1,7 @@
 """Lists as users make them, on a real registry: every `fnimage manifest` command, docker's spellings, the races of
 many processes on one tag, and what other tools read of the result."""
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -202,6 +203,81 @@ class ListTest(command.CommandTest):
         done = self.manifest("add", "--push", "--index-annotation", "v=2", name, self.name("ppc64le"))
         self.assertEqual({"v": "2"}, self.raw("noted")["annotations"])
         self.assertNotIn("another publisher", done.stderr)
+
+    def test_an_option_leaves_the_arguments_after_it_alone(self):
+        """Every option that may be repeated, in front of each command's own arguments."""
+        annotated = [("--annotation", "a=b"), ("--index-annotation", "a=b"), ("--os-features", "a")]
+        made = [*annotated, ("--platform", "linux/amd64"), ("--concurrent", "linux/amd64")]
+        commands = {
+            ("manifest", "create", "local:list", "local:absent"): [*made, ("-t", "local:too")],
+            ("manifest", "add", "local:list", "local:absent"): made,
+            ("manifest", "annotate", "local:list", "amd64"): [*annotated, ("--arch", "arm64")],
+            ("manifest", "remove", "local:list", "amd64"): [],
+            ("manifest", "push", "local:list", "127.0.0.1:1/x"): [],
+            ("manifest", "inspect", "local:list", "amd64"): [],
+            ("pull", "127.0.0.1:1/absent"): [("--platform", "linux/amd64")],
+            ("copy", "local:absent", "oci:layout"): [("--platform", "linux/amd64"), ("-t", "too")],
+            ("push", "127.0.0.1:1/absent"): [],
+            ("build", "absent"): [("--platform", "linux/amd64"), ("-t", "local:x")],
+            ("inspect", "local:absent"): [],
+            ("tag", "local:absent", "local:new"): [],
+        }
+        for words, options in commands.items():
+            count = 2 if words[0] == "manifest" else 1
+            for option in [*options, ("--auth-realm", "example.com")]:
+                done = self.run_command(*words[:count], *option, *words[count:])
+                self.assertNotIn("is required", done.stderr)
+                self.assertNotIn("unexpected argument", done.stderr)
+                self.assertNotIn("--help", done.stderr, (words, option))
+
+    def test_words_of_an_edit_are_checked(self):
+        name = self.name("checked")
+        for words in (["--arch", "a b/c"], ["--arch", "UPPER CASE!"], ["--arch", "ppc64el"]):
+            refused = self.refuse(2, [], "manifest", "add", "--push", "--plain-http", name, self.name("absent"), *words)
+            self.assertNotIn("absent", refused.stderr)
+        self.assertIn("write ppc64le", refused.stderr)
+        self.succeed("manifest", "create", "--plain-http", name, self.name("amd64"))
+        self.refuse(2, [], "manifest", "annotate", name, "amd64", "--arch", "UPPER CASE!")
+        warned = self.succeed("manifest", "annotate", name, "amd64", "--os", "linus", "--arch", "amd46").stderr
+        self.assertIn('"linus" is not a known system', warned)
+        self.assertIn('"amd46" is not a known architecture', warned)
+
+    def test_images_shows_broken_entries_beside_others(self):
+        self.succeed("build", "-q", "-t", "local:good", ".")
+        store = self.home / ".local/share/fnimage/store"
+        index = json.loads((store / "index.json").read_text())
+        entry = next(e for e in index["manifests"]
+                     if e["annotations"]["org.opencontainers.image.ref.name"] == "local:good")
+        text = (store / "blobs/sha256" / entry["digest"][7:]).read_text().replace('"amd64"', '"a b/c"')
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        (store / "blobs/sha256" / digest).write_text(text)
+        index["manifests"].append(entry | {"digest": f"sha256:{digest}", "size": len(text), "annotations": {
+            "org.opencontainers.image.ref.name": "local:bad"}})
+        (store / "index.json").write_text(json.dumps(index))
+        shown = {row["reference"]: row for row in json.loads(self.succeed("images", "--json").stdout)["images"]}
+        self.assertIn("cannot be part of a platform", shown["local:bad"]["problem"])
+        self.assertEqual(["linux/amd64", "linux/ppc64le"], shown["local:good"]["platforms"])
+        self.assertIn("local:bad", self.succeed("images").stdout)
+        self.refuse(3, ["read local:bad in the local store"], "manifest", "remove", "local:bad", "amd64")
+
+    def test_what_moved_before_a_failure_is_said(self):
+        first = self.name("moved")
+        self.succeed("manifest", "create", "--plain-http", first, self.name("amd64"))
+        done = self.refuse(8, ["127.0.0.1:1"], "manifest", "push", "--plain-http", first, first, "127.0.0.1:1/x:y")
+        self.assertRegex(done.stdout, "^sha256:[0-9a-f]{64}$")
+        done = self.refuse(4, ["absent"], "manifest", "rm", first, self.name("absent"))
+        self.assertIn(f"Removed manifest list {first}", done.stdout)
+
+    def test_two_steps_mount_images_of_other_repositories(self):
+        name = f"{self.address}/two/steps:v1"
+        self.succeed("manifest", "create", "--plain-http", name, self.name("ppc64le"), self.name("amd64"))
+        self.succeed("manifest", "push", "--plain-http", name)
+        self.assertEqual(["amd64", "ppc64le"], self.listed("v1", "two/steps"))
+        self.succeed("manifest", "create", "--plain-http", self.name("own"), self.name("amd64"))
+        self.succeed("manifest", "push", "--plain-http", self.name("own"), f"{self.address}/two/elsewhere:v1")
+        self.assertEqual(["amd64"], self.listed("v1", "two/elsewhere"))
+        inspected = json.loads(self.succeed("inspect", "--local", "--json", name).stdout)
+        self.assertEqual([None, None], [image.get("problem") for image in inspected["images"]])
 
     def test_dry_run_lists_what_would_be_written(self):
         name = self.name("rehearsed")
