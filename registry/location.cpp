@@ -12,8 +12,9 @@ namespace fnimage::registry {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> foreign_prefixes{
-    "docker://", "docker-daemon:", "dir:", "ocidir://", "containers-storage:", "oci://"};
+constexpr std::string_view registry_prefix = "docker://";  // as skopeo's users write it
+constexpr std::array<std::string_view, 5> foreign_prefixes{"docker-daemon:", "dir:", "ocidir://",
+                                                           "containers-storage:", "oci://"};
 constexpr std::string_view known_forms =
     "write registry/repository:tag, oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG], "
     "docker-archive:FILE[:NAME:TAG], or a name in the local store";
@@ -84,7 +85,14 @@ Result<Location> parse_location(std::string_view text) {
       return parse_path(text, form);
     }
   }
-  FNIMAGE_TRY(auto reference, manifest::Reference::parse(text));
+  const bool prefixed = text.starts_with(registry_prefix);
+  FNIMAGE_TRY(auto reference,
+              manifest::Reference::parse(text.substr(prefixed ? registry_prefix.size() : 0)));
+  if (prefixed && reference.registry().empty()) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("\"{}\" names no registry", printable(text)),
+                "write docker://registry/repository:tag");
+  }
   const auto kind = reference.registry().empty() ? Location::Kind::local : Location::Kind::registry;
   return Location{.kind = kind, .reference = std::move(reference)};
 }

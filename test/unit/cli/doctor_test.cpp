@@ -66,6 +66,9 @@ TEST_F(Doctor, SaysWhatStays) {
   const auto found = verdicts({"--plain-http", registry.address() + "/team/probe"});
   EXPECT_EQ(found.at("removal of blobs"), "no");
   EXPECT_EQ(found.at("cleaned up"), "no");
+  const Outcome told = program_.run({"doctor", "--plain-http", registry.address()});
+  EXPECT_THAT(told.out, AllOf(HasSubstr("-> `fnimage rm` puts a placeholder"),
+                              HasSubstr("storage: {delete: {enabled: true}}")));
 }
 
 TEST_F(Doctor, ReadOnlyWritesNothing) {

@@ -44,10 +44,16 @@ TEST(Location, RefusesWhatNamesNothing) {
 }
 
 TEST(Location, NamesTransportsOfOtherTools) {
-  EXPECT_THAT(parse_location("docker://serverless:30501/action"),
-              fails_with(ErrorCode::invalid_argument, HasSubstr("docker://")));
   EXPECT_THAT(parse_location("docker-daemon:x"),
               fails_with(ErrorCode::invalid_argument, HasSubstr("docker-daemon:")));
+}
+
+TEST(Location, TakesSkopeosPrefixOfRegistries) {
+  const Location location = unwrap(parse_location("docker://serverless:30501/action:v1"));
+  EXPECT_EQ(location.kind, Location::Kind::registry);
+  EXPECT_EQ(location.str(), "serverless:30501/action:v1");
+  EXPECT_THAT(parse_location("docker://action"),
+              fails_with(ErrorCode::invalid_argument, HasSubstr("names no registry")));
 }
 
 }  // namespace
