@@ -1,5 +1,9 @@
 // See dry_run.hpp.
+#include <algorithm>
+#include <optional>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include <fnimage/base/text.hpp>
 #include <fnimage/manifest/digest.hpp>
@@ -39,8 +43,25 @@ std::string parameter(std::string_view url, std::string_view name) {
 }
 
 std::uint64_t bytes_of(const HttpRequest& request) {
-  return request.body == nullptr ? 0 : request.body->size() - request.body_offset;
+  return request.body == nullptr
+             ? 0
+             : std::min(request.body->size() - request.body_offset, request.body_limit);
 }
+
+/// Counts what goes to another writer.
+class CountingWriter final : public Writer {
+ public:
+  explicit CountingWriter(Writer& inner) : inner_(inner) {}
+  Result<void> write(Bytes bytes) override {
+    count_ += bytes.size();
+    return inner_.write(bytes);
+  }
+  [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
+
+ private:
+  Writer& inner_;
+  std::uint64_t count_ = 0;
+};
 
 Result<HttpResponse> answer(const HttpRequest& request, HttpResponse response, std::string bytes) {
   if (request.method == "HEAD") {
@@ -59,32 +80,51 @@ Result<HttpResponse> answer(const HttpRequest& request, HttpResponse response, s
 
 }  // namespace
 
+std::optional<Result<HttpResponse>> DryRunTransport::recall(const HttpRequest& request,
+                                                            const std::string& path) {
+  std::unique_lock lock(mutex_);
+  const auto manifest = manifests_.find(path);
+  if (manifest != manifests_.end()) {
+    const Manifest found = manifest->second;
+    lock.unlock();
+    return answer(request,
+                  {.status = 200,
+                   .headers = {{"Content-Type", found.type},
+                               {"Content-Length", std::to_string(found.bytes.size())},
+                               {"Docker-Content-Digest", found.digest}}},
+                  found.bytes);
+  }
+  const auto blob = blobs_.find(path);
+  if (request.method == "HEAD" && blob != blobs_.end()) {
+    HttpResponse found{.status = 200};
+    if (blob->second > 0) {  // what was mounted has a size that nobody told
+      found.headers.push_back({"Content-Length", std::to_string(blob->second)});
+    }
+    return found;
+  }
+  return std::nullopt;
+}
+
+Result<HttpResponse> DryRunTransport::read(const HttpRequest& request) {
+  HttpRequest counted = request;
+  std::optional<CountingWriter> sink;
+  if (request.sink != nullptr) {
+    counted.sink = &sink.emplace(*request.sink);
+  }
+  auto response = below_->perform(counted);
+  const std::uint64_t received =
+      (response ? response->body.size() : 0) + (sink ? sink->count() : 0);
+  const std::lock_guard lock(mutex_);
+  reads_.push_back({request.method, printable_url(request.url), received});
+  return response;
+}
+
 Result<HttpResponse> DryRunTransport::perform(const HttpRequest& request) {
   const std::string path = request.url.substr(0, request.url.find('?'));
   const bool reads = request.method == "GET" || request.method == "HEAD";
   if (reads || path.find("/v2/") == std::string::npos) {
-    std::unique_lock lock(mutex_);
-    const auto manifest = manifests_.find(path);
-    if (reads && manifest != manifests_.end()) {
-      const Manifest found = manifest->second;
-      lock.unlock();
-      return answer(request,
-                    {.status = 200,
-                     .headers = {{"Content-Type", found.type},
-                                 {"Content-Length", std::to_string(found.bytes.size())},
-                                 {"Docker-Content-Digest", found.digest}}},
-                    found.bytes);
-    }
-    const auto blob = blobs_.find(path);
-    if (request.method == "HEAD" && blob != blobs_.end()) {
-      HttpResponse found{.status = 200};
-      if (blob->second > 0) {  // what was mounted has a size that nobody told
-        found.headers.push_back({"Content-Length", std::to_string(blob->second)});
-      }
-      return found;
-    }
-    lock.unlock();
-    return reads_->perform(request);
+    auto known = reads ? recall(request, path) : std::nullopt;
+    return known ? std::move(*known) : read(request);
   }
   const std::lock_guard lock(mutex_);
   writes_.push_back({request.method, request.url, bytes_of(request)});
@@ -94,7 +134,15 @@ Result<HttpResponse> DryRunTransport::perform(const HttpRequest& request) {
   if (path.find(uploads_part) != std::string::npos) {
     return upload(request, path);
   }
-  return HttpResponse{.status = 202};
+  return remove(path);
+}
+
+/// Tags are not deleted by every registry (docker-registry 2 deletes manifests only).
+HttpResponse DryRunTransport::remove(const std::string& path) {
+  const bool is_tag = path.find(':', path.rfind('/')) == std::string::npos;
+  manifests_.erase(path);
+  blobs_.erase(path);
+  return {.status = is_tag ? 405 : 202};
 }
 
 Result<HttpResponse> DryRunTransport::put_manifest(const HttpRequest& request,
@@ -119,14 +167,17 @@ HttpResponse DryRunTransport::upload(const HttpRequest& request, const std::stri
     blobs_[stem + "/blobs/" + mounted] = 0;
     return {.status = 201, .headers = {{"Location", stem + "/blobs/" + mounted}}};
   }
-  if (const std::string digest = parameter(request.url, "digest"); !digest.empty()) {
+  // A blob that comes with its POST is not taken by every registry (docker-registry opens an upload
+  // instead), and no answer tells beforehand.
+  const std::string digest = request.method == "PUT" ? parameter(request.url, "digest") : "";
+  if (!digest.empty()) {
     blobs_[stem + "/blobs/" + digest] = bytes_of(request);
     return {.status = 201, .headers = {{"Location", stem + "/blobs/" + digest}}};
   }
   HttpResponse response{.status = request.method == "DELETE" ? 204 : 202};
   response.headers.push_back({"Location", stem + std::string(uploads_part) + "dry-run"});
-  if (request.body != nullptr && request.body->size() > 0) {
-    response.headers.push_back({"Range", "0-" + std::to_string(request.body->size() - 1)});
+  if (const std::uint64_t sent = bytes_of(request); request.method == "PATCH" && sent > 0) {
+    response.headers.push_back({"Range", fmt::format("0-{}", request.body_offset + sent - 1)});
   }
   return response;
 }
@@ -134,6 +185,11 @@ HttpResponse DryRunTransport::upload(const HttpRequest& request, const std::stri
 std::vector<PlannedRequest> DryRunTransport::writes() const {
   const std::lock_guard lock(mutex_);
   return writes_;
+}
+
+std::vector<PlannedRequest> DryRunTransport::reads() const {
+  const std::lock_guard lock(mutex_);
+  return reads_;
 }
 
 }  // namespace fnimage::registry

@@ -31,7 +31,7 @@ class Sender {
   Sender(ImageStore& from, const Plan& plan, Diagnostics& diagnostics)
       : from_(from), plan_(plan), diagnostics_(diagnostics) {
     for (const Target& target : plan.targets) {
-      results_.push_back({.root = target.root->descriptor()});
+      results_.push_back({.root = target.root->descriptor(), .moved = target.moved});
     }
   }
 

@@ -32,6 +32,7 @@ struct TagQuestion {
   std::string name;
   Digest wanted;
   bool stands = false;
+  std::optional<Digest> found{};  ///< where it stands
 };
 
 std::string place_of(ImageStore& store) {
@@ -136,7 +137,8 @@ class Planner {
   Result<void> ask(TagQuestion& question) const {
     const auto found = plan_.targets[question.target].destination->store->resolve(question.name);
     if (found) {
-      question.stands = *found && (*found)->digest == question.wanted;
+      question.found = *found ? std::optional((*found)->digest) : std::nullopt;
+      question.stands = question.found == question.wanted;
       return {};
     }
     // The answer saves work, nothing else: whatever stands there may be replaced.
@@ -152,7 +154,9 @@ class Planner {
     std::set<std::size_t> done;
     for (const TagQuestion& question : questions) {
       Target& target = plan_.targets[question.target];
-      if (question.stands) {
+      if (!question.stands) {
+        target.moved.push_back({question.name, question.found});
+      } else {
         std::erase(target.tags, question.name);
         target.manifests.at(target.root->digest()).present = true;
         if (target.tags.empty()) {
@@ -295,7 +299,8 @@ class Planner {
     if (document.is_index()) {
       FNIMAGE_TRY(const auto list, document.index());
       for (const Descriptor& child : list.manifests) {
-        const bool tagged = is_root && child.platform && target.destination->tag_platforms;
+        const bool tagged = is_root && child.platform && child.platform->os != "unknown" &&
+                            target.destination->tag_platforms;
         if (tagged) {
           PlatformTag& tag = target.platform_tags.emplace_back(PlatformTag{child.digest, {}});
           for (const std::string& name : target.destination->tags) {

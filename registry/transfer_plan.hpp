@@ -50,6 +50,7 @@ struct Target {
   std::string place{};  ///< equal for destinations that share their blobs
   std::optional<manifest::Document> root{};
   std::vector<std::string> tags{};  ///< of the root, still to be moved
+  std::vector<MovedTag> moved{};    ///< those of a registry, and where they stand before
   bool stands = false;              ///< with all its tags: nothing is to be done
   std::vector<PlatformTag> platform_tags{};
   std::map<manifest::Digest, manifest::Document> tagged{};  ///< what platform_tags stand for

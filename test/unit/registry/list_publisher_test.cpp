@@ -1123,5 +1123,36 @@ TEST(DryRun, ReadsButDoesNotWrite) {
   EXPECT_EQ(dry->writes()[0].bytes, list.bytes().size());
 }
 
+TEST(DryRun, TellsReadsAndTheRequestsOfARegistryThatTakesNoBlobWithItsPost) {
+  test::ScriptedServer server([](const test::SeenRequest& request) {
+    return test::Reply{.status = request.target == "/v2/" ? 200 : 404, .body = "{}"};
+  });
+  const auto dry = std::make_shared<DryRunTransport>(unwrap(make_curl_transport({})));
+  Client client(dry, fixed_credentials(server.address(), {}), {.plain_http = true},
+                null_diagnostics());
+  const auto store = unwrap(
+      client.repository(unwrap(manifest::Reference::parse(server.address() + "/action:latest"))));
+  const std::string bytes = "a small blob";
+  const Descriptor blob{.media_type = std::string(manifest::media_type::oci_config),
+                        .digest = Digest::of(bytes),
+                        .size = bytes.size()};
+  EXPECT_EQ(unwrap(store->put_blob(blob, *memory_content(bytes), {.probably_new = true})),
+            BlobOutcome::uploaded);
+  EXPECT_TRUE(unwrap(store->has_blob(blob)));
+  const auto writes = dry->writes();
+  ASSERT_EQ(writes.size(), 2U);
+  EXPECT_EQ(writes[0].method + " " + writes[1].method, "POST PUT");
+  EXPECT_EQ(writes[0].bytes, bytes.size());
+  EXPECT_EQ(writes[1].bytes, bytes.size());
+  EXPECT_THAT(store->get_manifest(std::string("absent")), fails_with(ErrorCode::not_found));
+  const auto reads = dry->reads();
+  ASSERT_FALSE(reads.empty());
+  EXPECT_EQ(reads.back().url, server.url("/v2/action/manifests/absent"));
+  EXPECT_EQ(reads.back().bytes, 2U);
+  for (const std::string& line : server.lines()) {
+    EXPECT_THAT(line, ::testing::StartsWith("GET ")) << "nothing was written";
+  }
+}
+
 }  // namespace
 }  // namespace fnimage::registry

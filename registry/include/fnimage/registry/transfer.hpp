@@ -11,6 +11,7 @@
 #include <fnimage/base/diagnostics.hpp>
 #include <fnimage/base/worker_pool.hpp>
 #include <fnimage/registry/store.hpp>
+#include <fnimage/registry/tagging.hpp>
 
 namespace fnimage::registry {
 
@@ -30,6 +31,18 @@ struct TransferResult {
   std::uint64_t blobs_existed = 0;
   std::uint64_t bytes_uploaded = 0;
   std::uint64_t manifests_uploaded = 0;
+  /// The root's tags at a registry that did not stand where they should, and where they stood.
+  std::vector<MovedTag> moved{};
+
+  /// Adds the counts of another; the root stays.
+  TransferResult& operator+=(const TransferResult& other) noexcept {
+    blobs_uploaded += other.blobs_uploaded;
+    blobs_mounted += other.blobs_mounted;
+    blobs_existed += other.blobs_existed;
+    bytes_uploaded += other.bytes_uploaded;
+    manifests_uploaded += other.manifests_uploaded;
+    return *this;
+  }
 };
 
 /// Copies the image or list `selector` of `from`, with everything it needs, to `to`. Each distinct
