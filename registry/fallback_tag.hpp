@@ -15,13 +15,16 @@ inline std::string referrers_tag(const manifest::Digest& digest) {
          std::string(digest.hex().substr(0, 64));
 }
 
-/// Whether a tag looks like one of those.
+/// Whether a tag looks like one of those, or like what cosign puts beside an image: the same with
+/// ".sig", ".att" or ".sbom".
 inline bool is_referrers_tag(std::string_view tag) {
-  const std::size_t dash = tag.find('-');
-  constexpr std::size_t sha256_characters = 64;
+  constexpr std::size_t prefix = 7;  // both algorithms
+  constexpr std::size_t hex_characters = 64;
+  const std::string_view hex = tag.substr(0, prefix + hex_characters);
   return (tag.starts_with("sha256-") || tag.starts_with("sha512-")) &&
-         tag.size() - dash - 1 == sha256_characters &&
-         tag.find_first_not_of("0123456789abcdef", dash + 1) == std::string_view::npos;
+         hex.size() == prefix + hex_characters &&
+         hex.find_first_not_of("0123456789abcdef", prefix) == std::string_view::npos &&
+         (tag.size() == hex.size() || tag[hex.size()] == '.');
 }
 
 }  // namespace fnimage::registry

@@ -1,5 +1,6 @@
 // See referrers.hpp.
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -81,18 +82,78 @@ Result<ReferrerMap> find_referrers(ImageStore& from, const std::vector<Digest>& 
   return found;
 }
 
-Result<void> copy_referrers(ImageStore& from, const ReferrerMap& referrers, ImageStore& to,
-                            Diagnostics& diagnostics) {
-  for (const auto& [subject, entries] : referrers) {
-    for (const Descriptor& referrer : entries) {
-      auto copied = transfer(from, referrer.digest, to, {}, diagnostics);
-      if (!copied) {
-        return fail(std::move(copied).error().while_doing(
-            fmt::format("copy {}, which refers to {}", referrer.digest.str(), subject.str())));
+Result<DigestTags> find_digest_tags(ImageStore& from, const std::vector<Digest>& subjects) {
+  const auto tags = from.tags();
+  DigestTags found;
+  std::vector<Digest> open = subjects;
+  while (!open.empty()) {
+    const std::string prefix = referrers_tag(open.back()) + ".";
+    open.pop_back();
+    std::vector<std::string> names;
+    if (tags) {
+      std::ranges::copy_if(*tags, std::back_inserter(names),
+                           [&](const std::string& tag) { return tag.starts_with(prefix); });
+    } else {
+      names = {prefix + "sig", prefix + "att", prefix + "sbom"};
+    }
+    for (const std::string& name : names) {
+      FNIMAGE_TRY(auto standing, from.resolve(name));
+      if (!standing || found.contains(name)) {
+        continue;
       }
+      if (found.size() >= max_referrers) {
+        return fail(ErrorCode::invalid_input,
+                    fmt::format("{} has more than {} signatures and the like", from.describe(),
+                                max_referrers),
+                    "copy without --referrers");
+      }
+      open.push_back(standing->digest);
+      found.emplace(name, std::move(*standing));
     }
   }
+  return found;
+}
+
+std::size_t Companions::count() const {
+  std::set<Digest> all;
   for (const auto& [subject, entries] : referrers) {
+    for (const Descriptor& entry : entries) {
+      all.insert(entry.digest);
+    }
+  }
+  for (const auto& [tag, entry] : tags) {
+    all.insert(entry.digest);
+  }
+  return all.size();
+}
+
+Result<Companions> find_companions(ImageStore& from, const std::vector<Digest>& subjects) {
+  Companions found;
+  FNIMAGE_TRY(found.referrers, find_referrers(from, subjects));
+  FNIMAGE_TRY(found.tags, find_digest_tags(from, subjects));
+  return found;
+}
+
+Result<void> copy_companions(ImageStore& from, const Companions& companions, ImageStore& to,
+                             std::size_t parallel, Diagnostics& diagnostics,
+                             TransferResult& counted) {
+  std::vector<Destination> destinations;
+  for (const auto& [subject, entries] : companions.referrers) {
+    for (const Descriptor& referrer : entries) {
+      destinations.push_back({.selector = referrer.digest, .store = &to});
+    }
+  }
+  for (const auto& [tag, entry] : companions.tags) {
+    destinations.push_back({.selector = entry.digest, .store = &to, .tags = {tag}});
+  }
+  auto copied = transfer_all(from, destinations, parallel, diagnostics);
+  if (!copied) {
+    return fail(std::move(copied).error().while_doing("copy what refers to the image"));
+  }
+  for (const TransferResult& one : *copied) {
+    counted += one;
+  }
+  for (const auto& [subject, entries] : companions.referrers) {
     FNIMAGE_CHECK(list_in(to, subject, entries));
   }
   return {};

@@ -1,6 +1,6 @@
 // See copy.hpp.
 #include <algorithm>
-#include <set>
+#include <map>
 #include <utility>
 
 #include <fmt/format.h>
@@ -9,11 +9,14 @@
 #include <fnimage/archive/open.hpp>
 #include <fnimage/archive/write.hpp>
 #include <fnimage/base/text.hpp>
+#include <fnimage/base/worker_pool.hpp>
 #include <fnimage/registry/image_parts.hpp>
 #include <fnimage/registry/oci_layout.hpp>
 #include <fnimage/registry/referrers.hpp>
 #include <fnimage/registry/selection.hpp>
 #include <fnimage/registry/tagging.hpp>
+
+#include "united_store.hpp"
 
 namespace fnimage::archive {
 
@@ -73,6 +76,14 @@ Result<std::vector<std::string>> tags_at(const Location& to, const Location& fro
   return tags;
 }
 
+/// image-spec's alphabet for org.opencontainers.image.ref.name.
+bool is_ref_name(std::string_view tag) {
+  return !tag.empty() && std::ranges::all_of(tag, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("._-:@/+").find(c) != std::string_view::npos;
+  });
+}
+
 Result<void> check_names(const Location& to, const std::vector<std::string>& tags) {
   for (const std::string& tag : tags) {
     if (to.kind == Kind::docker_archive) {
@@ -84,6 +95,10 @@ Result<void> check_names(const Location& to, const std::vector<std::string>& tag
       }
     } else if (to.kind == Kind::registry && !manifest::is_valid_tag(tag)) {
       return fail(ErrorCode::invalid_argument, fmt::format("not a tag: {}", printable(tag)));
+    } else if (!is_ref_name(tag)) {
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("\"{}\" is no tag that other tools could read", printable(tag)),
+                  "use letters, digits and . _ - : @ / + only");
     }
   }
   return {};
@@ -117,7 +132,7 @@ Result<std::unique_ptr<ImageStore>> open_store(const Location& to, const Places&
 }
 
 /// The root and, of a list, its images: all that somebody may have signed.
-Result<registry::ReferrerMap> referrers_of(ImageStore& from, const Document& root) {
+Result<registry::Companions> companions_of(ImageStore& from, const Document& root) {
   std::vector<Digest> subjects{root.digest()};
   if (root.is_index()) {
     FNIMAGE_TRY(const auto index, root.index());
@@ -125,94 +140,181 @@ Result<registry::ReferrerMap> referrers_of(ImageStore& from, const Document& roo
       subjects.push_back(child.digest);
     }
   }
-  return registry::find_referrers(from, subjects);
+  return registry::find_companions(from, subjects);
 }
 
-std::size_t count_of(const registry::ReferrerMap& referrers) {
-  std::set<Digest> all;
-  for (const auto& [subject, entries] : referrers) {
-    for (const auto& entry : entries) {
-      all.insert(entry.digest);
-    }
-  }
-  return all.size();
-}
+/// One image on its way.
+struct Job {
+  const CopyItem* item = nullptr;
+  std::vector<std::string> tags{};
+  OpenedImage source{};
+  std::optional<Document> root{};
+  registry::Companions companions{};
+  std::shared_ptr<ImageStore> to{};  ///< null for archives
+  std::optional<CopyResult> result{};
+};
 
-class Copy {
+class Copier {
  public:
-  Copy(const Location& from, const Location& to, const CopyOptions& options, const Places& places,
-       Diagnostics& diagnostics)
-      : from_(from), to_(to), options_(options), places_(places), diagnostics_(diagnostics) {}
+  Copier(const CopyOptions& options, const Places& places, Diagnostics& diagnostics)
+      : options_(options), places_(places), diagnostics_(diagnostics) {}
 
-  Result<CopyResult> run() {
-    FNIMAGE_TRY(tags_, tags_at(to_, from_, options_.tags));
-    FNIMAGE_CHECK(check_names(to_, tags_));
-    FNIMAGE_TRY(OpenedImage opened, open_image(from_, places_.client, places_.local_store));
-    FNIMAGE_TRY(const OpenedImage source,
-                select_platforms(std::move(opened), options_.platforms, options_.keep_list));
-    FNIMAGE_TRY(const Document root, source.store->get_manifest(source.selector));
-    if (options_.referrers) {
-      FNIMAGE_TRY(referrers_, referrers_of(*source.store, root));
+  Result<std::vector<CopyResult>> run(const std::vector<CopyItem>& items) {
+    std::vector<Job> jobs(items.size());
+    {
+      WorkerPool pool(std::min(items.size(), std::max<std::size_t>(options_.parallel, 1)));
+      TaskGroup group(pool);
+      for (std::size_t i = 0; i < items.size(); ++i) {
+        jobs[i].item = &items[i];
+        group.run([this, &job = jobs[i]] { return prepare(job); });
+      }
+      FNIMAGE_CHECK(group.wait());
     }
-    CopyResult result{.root = root.descriptor(),
-                      .names = names_at(to_, tags_),
-                      .referrers = count_of(referrers_),
-                      .transferred = {.root = root.descriptor()}};
-    if (options_.dry_run) {
-      FNIMAGE_TRY(result.plan, plan(*source.store, root));
-    } else if (is_archive(to_)) {
-      FNIMAGE_CHECK(write(*source.store, root, result.transferred));
-    } else {
-      FNIMAGE_TRY(result.transferred, send(*source.store, root));
+    std::vector<Job*> transfers;
+    for (Job& job : jobs) {
+      FNIMAGE_TRY(const bool done, begin(job));
+      if (!done) {
+        transfers.push_back(&job);
+      }
     }
-    return result;
+    FNIMAGE_CHECK(send(transfers));
+    std::vector<CopyResult> results;
+    for (Job& job : jobs) {
+      results.push_back(std::move(*job.result));
+    }
+    return results;
   }
 
  private:
-  Result<void> write(ImageStore& from, const Document& root, registry::TransferResult& sent) {
-    WriteOptions options{
-        .kind = to_.kind == Kind::docker_archive ? ArchiveKind::docker : ArchiveKind::oci,
-        .names = tags_,
-        .referrers = std::move(referrers_)};
-    FNIMAGE_TRY(const WrittenArchive written,
-                write_archive(from, root.digest(), to_.directory, options, diagnostics_));
-    sent.blobs_uploaded = written.blobs;
-    sent.bytes_uploaded = written.bytes;
+  Result<void> prepare(Job& job) const {
+    const CopyItem& item = *job.item;
+    FNIMAGE_TRY(job.tags, tags_at(item.to, item.from, options_.tags));
+    FNIMAGE_CHECK(check_names(item.to, job.tags));
+    FNIMAGE_TRY(OpenedImage opened, open_image(item.from, places_.client, places_.local_store));
+    FNIMAGE_CHECK(explain_missing(item.from, opened));
+    FNIMAGE_TRY(job.source, shape_image(std::move(opened), options_.shape, diagnostics_));
+    FNIMAGE_TRY(job.root, job.source.store->get_manifest(job.source.selector));
+    if (options_.referrers) {
+      FNIMAGE_TRY(job.companions, companions_of(*job.source.store, *job.root));
+    }
+    job.result = CopyResult{.root = job.root->descriptor(),
+                            .names = names_at(item.to, job.tags),
+                            .referrers = job.companions.count(),
+                            .transferred = {.root = job.root->descriptor()}};
     return {};
   }
 
-  Result<registry::TransferResult> send(ImageStore& from, const Document& root) {
-    FNIMAGE_TRY(const auto to, open_store(to_, places_, registry::OciLayout::Mode::create));
-    if (from.repository() && from.repository() == to->repository() && referrers_.empty()) {
-      FNIMAGE_TRY(const auto there, to->resolve(root.digest()));
-      if (there) {  // all but a list that was only just made by choosing platforms
-        FNIMAGE_TRY(const auto moved, retag(*to, root.digest(), tags_));
-        return registry::TransferResult{.root = moved.root};
-      }
+  /// A name without registry is easily meant to be one of a registry.
+  static Result<void> explain_missing(const Location& from, const OpenedImage& opened) {
+    if (from.kind != Kind::local) {
+      return {};
     }
-    // What refers to the image is there before a tag says that the image is.
-    registry::TransferOptions options;
-    if (referrers_.empty()) {
-      options.tags = tags_;
-      return transfer(from, root.digest(), *to, options, diagnostics_);
+    FNIMAGE_TRY(const auto found, opened.store->resolve(opened.selector));
+    if (!found) {
+      return fail(ErrorCode::not_found, fmt::format("no {} in the local store", from.str()),
+                  "`fnimage images` lists what is there; an image of a registry is written "
+                  "registry/name:tag");
     }
-    FNIMAGE_TRY(auto sent, transfer(from, root.digest(), *to, options, diagnostics_));
-    FNIMAGE_CHECK(copy_referrers(from, referrers_, *to, diagnostics_));
-    FNIMAGE_CHECK(retag(*to, root.digest(), tags_));
-    return sent;
+    return {};
   }
 
-  Result<std::vector<PlannedPart>> plan(ImageStore& from, const Document& root) {
+  /// All but what has to be transferred; false = that is left.
+  Result<bool> begin(Job& job) {
+    if (options_.dry_run) {
+      FNIMAGE_TRY(job.result->plan, plan(job));
+      return true;
+    }
+    if (is_archive(job.item->to)) {
+      FNIMAGE_CHECK(write(job));
+      return true;
+    }
+    FNIMAGE_TRY(job.to, open_for_writing(job.item->to));
+    const auto home = job.source.store->repository();
+    if (!home || home != job.to->repository() || !job.companions.empty()) {
+      return false;
+    }
+    FNIMAGE_TRY(const auto there, job.to->resolve(job.root->digest()));
+    if (!there) {  // a manifest that was only just made
+      return false;
+    }
+    FNIMAGE_TRY(auto moved, retag(*job.to, job.root->digest(), job.tags));
+    job.result->transferred.moved = std::move(moved.tags);
+    return true;
+  }
+
+  /// One store for each place: then images share what is there.
+  Result<std::shared_ptr<ImageStore>> open_for_writing(const Location& to) {
+    const std::string place =
+        to.kind == Kind::registry ? to.reference->name() : "/" + to.directory.string();
+    std::shared_ptr<ImageStore>& store = stores_[place];
+    if (!store) {
+      FNIMAGE_TRY(store, open_store(to, places_, registry::OciLayout::Mode::create));
+    }
+    return store;
+  }
+
+  Result<void> write(Job& job) {
+    const Location& to = job.item->to;
+    WriteOptions options{
+        .kind = to.kind == Kind::docker_archive ? ArchiveKind::docker : ArchiveKind::oci,
+        .names = job.tags,
+        .companions = std::move(job.companions)};
+    FNIMAGE_TRY(const WrittenArchive written, write_archive(*job.source.store, job.root->digest(),
+                                                            to.directory, options, diagnostics_));
+    job.result->transferred.blobs_uploaded = written.blobs;
+    job.result->transferred.bytes_uploaded = written.bytes;
+    return {};
+  }
+
+  Result<void> send(const std::vector<Job*>& jobs) {
+    if (jobs.empty()) {
+      return {};
+    }
+    UnitedStore from;
+    std::vector<registry::Destination> destinations;
+    for (Job* job : jobs) {
+      FNIMAGE_CHECK(from.add(*job->source.store, *job->root));
+      destinations.push_back({.selector = job->root->digest(), .store = job->to.get()});
+      if (job->companions.empty()) {
+        destinations.back().tags = job->tags;
+      }
+    }
+    FNIMAGE_TRY(auto sent,
+                registry::transfer_all(from, destinations, options_.parallel, diagnostics_));
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      jobs[i]->result->transferred = std::move(sent[i]);
+      FNIMAGE_CHECK(send_companions(*jobs[i]));
+    }
+    return {};
+  }
+
+  /// What refers to the image is there before a tag says that the image is.
+  Result<void> send_companions(Job& job) {
+    if (job.companions.empty()) {
+      return {};
+    }
+    FNIMAGE_CHECK(copy_companions(*job.source.store, job.companions, *job.to, options_.parallel,
+                                  diagnostics_, job.result->transferred));
+    FNIMAGE_TRY(auto moved, retag(*job.to, job.root->digest(), job.tags));
+    job.result->transferred.moved = std::move(moved.tags);
+    return {};
+  }
+
+  Result<std::vector<PlannedPart>> plan(const Job& job) {
+    ImageStore& from = *job.source.store;
     registry::ImageParts parts;
-    FNIMAGE_CHECK(parts.add(from, root.digest()));
-    for (const auto& [subject, entries] : referrers_) {
+    FNIMAGE_CHECK(parts.add(from, job.root->digest()));
+    for (const auto& [subject, entries] : job.companions.referrers) {
       for (const auto& entry : entries) {
         FNIMAGE_CHECK(parts.add(from, entry.digest));
       }
     }
+    for (const auto& [tag, entry] : job.companions.tags) {
+      FNIMAGE_CHECK(parts.add(from, entry.digest));
+    }
     std::unique_ptr<ImageStore> to;
-    if (!is_archive(to_)) {
-      auto opened = open_store(to_, places_, registry::OciLayout::Mode::existing);
+    if (!is_archive(job.item->to)) {
+      auto opened = open_store(job.item->to, places_, registry::OciLayout::Mode::existing);
       if (opened) {
         to = std::move(*opened);
       } else if (opened.error().code() != ErrorCode::not_found) {
@@ -232,25 +334,28 @@ class Copy {
     return planned;
   }
 
-  const Location& from_;
-  const Location& to_;
   const CopyOptions& options_;
   const Places& places_;
   Diagnostics& diagnostics_;
-  std::vector<std::string> tags_;
-  registry::ReferrerMap referrers_;
+  std::map<std::string, std::shared_ptr<ImageStore>> stores_;
 };
 
 }  // namespace
 
+Result<std::vector<CopyResult>> copy_all(const std::vector<CopyItem>& items,
+                                         const CopyOptions& options, const Places& places,
+                                         Diagnostics& diagnostics) {
+  return Copier(options, places, diagnostics).run(items);
+}
+
 Result<CopyResult> copy(const Location& from, const Location& to, const CopyOptions& options,
                         const Places& places, Diagnostics& diagnostics) {
-  auto copied = Copy(from, to, options, places, diagnostics).run();
+  auto copied = copy_all({{from, to}}, options, places, diagnostics);
   if (!copied) {
     return fail(std::move(copied).error().while_doing(
         fmt::format("copy {} to {}", printable(from.str()), printable(to.str()))));
   }
-  return copied;
+  return std::move(copied->front());
 }
 
 }  // namespace fnimage::archive

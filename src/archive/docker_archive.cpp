@@ -3,6 +3,7 @@
 // hashed, unless its name in the archive is its digest.
 #include "docker_archive.hpp"
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <optional>
@@ -171,7 +172,7 @@ class DockerArchiveReader {
       FNIMAGE_TRY(Descriptor layer, add_layer(saved.layers[i], config.diff_ids[i]));
       image.layers.push_back(std::move(layer));
     }
-    const Document document = Document::of(image);
+    const Document document = listed_as(image).value_or(Document::of(image));
     Descriptor entry = document.descriptor();
     if (config.has_platform()) {
       entry.platform = config.platform;
@@ -179,6 +180,51 @@ class DockerArchiveReader {
     add_blob(entry, memory_content(document.bytes()));
     add_names(saved, entry, index);
     return {};
+  }
+
+  /// Writers of both formats (docker 25 and fnimage) keep an index.json beside manifest.json: its
+  /// manifest of the same config and layers is the one that the image was saved from.
+  std::optional<Document> listed_as(const manifest::ImageManifest& image) {
+    if (!listed_) {
+      listed_ = read_listed();
+    }
+    const auto same_blob = [](const Descriptor& a, const Descriptor& b) {
+      return a.digest == b.digest;
+    };
+    for (const Document& document : *listed_) {
+      const auto own = document.image();
+      if (own && own->config.digest == image.config.digest &&
+          std::ranges::equal(own->layers, image.layers, same_blob)) {
+        return document;
+      }
+    }
+    return std::nullopt;
+  }
+
+  /// What is missing or damaged in it does no harm: manifest.json says all that is needed.
+  std::vector<Document> read_listed() {
+    std::vector<Document> images;
+    const auto text =
+        read_member(tar_, std::string(registry::layout_index), manifest::max_document_bytes);
+    if (!text) {
+      return images;
+    }
+    const auto index = manifest::Index::parse(*text);
+    if (!index) {
+      return images;
+    }
+    for (const Descriptor& entry : index->manifests) {
+      auto bytes =
+          read_member(tar_, registry::layout_blob_name(entry.digest), manifest::max_document_bytes);
+      if (!bytes || Digest::of(std::string_view(*bytes)) != entry.digest) {
+        continue;
+      }
+      auto document = Document::from_bytes(std::move(*bytes), entry.media_type, what_);
+      if (document && document->is_image() && images.size() < max_images) {
+        images.push_back(std::move(*document));
+      }
+    }
+    return images;
   }
 
   void add_names(const SavedImage& saved, const Descriptor& entry, manifest::Index& index) const {
@@ -260,6 +306,7 @@ class DockerArchiveReader {
   std::string what_;
   std::shared_ptr<DockerArchiveFiles> files_;
   std::size_t place_ = 0;
+  std::optional<std::vector<Document>> listed_;  ///< images of index.json
 };
 
 }  // namespace

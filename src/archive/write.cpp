@@ -7,6 +7,7 @@
 #include <fnimage/archive/write.hpp>
 #include <fnimage/base/atomic_file.hpp>
 #include <fnimage/base/json.hpp>
+#include <fnimage/base/text.hpp>
 #include <fnimage/layer/file_tree.hpp>
 #include <fnimage/layer/tar_writer.hpp>
 #include <fnimage/manifest/media_types.hpp>
@@ -103,7 +104,7 @@ class ArchiveBuilder {
     }
     manifest::Index index;
     list(root.descriptor(), options_.names, index);
-    FNIMAGE_CHECK(add_referrers(index));
+    FNIMAGE_CHECK(add_companions(index));
     FNIMAGE_CHECK(
         add(std::string(registry::layout_marker), std::string(registry::layout_marker_text)));
     FNIMAGE_CHECK(add(std::string(registry::layout_index), emit(index)));
@@ -127,8 +128,8 @@ class ArchiveBuilder {
     }
   }
 
-  Result<void> add_referrers(manifest::Index& index) {
-    for (const auto& [subject, entries] : options_.referrers) {
+  Result<void> add_companions(manifest::Index& index) {
+    for (const auto& [subject, entries] : options_.companions.referrers) {
       for (const Descriptor& entry : entries) {
         FNIMAGE_CHECK(parts_.add(from_, entry.digest));
       }
@@ -136,6 +137,10 @@ class ArchiveBuilder {
       FNIMAGE_CHECK(
           add(registry::layout_blob_name(fallback.document.digest()), fallback.document.bytes()));
       list(fallback.document.descriptor(), {fallback.tag}, index);
+    }
+    for (const auto& [tag, entry] : options_.companions.tags) {
+      FNIMAGE_CHECK(parts_.add(from_, entry.digest));
+      list(entry, {tag}, index);
     }
     return {};
   }
@@ -183,14 +188,31 @@ Result<void> store_tree(const layer::FileTree& tree, const fs::path& directory,
   return out.commit(file);
 }
 
+/// A misspelt directory is not made: the archive would be looked for elsewhere.
+Result<void> check_place(const fs::path& file, const fs::path& directory) {
+  std::error_code problem;
+  if (fs::is_directory(directory, problem)) {
+    return {};
+  }
+  return fail(ErrorCode::not_found,
+              fmt::format("cannot write {}: {} is no directory", printable(file.string()),
+                          printable(directory.string())),
+              "make it first, or check the path");
+}
+
 }  // namespace
 
 Result<WrittenArchive> write_archive(registry::ImageStore& from, const registry::Selector& selector,
                                      const fs::path& file, const WriteOptions& options,
                                      Diagnostics& diagnostics) {
+  const fs::path directory = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  FNIMAGE_CHECK(check_place(file, directory));
+  if (options.kind == ArchiveKind::docker && !options.companions.empty()) {
+    return fail(ErrorCode::unsupported, "a docker archive cannot hold what refers to an image",
+                "write an oci-archive:, or leave out --referrers");
+  }
   ArchiveBuilder builder(from, options, diagnostics);
   FNIMAGE_TRY(WrittenArchive written, builder.gather(selector));
-  const fs::path directory = file.has_parent_path() ? file.parent_path() : fs::path(".");
   remove_stale_temporaries(directory);
   Result<void> stored = store_tree(builder.tree(), directory, file);
   if (!stored && stored.error().code() == ErrorCode::verification) {

@@ -71,29 +71,31 @@ TEST_F(Copying, GoesRoundThroughEveryPlaceWithTheSameBytes) {
 
 TEST_F(Copying, OnePlatformIsAnImageSeveralAreAList) {
   const CopyResult one =
-      unwrap(copy("oci:from:v1", "oci:one", {.platforms = platforms({"ppc64le"})}));
+      unwrap(copy("oci:from:v1", "oci:one", {.shape = {.platforms = platforms({"ppc64le"})}}));
   const auto index = unwrap(list_->index());
   EXPECT_EQ(one.root.digest, index.manifests[1].digest);
 
-  const CopyResult kept = unwrap(
-      copy("oci:from:v1", "oci:kept:v1", {.platforms = platforms({"ppc64le"}), .keep_list = true}));
+  const CopyResult kept =
+      unwrap(copy("oci:from:v1", "oci:kept:v1",
+                  {.shape = {.platforms = platforms({"ppc64le"}), .keep_list = true}}));
   const auto opened = open("oci:kept:v1");
   const auto shorter = unwrap(unwrap(opened.store->get_manifest(opened.selector)).index());
   EXPECT_THAT(shorter.manifests, ElementsAre(index.manifests[1]));
   EXPECT_FALSE(unwrap(opened.store->resolve(index.manifests[0].digest)));
 
-  const CopyResult both =
-      unwrap(copy("oci:from:v1", "oci:both", {.platforms = platforms({"ppc64le", "amd64"})}));
+  const CopyResult both = unwrap(
+      copy("oci:from:v1", "oci:both", {.shape = {.platforms = platforms({"ppc64le", "amd64"})}}));
   EXPECT_EQ(both.root.digest, list_->digest()) << "all of a list is that list";
-  EXPECT_THAT(copy("oci:from:v1", "oci:none", {.platforms = platforms({"s390x"})}),
+  EXPECT_THAT(copy("oci:from:v1", "oci:none", {.shape = {.platforms = platforms({"s390x"})}}),
               fails_with(ErrorCode::platform_mismatch, HasSubstr("linux/amd64, linux/ppc64le")));
-  EXPECT_THAT(copy("oci:one", "oci:two", {.platforms = platforms({"amd64"})}),
+  EXPECT_THAT(copy("oci:one", "oci:two", {.shape = {.platforms = platforms({"amd64"})}}),
               fails_with(ErrorCode::platform_mismatch, HasSubstr("linux/ppc64le")));
 }
 
 TEST_F(Copying, DockerArchiveTakesOnePlatformUnderTheSourcesName) {
   unwrap(copy("oci:from:v1", "action:v7"));
-  unwrap(copy("action:v7", "docker-archive:d.tar", {.platforms = platforms({"ppc64le"})}));
+  unwrap(
+      copy("action:v7", "docker-archive:d.tar", {.shape = {.platforms = platforms({"ppc64le"})}}));
   const auto opened = open("docker-archive:d.tar:action:v7");
   EXPECT_THAT(copy("action:v7", "docker-archive:e.tar"), fails_with(ErrorCode::platform_mismatch));
   EXPECT_THAT(copy("action:v7", "docker-archive:e.tar:Upper:v1"),
@@ -132,6 +134,66 @@ TEST_F(Copying, ReferrersGoAlongAndWhatRefersToThem) {
   EXPECT_TRUE(unwrap(open("oci:without:v1").store->referrers(index.manifests[0].digest)).empty());
 }
 
+TEST_F(Copying, CosignsTagsGoAlongAndAreCounted) {
+  const auto index = unwrap(list_->index());
+  const std::string signature = "sha256-" + list_->digest().str().substr(7) + ".sig";
+  const manifest::ImageManifest signed_image{
+      .config = test::put_bytes(*layout_, R"({"architecture":"","os":""})",
+                                manifest::media_type::oci_config),
+      .layers = {test::put_bytes(*layout_, "a signature", "application/vnd.dev.cosign")}};
+  const auto document = manifest::Document::of(signed_image);
+  unwrap(layout_->put_manifest(document, signature));
+  const auto about = unwrap(layout_->resolve(signature));
+  const std::string attestation = "sha256-" + about->digest.str().substr(7) + ".att";
+  unwrap(layout_->put_manifest(document, attestation));
+  for (const std::string to : {"oci:to:v1", "oci-archive:a.tar:v1"}) {
+    const CopyResult plain = unwrap(copy("oci:from:v1", "oci:plain-" + to.substr(4, 3) + ":v1"));
+    const CopyResult copied = unwrap(copy("oci:from:v1", to, {.referrers = true}));
+    EXPECT_EQ(copied.referrers, 1U) << "one manifest under two tags";
+    EXPECT_EQ(copied.transferred.blobs_uploaded, plain.transferred.blobs_uploaded + 2) << to;
+    const auto opened = open(to);
+    EXPECT_THAT(unwrap(opened.store->tags()),
+                ::testing::UnorderedElementsAre(attestation, signature, "v1"));
+    EXPECT_TRUE(reads_all(*opened.store, signature));
+    EXPECT_EQ(unwrap(open(to.substr(0, to.rfind(':'))).store->tags()).size(), 3U)
+        << "without a tag the image is meant";
+  }
+  EXPECT_THAT(copy("oci:from:v1", "docker-archive:d.tar",
+                   {.shape = {.platforms = platforms({"amd64"})}, .referrers = true}),
+              ::testing::Truly([](const auto& result) { return result.has_value(); }))
+      << "nothing refers to that platform";
+  put_referrer(index.manifests[0], "application/sbom");
+  EXPECT_THAT(copy("oci:from:v1", "docker-archive:d.tar",
+                   {.shape = {.platforms = platforms({"amd64"})}, .referrers = true}),
+              fails_with(ErrorCode::unsupported, HasSubstr("refers to an image")));
+}
+
+TEST_F(Copying, SeveralAtOnceShareTheirBlobs) {
+  auto other = unwrap(OciLayout::open(directory_ / "other", OciLayout::Mode::create));
+  manifest::Index one;
+  one.put(test::put_image(*other, "linux/amd64"));
+  unwrap(other->put_manifest(manifest::Document::of(one), "v2"));
+  const std::vector<CopyItem> items{{location("oci:from:v1"), location("oci:to:v1")},
+                                    {location("oci:other:v2"), location("oci:to:v2")}};
+  const auto copied = unwrap(copy_all(items, {}, {client_, local_store_}, null_diagnostics()));
+  ASSERT_EQ(copied.size(), 2U);
+  EXPECT_EQ(copied[0].transferred.blobs_uploaded, 5U);
+  EXPECT_EQ(copied[1].transferred.blobs_uploaded + copied[1].transferred.blobs_existed, 0U)
+      << "the second has nothing of its own";
+  expect_whole(*open("oci:to:v1").store, *list_);
+  EXPECT_TRUE(reads_all(*open("oci:to:v2").store, std::string("v2")));
+}
+
+TEST_F(Copying, RefusesPlacesThatWereHardlyMeant) {
+  EXPECT_THAT(copy("oci:from:v1", "oci-archive:absent/x.tar"),
+              fails_with(ErrorCode::not_found, HasSubstr("absent is no directory")));
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "absent"));
+  EXPECT_THAT(copy("oci:from:v1", "oci:to:a b"), fails_with(ErrorCode::invalid_argument));
+  EXPECT_THAT(copy("oci:from:v1", "oci-archive:x.tar:v1", {.tags = {"a\nb"}}),
+              fails_with(ErrorCode::invalid_argument));
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "to"));
+}
+
 TEST_F(Copying, DryRunSaysWhatIsMissingAndWritesNothing) {
   const CopyResult planned = unwrap(copy("oci:from:v1", "oci:to:v1", {.dry_run = true}));
   EXPECT_EQ(planned.plan.size(), 8U);  // 5 blobs, 2 images, the list
@@ -151,7 +213,7 @@ TEST_F(Copying, CopiesToARegistryAndBackAndWithinIt) {
   const auto sbom = put_referrer(unwrap(list_->index()).manifests[0], "application/sbom");
   const CopyResult up =
       unwrap(copy("oci:from:v1", name + ":v1", {.tags = {"stable"}, .referrers = true}));
-  EXPECT_EQ(up.transferred.blobs_uploaded, 5U);
+  EXPECT_EQ(up.transferred.blobs_uploaded, 7U) << "five of the image, two of its SBOM";
   EXPECT_THAT(unwrap(open(name).store->tags()), ::testing::Contains("stable"));
 
   const CopyResult within = unwrap(copy(name + ":v1", name + ":v2"));

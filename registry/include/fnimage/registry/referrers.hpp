@@ -1,6 +1,7 @@
-// Referrers (signatures, SBOMs, attestations: manifests with a `subject`) that go along with an
-// image. Where a destination has no referrers API they are listed under the fallback tag (C25,
-// C26). Thread-safety: a value type, and functions that are pure but for the stores.
+// Referrers (signatures, SBOMs, attestations: manifests with a `subject`, or with a tag made of the
+// image's digest) that go along with an image. Where a destination has no referrers API they are
+// listed under the fallback tag (C25, C26). Thread-safety: value types, and functions that are pure
+// but for the stores.
 #pragma once
 
 #include <map>
@@ -12,6 +13,7 @@
 #include <fnimage/manifest/descriptor.hpp>
 #include <fnimage/manifest/document.hpp>
 #include <fnimage/registry/store.hpp>
+#include <fnimage/registry/transfer.hpp>
 
 namespace fnimage::registry {
 
@@ -22,10 +24,35 @@ using ReferrerMap = std::map<manifest::Digest, std::vector<manifest::Descriptor>
 /// levels or more than 10,000 in all is invalid_input (A7). Descriptors have their artifact type.
 Result<ReferrerMap> find_referrers(ImageStore& from, const std::vector<manifest::Digest>& subjects);
 
+/// Tag -> what stands under it.
+using DigestTags = std::map<std::string, manifest::Descriptor>;
+
+/// What cosign and others keep beside these manifests under tags made of their digests
+/// ("sha256-<hex>.sig", ".att", ".sbom", any ending), and beside that, and so on. One listing of
+/// the tags; where there is none, the three endings are asked for.
+Result<DigestTags> find_digest_tags(ImageStore& from,
+                                    const std::vector<manifest::Digest>& subjects);
+
+/// All that goes along with an image.
+struct Companions {
+  ReferrerMap referrers{};
+  DigestTags tags{};
+
+  [[nodiscard]] bool empty() const noexcept { return referrers.empty() && tags.empty(); }
+  /// Distinct manifests.
+  [[nodiscard]] std::size_t count() const;
+};
+
+/// Both kinds.
+Result<Companions> find_companions(ImageStore& from, const std::vector<manifest::Digest>& subjects);
+
 /// Copies them, with all their content, and sees to it that `to` lists them. Their subjects should
 /// be there already.
-Result<void> copy_referrers(ImageStore& from, const ReferrerMap& referrers, ImageStore& to,
-                            Diagnostics& diagnostics);
+/// @param parallel as for transfer_all()
+/// @param counted gets what was sent added
+Result<void> copy_companions(ImageStore& from, const Companions& companions, ImageStore& to,
+                             std::size_t parallel, Diagnostics& diagnostics,
+                             TransferResult& counted);
 
 /// The list of referrers for the fallback tag, and that tag.
 struct FallbackList {

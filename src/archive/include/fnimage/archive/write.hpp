@@ -24,8 +24,9 @@ enum class ArchiveKind : std::uint8_t {
 
 struct WriteOptions {
   ArchiveKind kind = ArchiveKind::oci;
-  std::vector<std::string> names{};   ///< oci: tags; docker: "name:tag"
-  registry::ReferrerMap referrers{};  ///< go into the archive too, listed under fallback tags
+  std::vector<std::string> names{};  ///< oci: tags; docker: "name:tag"
+  /// Go into the archive too, under fallback tags and their own; oci only.
+  registry::Companions companions{};
 };
 
 struct WrittenArchive {
@@ -35,8 +36,8 @@ struct WrittenArchive {
 };
 
 /// Writes the archive, replacing an old file of that name. Errors: those of `from`;
-/// platform_mismatch for a list that should become a docker archive; unsupported for an artifact
-/// there; no_space, io.
+/// platform_mismatch for a list that should become a docker archive; unsupported for an artifact or
+/// companions there; not_found when the file's directory does not exist; no_space, io.
 Result<WrittenArchive> write_archive(registry::ImageStore& from, const registry::Selector& selector,
                                      const std::filesystem::path& file, const WriteOptions& options,
                                      Diagnostics& diagnostics);
