@@ -34,6 +34,9 @@ class View final : public ImageStore {
   [[nodiscard]] std::optional<RepositoryName> repository() const override {
     return inner_.repository();
   }
+  [[nodiscard]] std::optional<RepositoryName> home_of(const Digest& image) override {
+    return inner_.home_of(image);
+  }
   Result<std::optional<Descriptor>> resolve(const Selector& selector) override {
     const Document* own = find(selector);
     return own != nullptr ? std::optional(own->descriptor()) : inner_.resolve(selector);

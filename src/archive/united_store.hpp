@@ -20,6 +20,8 @@ class UnitedStore final : public registry::ImageStore {
   [[nodiscard]] std::string describe() const override;
   /// When all images are of one repository.
   [[nodiscard]] std::optional<registry::RepositoryName> repository() const override;
+  [[nodiscard]] std::optional<registry::RepositoryName> home_of(
+      const manifest::Digest& image) override;
   Result<std::optional<manifest::Descriptor>> resolve(const registry::Selector& selector) override;
   Result<manifest::Document> get_manifest(const registry::Selector& selector) override;
   Result<bool> has_blob(const manifest::Descriptor& blob) override;

@@ -289,7 +289,8 @@ Result<void> run_build(const BuildArguments& arguments, Session& session) {
   for (std::size_t i = 0; arguments.push && i < references.size(); ++i) {
     items.push_back({result.list.digest, references[i]});
   }
-  FNIMAGE_TRY(const std::vector<Pushed> all, push_all(*target.store, items, true, session));
+  FNIMAGE_TRY(const std::vector<Pushed> all,
+              push_all(*target.store, items, {.tag_platforms = true}, session));
   for (const Pushed& pushed : all) {
     json["pushed"].push_back(cli::to_json(pushed));
     if (!common.json && !common.quiet) {

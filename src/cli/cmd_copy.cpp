@@ -14,6 +14,9 @@
 
 #include "command.hpp"
 #include "json_text.hpp"
+#include "push.hpp"
+#include "rehearsal.hpp"
+#include "shape_options.hpp"
 
 namespace fnimage::cli {
 
@@ -22,29 +25,31 @@ namespace {
 struct CopyArguments {
   std::string from;
   std::string to;
-  std::vector<std::string> platforms;
+  ShapeArguments shape;
   bool all_tags = false;
+  bool dry_run = false;
   archive::CopyOptions options;
 };
 
-nlohmann::ordered_json copy_json(const archive::CopyResult& result, bool dry_run) {
+nlohmann::ordered_json copy_json(const archive::CopyResult& result) {
   nlohmann::ordered_json json = {{"root", to_json(result.root)}, {"names", result.names}};
-  if (!dry_run) {
-    json["blobsUploaded"] = result.transferred.blobs_uploaded;
-    json["blobsMounted"] = result.transferred.blobs_mounted;
-    json["blobsExisted"] = result.transferred.blobs_existed;
-    json["bytesUploaded"] = result.transferred.bytes_uploaded;
-    json["referrers"] = result.referrers;
-    return json;
-  }
+  json["blobsUploaded"] = result.transferred.blobs_uploaded;
+  json["blobsMounted"] = result.transferred.blobs_mounted;
+  json["blobsExisted"] = result.transferred.blobs_existed;
+  json["bytesUploaded"] = result.transferred.bytes_uploaded;
+  json["referrers"] = result.referrers;
+  json["moved"] = moved_json(result.transferred.moved);
+  return json;
+}
+
+nlohmann::ordered_json plan_json(const archive::CopyResult& result) {
   nlohmann::ordered_json parts = nlohmann::ordered_json::array();
   for (const archive::PlannedPart& part : result.plan) {
     nlohmann::ordered_json value = to_json(part.descriptor);
     value["exists"] = part.existed;
     parts.push_back(std::move(value));
   }
-  json["plan"] = std::move(parts);
-  return json;
+  return {{"root", to_json(result.root)}, {"names", result.names}, {"plan", std::move(parts)}};
 }
 
 std::string plan_text(const archive::CopyResult& result) {
@@ -70,18 +75,20 @@ std::string copied_text(const archive::CopyResult& result) {
   }
   text += fmt::format("blobs: {} copied ({}), {} mounted, {} there already", sent.blobs_uploaded,
                       human_size(sent.bytes_uploaded), sent.blobs_mounted, sent.blobs_existed);
-  return text + (result.referrers > 0 ? fmt::format("; {} referrers\n", result.referrers) : "\n");
+  if (result.referrers > 0) {
+    text += fmt::format("; {} referrer{}", result.referrers, result.referrers == 1 ? "" : "s");
+  }
+  return text + "\n";
 }
 
 /// One copy, or one for each tag of the source's repository.
-Result<std::vector<std::pair<registry::Location, registry::Location>>> pairs_of(
-    const CopyArguments& arguments, Session& session) {
+Result<std::vector<archive::CopyItem>> items_of(const CopyArguments& arguments, Session& session) {
   FNIMAGE_TRY(registry::Location from, registry::parse_location(arguments.from));
   FNIMAGE_TRY(registry::Location to, registry::parse_location(arguments.to));
-  std::vector<std::pair<registry::Location, registry::Location>> pairs;
+  std::vector<archive::CopyItem> items;
   if (!arguments.all_tags) {
-    pairs.emplace_back(std::move(from), std::move(to));
-    return pairs;
+    items.push_back({std::move(from), std::move(to)});
+    return items;
   }
   using Kind = registry::Location::Kind;
   if (from.kind != Kind::registry || from.reference->tag() || from.reference->digest() ||
@@ -104,30 +111,72 @@ Result<std::vector<std::pair<registry::Location, registry::Location>>> pairs_of(
     } else {
       FNIMAGE_TRY(one_to.reference, to.reference->with_tag(tag));
     }
-    pairs.emplace_back(std::move(one_from), std::move(one_to));
+    items.push_back({std::move(one_from), std::move(one_to)});
   }
-  return pairs;
+  return items;
+}
+
+Result<std::vector<archive::CopyResult>> copy_items(const CopyArguments& arguments,
+                                                    Session& session) {
+  archive::CopyOptions options = arguments.options;
+  FNIMAGE_TRY(options.shape, parse_shape(arguments.shape));
+  options.parallel = session.registry_options().connections;
+  options.dry_run = arguments.dry_run && session.dry_run() == nullptr;
+  FNIMAGE_TRY(const auto items, items_of(arguments, session));
+  FNIMAGE_TRY(registry::Client * client, session.client());
+  FNIMAGE_TRY(const std::filesystem::path local, Session::local_directory());
+  auto copied = archive::copy_all(items, options, {*client, local}, session.console());
+  if (!copied) {
+    return fail(std::move(copied).error().while_doing(
+        fmt::format("copy {} to {}", printable(arguments.from), printable(arguments.to))));
+  }
+  return copied;
+}
+
+/// Into a registry: each request. Elsewhere, where there are none: each blob and manifest.
+Result<void> rehearse_copy(const CopyArguments& arguments, Session& session) {
+  FNIMAGE_TRY(const registry::Location to, registry::parse_location(arguments.to));
+  std::vector<archive::CopyResult> results;
+  const auto work = [&]() -> Result<void> {
+    FNIMAGE_TRY(results, copy_items(arguments, session));
+    return {};
+  };
+  const bool planned = to.kind != registry::Location::Kind::registry;
+  const auto about = [&]() -> nlohmann::ordered_json {
+    nlohmann::ordered_json copied = nlohmann::ordered_json::array();
+    for (const archive::CopyResult& result : results) {
+      copied.push_back(planned ? plan_json(result)
+                               : nlohmann::ordered_json{{"root", to_json(result.root)},
+                                                        {"names", result.names}});
+    }
+    return {{"copied", std::move(copied)}};
+  };
+  if (!planned) {
+    return rehearse(session, work, about);
+  }
+  FNIMAGE_CHECK(work());
+  if (session.common().json) {
+    session.console().print(json_lines(about()));
+    return {};
+  }
+  for (const archive::CopyResult& result : results) {
+    session.console().print(plan_text(result));
+  }
+  return {};
 }
 
 Result<void> run_copy(const CopyArguments& arguments, Session& session) {
-  archive::CopyOptions options = arguments.options;
-  for (const std::string& text : arguments.platforms) {
-    FNIMAGE_TRY(manifest::Platform platform, manifest::Platform::parse(text));
-    options.platforms.push_back(std::move(platform));
+  if (arguments.dry_run) {
+    return rehearse_copy(arguments, session);
   }
-  FNIMAGE_TRY(const auto pairs, pairs_of(arguments, session));
-  FNIMAGE_TRY(registry::Client * client, session.client());
-  FNIMAGE_TRY(const std::filesystem::path local, Session::local_directory());
+  FNIMAGE_TRY(const auto results, copy_items(arguments, session));
   nlohmann::ordered_json copied = nlohmann::ordered_json::array();
-  for (const auto& [from, to] : pairs) {
-    FNIMAGE_TRY(const archive::CopyResult result,
-                archive::copy(from, to, options, {*client, local}, session.console()));
+  for (const archive::CopyResult& result : results) {
     if (session.common().json) {
-      copied.push_back(copy_json(result, options.dry_run));
-    } else if (session.common().quiet) {
-      session.console().print(result.root.digest.str() + "\n");
+      copied.push_back(copy_json(result));
     } else {
-      session.console().print(options.dry_run ? plan_text(result) : copied_text(result));
+      session.console().print(session.common().quiet ? result.root.digest.str() + "\n"
+                                                     : copied_text(result));
     }
   }
   if (session.common().json) {
@@ -143,29 +192,26 @@ void add_copy(CLI::App& app, Registration registration) {
   CLI::App& command = *app.add_subcommand("copy", "Copy an image or list to another place");
   command.add_option("SRC", arguments->from, "Where it is")->required();
   command.add_option("DST", arguments->to, "Where it goes")->required();
-  command
-      .add_option("--platform", arguments->platforms,
-                  "Only these platforms: linux/ppc64le,...; one is copied as a single image")
-      ->type_name("P,...")
-      ->delimiter(',')
-      ->allow_extra_args(false);
-  command.add_flag("--keep-list", arguments->options.keep_list,
+  add_shape_options(command, arguments->shape);
+  command.add_flag("--keep-list", arguments->shape.keep_list,
                    "With --platform: a list, for one platform too");
   command.add_flag("--referrers", arguments->options.referrers,
-                   "Signatures, SBOMs and whatever else refers to it, too");
+                   "Signatures, SBOMs and whatever else refers to it, cosign's tags too");
   command
       .add_option("-t,--tag", arguments->options.tags,
                   "A further tag at the destination; may be given several times")
       ->type_name("TAG")
       ->allow_extra_args(false);
   command.add_flag("--all-tags", arguments->all_tags, "Every tag of the repository SRC");
-  command.add_flag("--dry-run", arguments->options.dry_run, "Only say what would be copied");
+  command.add_flag("--dry-run", arguments->dry_run,
+                   "Write nothing; print each request, or what would be written elsewhere");
   add_common_options(command, registration.settings.common);
   add_registry_options(command, registration.settings.registry);
   add_side_options(command, registration.settings.registry);
   command.footer(
       "SRC and DST: registry/name:tag, oci:DIR[:tag], oci-archive:FILE[:tag],\n"
-      "docker-archive:FILE[:name:tag], or a name in the local store. Digests stay as they are.\n"
+      "docker-archive:FILE[:name:tag], or a name in the local store. Digests stay as they are,\n"
+      "unless --platform, --format or the annotations ask for another list.\n"
       "Example:\n  fnimage copy --plain-http 127.0.0.1:30501/hello:latest oci-archive:hello.tar");
   command.callback([arguments, registration] {
     registration.action = [arguments](Session& session) { return run_copy(*arguments, session); };

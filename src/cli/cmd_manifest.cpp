@@ -43,11 +43,6 @@ void add_push_flags(CLI::App& command, WhereArguments& arguments) {
   add_dry_run_flag(command, arguments.dry_run);
 }
 
-void add_dry_run_flag(CLI::App& command, bool& dry_run) {
-  command.add_flag("--dry-run", dry_run,
-                   "Write nothing to the registry; print each request that would");
-}
-
 Result<void> run_or_rehearse(const WhereArguments& arguments, Session& session,
                              const std::function<Result<void>()>& work) {
   if (!arguments.dry_run) {
@@ -57,43 +52,7 @@ Result<void> run_or_rehearse(const WhereArguments& arguments, Session& session,
     return fail(ErrorCode::invalid_argument, "--dry-run is about requests to a registry",
                 "give --push too");
   }
-  FNIMAGE_CHECK(session.start_dry_run());
-  FNIMAGE_CHECK(work());
-  nlohmann::ordered_json all = nlohmann::ordered_json::array();
-  for (const registry::PlannedRequest& request : session.dry_run()->writes()) {
-    all.push_back({{"method", request.method}, {"url", request.url}, {"bytes", request.bytes}});
-    if (!session.common().json) {
-      session.console().print(
-          fmt::format("{} {} {} bytes\n", request.method, request.url, request.bytes));
-    }
-  }
-  if (session.common().json) {
-    session.console().print(json_lines({{"requests", std::move(all)}}));
-  }
-  return {};
-}
-
-void add_expectation_options(CLI::App& command, ExpectationArguments& arguments) {
-  command.add_flag("--no-clobber", arguments.no_clobber, "Refuse when there is a list already");
-  command
-      .add_option("--expect-digest", arguments.digest, "Refuse when the list is not this one now")
-      ->type_name("DIGEST");
-}
-
-Result<build::Expectation> parse_expectation(const ExpectationArguments& arguments) {
-  if (arguments.digest.empty()) {
-    return build::Expectation{.absent = arguments.no_clobber};
-  }
-  if (arguments.no_clobber) {
-    return fail(ErrorCode::invalid_argument, "--no-clobber and --expect-digest contradict",
-                "give one of them");
-  }
-  auto digest = manifest::Digest::parse(arguments.digest);
-  if (!digest) {
-    return fail(ErrorCode::invalid_argument, "--expect-digest: " + digest.error().message(),
-                "write it as sha256:…; `fnimage inspect` shows it");
-  }
-  return build::Expectation{.digest = std::move(*digest)};
+  return rehearse(session, work);
 }
 
 void add_platform_edit_options(CLI::App& command, build::PlatformEdit& edit) {
@@ -111,19 +70,6 @@ void add_platform_edit_options(CLI::App& command, build::PlatformEdit& edit) {
       ->delimiter(',')
       ->group(group)
       ->type_name("TEXT,…");
-}
-
-Result<manifest::Annotations> parse_annotations(const std::vector<std::string>& texts) {
-  manifest::Annotations annotations;
-  for (const std::string& text : texts) {
-    const std::size_t equals = text.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return fail(ErrorCode::invalid_argument,
-                  fmt::format("'{}' is no annotation", printable(text, 80)), "write KEY=VALUE");
-    }
-    annotations[text.substr(0, equals)] = text.substr(equals + 1);
-  }
-  return annotations;
 }
 
 namespace {

@@ -9,6 +9,8 @@
 #include <fnimage/build/list.hpp>
 
 #include "command.hpp"
+#include "rehearsal.hpp"
+#include "shape_options.hpp"
 
 namespace fnimage::cli {
 
@@ -39,27 +41,13 @@ struct WhereArguments {
 };
 void add_push_flags(CLI::App& command, WhereArguments& arguments);
 
-/// --dry-run
-void add_dry_run_flag(CLI::App& command, bool& dry_run);
-
 /// Runs a command's work. With --dry-run nothing is written, and what would be is printed instead
 /// of the result. Error: invalid_argument for --dry-run without --push.
 Result<void> run_or_rehearse(const WhereArguments& arguments, Session& session,
                              const std::function<Result<void>()>& work);
 
-/// --no-clobber and --expect-digest.
-struct ExpectationArguments {
-  bool no_clobber = false;
-  std::string digest;
-};
-void add_expectation_options(CLI::App& command, ExpectationArguments& arguments);
-Result<build::Expectation> parse_expectation(const ExpectationArguments& arguments);
-
 /// --os, --arch, --variant, --os-version, --os-features.
 void add_platform_edit_options(CLI::App& command, build::PlatformEdit& edit);
-
-/// "KEY=VALUE" texts; the value may be empty. Error: invalid_argument.
-Result<manifest::Annotations> parse_annotations(const std::vector<std::string>& texts);
 
 struct ChangedList {
   build::ListTarget target;

@@ -16,11 +16,8 @@ struct ListCreateArguments {
   std::string list;
   std::vector<std::string> children;
   std::vector<std::string> tags;
-  std::vector<std::string> platforms;
+  ShapeArguments shape;
   std::vector<std::string> concurrent;
-  std::vector<std::string> annotations;
-  std::vector<std::string> entry_annotations;
-  std::string format;
   std::string artifact_type;
   std::string subject;
   build::PlatformEdit platform_edit;
@@ -31,28 +28,17 @@ struct ListCreateArguments {
   bool referrers = false;
 };
 
-Result<std::vector<manifest::Platform>> parse_platforms(const std::vector<std::string>& texts) {
-  std::vector<manifest::Platform> platforms;
-  for (const std::string& text : texts) {
-    FNIMAGE_TRY(manifest::Platform platform, manifest::Platform::parse(text));
-    platforms.push_back(std::move(platform));
-  }
-  return platforms;
-}
-
 Result<build::ListOptions> list_options(const ListCreateArguments& arguments) {
   build::ListOptions options;
-  if (!arguments.format.empty()) {
-    options.format =
-        arguments.format == "docker" ? manifest::Format::docker : manifest::Format::oci;
-  }
+  FNIMAGE_TRY(registry::ImageShape shape, parse_shape(arguments.shape));
+  options.format = shape.format;
+  options.platforms = std::move(shape.platforms);
+  options.annotations = std::move(shape.annotations);
+  options.entry_annotations = std::move(shape.entry_annotations);
   options.amend = arguments.amend;
-  FNIMAGE_TRY(options.platforms, parse_platforms(arguments.platforms));
   FNIMAGE_TRY(options.also, parse_platforms(arguments.concurrent));
   options.platform_edit = arguments.platform_edit;
   FNIMAGE_CHECK(options.platform_edit.check());
-  FNIMAGE_TRY(options.annotations, parse_annotations(arguments.annotations));
-  FNIMAGE_TRY(options.entry_annotations, parse_annotations(arguments.entry_annotations));
   options.artifact_type = arguments.artifact_type;
   options.ignore_missing = arguments.ignore_missing;
   options.referrers = arguments.referrers;
@@ -121,16 +107,7 @@ void add_list_options(CLI::App& command, ListCreateArguments& arguments) {
                   "Images or lists: registry/name:tag, name@digest, oci:DIR[:tag], local name")
       ->required();
   add_push_flags(command, arguments.where);
-  command.add_option("--platform", arguments.platforms, "Take only these of the images")
-      ->delimiter(',')
-      ->type_name("P,…");
-  command.add_option("--format", arguments.format, "oci or docker, of the whole tree")
-      ->check(CLI::IsMember({"oci", "docker"}))
-      ->type_name("FORMAT");
-  command.add_option("--annotation", arguments.entry_annotations, "Of the entries: KEY=VALUE")
-      ->type_name("K=V");
-  command.add_option("--index-annotation", arguments.annotations, "Of the list: KEY=VALUE")
-      ->type_name("K=V");
+  add_shape_options(command, arguments.shape);
   command
       .add_option("--concurrent", arguments.concurrent,
                   "Unusual platforms that others may be adding at the same time")

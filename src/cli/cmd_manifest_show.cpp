@@ -152,25 +152,6 @@ Result<void> run_list_inspect(const ListInspectArguments& arguments, Session& se
   return {};
 }
 
-/// Sends a list and moves the tag to it only from where it is expected.
-Result<Pushed> push_expecting(registry::ImageStore& local, const manifest::Digest& digest,
-                              const Reference& to, const build::Expectation& expected,
-                              Session& session) {
-  FNIMAGE_TRY(registry::Client * client, session.client());
-  FNIMAGE_TRY(const auto repository, client->repository(to));
-  FNIMAGE_CHECK(build::require_expected({repository.get(), to}, expected));
-  FNIMAGE_TRY(registry::TransferResult sent,
-              registry::transfer(local, digest, *repository, {}, session.console()));
-  FNIMAGE_TRY(const Document document, local.get_manifest(digest));
-  FNIMAGE_TRY(const bool moved,
-              repository->put_manifest_if(document, to.tag_or_latest(), expected.digest));
-  if (!moved) {
-    return fail(ErrorCode::already_exists, fmt::format("{} has changed meanwhile", to.str()),
-                "look with `fnimage manifest inspect`");
-  }
-  return Pushed{to, std::move(sent)};
-}
-
 Result<manifest::Digest> find_local_list(const OpenedList& list) {
   const std::string name = list.target.tag();
   FNIMAGE_TRY(const auto found, list.store->resolve(name));
@@ -219,9 +200,7 @@ Result<void> run_list_push(const ListPushArguments& arguments, Session& session)
   for (const Reference& to : destinations) {
     const bool home = to.name() == list.target.name.name();
     registry::ImageStore& images = home ? *here : *anywhere;
-    auto pushed = expected.absent || expected.digest
-                      ? push_expecting(images, digest, to, expected, session)
-                      : push(images, digest, to, false, session);
+    auto pushed = push(images, digest, to, {.expected = expected}, session);
     if (!pushed) {
       result = fail(std::move(pushed).error());
       break;  // those before have moved, and that is said

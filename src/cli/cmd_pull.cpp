@@ -12,6 +12,7 @@
 
 #include "command.hpp"
 #include "json_text.hpp"
+#include "shape_options.hpp"
 
 namespace fnimage::cli {
 
@@ -22,15 +23,13 @@ struct PullArguments {
   std::vector<std::string> platforms;
 };
 
-Result<archive::CopyResult> pull_one(const std::string& text, const archive::CopyOptions& options,
-                                     Session& session) {
-  FNIMAGE_TRY(const registry::Location from, registry::parse_location(text));
+/// From a registry to the same name in the local store.
+Result<archive::CopyItem> item_of(const std::string& text) {
+  FNIMAGE_TRY(registry::Location from, registry::parse_location(text));
   if (from.kind != registry::Location::Kind::registry) {
     return fail(ErrorCode::invalid_argument, fmt::format("{} names no registry", printable(text)),
                 "write registry.example/name:tag; from elsewhere use `fnimage copy`");
   }
-  FNIMAGE_TRY(registry::Client * client, session.client());
-  FNIMAGE_TRY(const std::filesystem::path local, Session::local_directory());
   registry::Location to{.kind = registry::Location::Kind::local, .reference = from.reference};
   if (from.reference->digest()) {
     // The local store names images by tags: the digest's first digits are one.
@@ -39,33 +38,48 @@ Result<archive::CopyResult> pull_one(const std::string& text, const archive::Cop
     FNIMAGE_TRY(to.reference, from.reference->with_tag(from.reference->tag().value_or(fmt::format(
                                   "{}-{}", digest.algorithm(), digest.hex().substr(0, digits)))));
   }
-  return archive::copy(from, to, options, {*client, local}, session.console());
+  return archive::CopyItem{std::move(from), std::move(to)};
+}
+
+nlohmann::ordered_json pulled_json(const archive::CopyResult& result) {
+  const registry::TransferResult& got = result.transferred;
+  return {{"reference", result.names.front()},
+          {"digest", result.root.digest.str()},
+          {"blobsDownloaded", got.blobs_uploaded},
+          {"blobsExisted", got.blobs_existed},
+          {"bytesDownloaded", got.bytes_uploaded}};
+}
+
+std::string pulled_text(const archive::CopyResult& result) {
+  const registry::TransferResult& got = result.transferred;
+  return fmt::format("pulled {}@{}  blobs: {} downloaded ({}), {} there already\n",
+                     printable(result.names.front()), result.root.digest.str(), got.blobs_uploaded,
+                     human_size(got.bytes_uploaded), got.blobs_existed);
 }
 
 Result<void> run_pull(const PullArguments& arguments, Session& session) {
   archive::CopyOptions options;
-  for (const std::string& text : arguments.platforms) {
-    FNIMAGE_TRY(manifest::Platform platform, manifest::Platform::parse(text));
-    options.platforms.push_back(std::move(platform));
+  FNIMAGE_TRY(options.shape.platforms, parse_platforms(arguments.platforms));
+  options.parallel = session.registry_options().connections;
+  std::vector<archive::CopyItem> items;
+  for (const std::string& text : arguments.references) {
+    FNIMAGE_TRY(archive::CopyItem item, item_of(text));
+    items.push_back(std::move(item));
+  }
+  FNIMAGE_TRY(registry::Client * client, session.client());
+  FNIMAGE_TRY(const std::filesystem::path local, Session::local_directory());
+  auto results = archive::copy_all(items, options, {*client, local}, session.console());
+  if (!results) {
+    return fail(std::move(results).error().while_doing(
+        "pull " + printable(join(arguments.references, ", "))));
   }
   nlohmann::ordered_json pulled = nlohmann::ordered_json::array();
-  for (const std::string& text : arguments.references) {
-    FNIMAGE_TRY(const archive::CopyResult result, pull_one(text, options, session));
-    const std::string& name = result.names.front();
-    const registry::TransferResult& got = result.transferred;
+  for (const archive::CopyResult& result : *results) {
     if (session.common().json) {
-      pulled.push_back({{"reference", name},
-                        {"digest", result.root.digest.str()},
-                        {"blobsDownloaded", got.blobs_uploaded},
-                        {"blobsExisted", got.blobs_existed},
-                        {"bytesDownloaded", got.bytes_uploaded}});
-    } else if (session.common().quiet) {
-      session.console().print(result.root.digest.str() + "\n");
+      pulled.push_back(pulled_json(result));
     } else {
-      session.console().print(
-          fmt::format("pulled {}@{}  blobs: {} downloaded ({}), {} there already\n",
-                      printable(name), result.root.digest.str(), got.blobs_uploaded,
-                      human_size(got.bytes_uploaded), got.blobs_existed));
+      session.console().print(session.common().quiet ? result.root.digest.str() + "\n"
+                                                     : pulled_text(result));
     }
   }
   if (session.common().json) {

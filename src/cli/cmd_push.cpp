@@ -1,4 +1,5 @@
 // fnimage push: from the local store to registries.
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -7,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <fnimage/base/worker_pool.hpp>
+#include <fnimage/registry/selection.hpp>
 
 #include "cmd_manifest.hpp"
 #include "json_text.hpp"
@@ -18,7 +20,11 @@ namespace {
 
 struct PushArguments {
   std::vector<std::string> references;
+  std::vector<std::string> tags;
+  ShapeArguments shape;
+  ExpectationArguments expectation;
   bool add = false;
+  bool dry_run = false;
 };
 
 /// The local store and the digest that each reference stands for there.
@@ -113,24 +119,47 @@ Result<void> push_all_into_lists(registry::OciLayout& local,
   return tagged;
 }
 
-Result<void> run_push(const PushArguments& arguments, Session& session) {
-  std::vector<manifest::Reference> references;
-  for (const std::string& text : arguments.references) {
-    FNIMAGE_TRY(manifest::Reference reference, parse_destination(text));
-    references.push_back(std::move(reference));
-  }
-  FNIMAGE_TRY(const auto local, Session::local_store(registry::OciLayout::Mode::create));
-  FNIMAGE_TRY(const std::vector<manifest::Digest> digests, find_all(*local, references));
-  if (arguments.add) {
-    return push_all_into_lists(*local, references, session);
-  }
+/// "registry/name:tag", or a tag of the repository that the image is called after.
+Result<manifest::Reference> further_destination(const manifest::Reference& own,
+                                                const std::string& text) {
+  return manifest::is_valid_tag(text) ? own.with_tag(text) : parse_destination(text);
+}
+
+/// What goes where: each reference to itself and, when it is the only one, to the further ones.
+Result<std::vector<PushItem>> items_of(const std::vector<registry::Selector>& selectors,
+                                       const std::vector<manifest::Reference>& references,
+                                       const std::vector<std::string>& further) {
   std::vector<PushItem> items;
   for (std::size_t i = 0; i < references.size(); ++i) {
-    items.push_back({digests[i], references[i]});
+    items.push_back({selectors[i], references[i]});
   }
-  FNIMAGE_TRY(registry::Client * client, session.client());
-  const auto images = build::with_referred_images(*local, std::nullopt, *client);
-  FNIMAGE_TRY(const std::vector<Pushed> all, push_all(*images, items, true, session));
+  for (const std::string& text : further) {
+    FNIMAGE_TRY(manifest::Reference to, further_destination(references.front(), text));
+    items.push_back({selectors.front(), std::move(to)});
+  }
+  return items;
+}
+
+Result<void> check_push(const PushArguments& arguments, const registry::ImageShape& shape) {
+  const bool several = arguments.references.size() > 1;
+  if (several && !(arguments.tags.empty() && arguments.expectation.digest.empty())) {
+    return fail(ErrorCode::invalid_argument, "--tag and --expect-digest are about one image",
+                "push the images one by one");
+  }
+  const bool guarded = arguments.expectation.no_clobber || !arguments.expectation.digest.empty();
+  if (arguments.add && (shape.says_anything() || !arguments.tags.empty() || guarded)) {
+    return fail(ErrorCode::invalid_argument,
+                "--add joins images as they are into the list that is there",
+                "use `fnimage manifest add --push`, which has these options");
+  }
+  return {};
+}
+
+/// With a dry run nothing is printed.
+void print_pushed(const std::vector<Pushed>& all, Session& session) {
+  if (session.dry_run() != nullptr) {
+    return;
+  }
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   for (const Pushed& pushed : all) {
     if (session.common().json) {
@@ -143,6 +172,39 @@ Result<void> run_push(const PushArguments& arguments, Session& session) {
   if (session.common().json) {
     session.console().print(json_lines({{"pushed", std::move(results)}}));
   }
+}
+
+Result<void> run_push(const PushArguments& arguments, Session& session) {
+  std::vector<manifest::Reference> references;
+  for (const std::string& text : arguments.references) {
+    FNIMAGE_TRY(manifest::Reference reference, parse_destination(text));
+    references.push_back(std::move(reference));
+  }
+  FNIMAGE_TRY(const registry::ImageShape shape, parse_shape(arguments.shape));
+  FNIMAGE_CHECK(check_push(arguments, shape));
+  PushOptions options{.tag_platforms = true};
+  FNIMAGE_TRY(options.expected, parse_expectation(arguments.expectation));
+  FNIMAGE_TRY(const auto local, Session::local_store(registry::OciLayout::Mode::create));
+  FNIMAGE_TRY(const std::vector<manifest::Digest> digests, find_all(*local, references));
+  if (arguments.add) {
+    return push_all_into_lists(*local, references, session);
+  }
+  FNIMAGE_TRY(registry::Client * client, session.client());
+  const auto images = build::with_referred_images(*local, std::nullopt, *client);
+  std::vector<registry::Selector> selectors;
+  std::map<manifest::Digest, manifest::Document> made;
+  for (const manifest::Digest& digest : digests) {
+    FNIMAGE_TRY(registry::ShapedImage shaped,
+                registry::shape_in(*images, digest, shape, session.console()));
+    selectors.emplace_back(std::move(shaped.root));
+    made.merge(shaped.made);
+  }
+  FNIMAGE_TRY(const auto items, items_of(selectors, references, arguments.tags));
+  const bool as_it_is = made.empty();
+  const auto changed = registry::with_manifests(*images, std::move(made));
+  registry::ImageStore& from = as_it_is ? *images : *changed;
+  FNIMAGE_TRY(const std::vector<Pushed> all, push_all(from, items, options, session));
+  print_pushed(all, session);
   return {};
 }
 
@@ -155,13 +217,26 @@ void add_push(CLI::App& app, Registration registration) {
       ->required();
   command.add_flag("--add", arguments->add,
                    "Join the platforms into the list that is there, beside others that do so");
+  command
+      .add_option("-t,--tag", arguments->tags,
+                  "Another tag, or a whole registry/name:tag, to push to as well")
+      ->type_name("TAG|REF")
+      ->allow_extra_args(false);
+  add_shape_options(command, arguments->shape);
+  command.add_flag("--keep-list", arguments->shape.keep_list,
+                   "With --platform: a list, for one platform too");
+  add_expectation_options(command, arguments->expectation);
+  add_dry_run_flag(command, arguments->dry_run);
   add_common_options(command, registration.settings.common);
   add_registry_options(command, registration.settings.registry);
   command.footer(
       "Each platform is tagged <tag>-<arch> too.\n"
       "Example:\n  fnimage push --plain-http 127.0.0.1:30501/hello:latest");
   command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) { return run_push(*arguments, session); };
+    registration.action = [arguments](Session& session) {
+      const auto work = [&] { return run_push(*arguments, session); };
+      return arguments->dry_run ? rehearse(session, work) : work();
+    };
   });
 }
 

@@ -15,6 +15,7 @@
 
 #include "command.hpp"
 #include "json_text.hpp"
+#include "rehearsal.hpp"
 
 namespace fnimage::cli {
 
@@ -27,6 +28,7 @@ struct RmArguments {
   std::vector<std::string> references;
   bool keep_blobs = false;
   bool local = false;
+  bool dry_run = false;
 };
 
 struct Removed {
@@ -83,6 +85,7 @@ class Remover {
                               archive ? "an archive is a file" : "it names no tag"),
                   archive ? "remove the file" : "write the tag that is to go");
     }
+    FNIMAGE_CHECK(require_registry_in_dry_run(location, session_));
     return location;
   }
 
@@ -139,6 +142,9 @@ class Remover {
   }
 
   void report() const {
+    if (session_.dry_run() != nullptr) {
+      return;  // nothing has happened
+    }
     nlohmann::ordered_json removed = nlohmann::ordered_json::array();
     std::string text;
     for (const Removed& one : removed_) {
@@ -181,6 +187,7 @@ void add_rm(CLI::App& app, Registration registration) {
                    "Local store and layouts: remove the name only, free no space");
   command.add_flag("--local", arguments->local,
                    "Remove from the local store, for names with a registry too");
+  add_dry_run_flag(command, arguments->dry_run);
   add_common_options(command, registration.settings.common);
   add_registry_options(command, registration.settings.registry);
   command.footer(
@@ -192,7 +199,8 @@ void add_rm(CLI::App& app, Registration registration) {
       "Example:\n  fnimage rm hello:latest");
   command.callback([arguments, registration] {
     registration.action = [arguments](Session& session) {
-      return Remover(*arguments, session).run();
+      const auto work = [&] { return Remover(*arguments, session).run(); };
+      return arguments->dry_run ? rehearse(session, work) : work();
     };
   });
 }

@@ -13,6 +13,7 @@
 
 #include "command.hpp"
 #include "json_text.hpp"
+#include "rehearsal.hpp"
 
 namespace fnimage::cli {
 
@@ -22,6 +23,7 @@ struct TagArguments {
   std::string source;
   std::vector<std::string> names;
   bool local = false;
+  bool dry_run = false;
 };
 
 /// What a new name is called in the source's store. A bare word is a tag of the same name.
@@ -85,6 +87,7 @@ Result<void> run_tag(const TagArguments& arguments, Session& session) {
   if (arguments.local && source.kind == registry::Location::Kind::registry) {
     source.kind = registry::Location::Kind::local;
   }
+  FNIMAGE_CHECK(require_registry_in_dry_run(source, session));
   std::vector<std::string> tags;
   if (source.is_path() && source.kind != registry::Location::Kind::layout) {
     return fail(ErrorCode::unsupported, "an archive cannot be changed",
@@ -99,7 +102,9 @@ Result<void> run_tag(const TagArguments& arguments, Session& session) {
   FNIMAGE_TRY(const registry::OpenedImage opened,
               registry::open_for_reading(source, *client, local));
   FNIMAGE_TRY(const registry::Retagged done, registry::retag(*opened.store, opened.selector, tags));
-  print_tagged(source, done, session);
+  if (session.dry_run() == nullptr) {
+    print_tagged(source, done, session);
+  }
   return {};
 }
 
@@ -116,6 +121,7 @@ void add_tag(CLI::App& app, Registration registration) {
       ->required();
   command.add_flag("--local", arguments->local,
                    "SRC is in the local store, although it names a registry");
+  add_dry_run_flag(command, arguments->dry_run);
   add_common_options(command, registration.settings.common);
   add_registry_options(command, registration.settings.registry);
   command.footer(
@@ -123,7 +129,10 @@ void add_tag(CLI::App& app, Registration registration) {
       "Example:\n  fnimage tag hello:latest registry.example/hello:v1\n"
       "  fnimage tag registry.example/hello:v1 stable");
   command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) { return run_tag(*arguments, session); };
+    registration.action = [arguments](Session& session) {
+      const auto work = [&] { return run_tag(*arguments, session); };
+      return arguments->dry_run ? rehearse(session, work) : work();
+    };
   });
 }
 

@@ -38,6 +38,12 @@ class Console final : public Diagnostics {
   std::unique_ptr<ProgressTask> begin(std::string_view label,
                                       std::uint64_t total) noexcept override;
 
+  /// From now on tasks show nothing. Call it before the first of them.
+  void hide_progress() noexcept {
+    bars_ = false;
+    options_.progress = ProgressMode::none;
+  }
+
   /// Text of our own for standard output, as it is.
   void print(std::string_view text);
   /// Text from outside for standard output: made harmless line by line when that is a terminal.

@@ -25,6 +25,34 @@ std::string listed(const std::vector<std::string>& names) {
                      names.size() - most);
 }
 
+/// The platforms' tags, as transfer_all() gives them.
+Result<void> tag_platforms(registry::ImageStore& from, const manifest::Document& list,
+                           const std::string& tag, registry::ImageStore& to) {
+  FNIMAGE_TRY(const manifest::Index index, list.index());
+  for (const manifest::Descriptor& entry : index.manifests) {
+    if (!entry.platform || entry.platform->os == "unknown") {
+      continue;
+    }
+    FNIMAGE_TRY(const manifest::Document child, from.get_manifest(entry.digest));
+    FNIMAGE_CHECK(to.put_manifest(child, tag + "-" + entry.platform->tag_suffix()));
+  }
+  return {};
+}
+
+/// Moves the tag to what has been sent, if it is where it is expected; then the platforms' tags.
+Result<void> move_tags(registry::ImageStore& from, const PushItem& item, registry::ImageStore& to,
+                       const PushOptions& options) {
+  const std::string tag = item.to.tag_or_latest();
+  FNIMAGE_TRY(const manifest::Document root, from.get_manifest(item.selector));
+  FNIMAGE_TRY(const bool moved, to.put_manifest_if(root, tag, options.expected.digest));
+  if (!moved) {
+    return fail(ErrorCode::already_exists, fmt::format("{} has changed meanwhile", item.to.str()),
+                "look with `fnimage manifest inspect`");
+  }
+  return options.tag_platforms && root.is_index() ? tag_platforms(from, root, tag, to)
+                                                  : Result<void>();
+}
+
 }  // namespace
 
 Result<manifest::Reference> parse_destination(std::string_view text) {
@@ -54,17 +82,22 @@ Result<void> check_registries(const std::vector<manifest::Reference>& references
 }
 
 Result<std::vector<Pushed>> push_all(registry::ImageStore& from, const std::vector<PushItem>& items,
-                                     bool tag_platforms, Session& session) {
+                                     const PushOptions& options, Session& session) {
   FNIMAGE_TRY(registry::Client * client, session.client());
+  const bool guarded = options.expected.absent || options.expected.digest;
   std::vector<std::unique_ptr<registry::ImageStore>> stores;
   std::vector<registry::Destination> destinations;
   std::vector<std::string> names;
   for (const PushItem& item : items) {
     FNIMAGE_TRY(stores.emplace_back(), client->repository(item.to));
-    destinations.push_back({.selector = item.selector,
-                            .store = stores.back().get(),
-                            .tags = {item.to.tag_or_latest()},
-                            .tag_platforms = tag_platforms});
+    FNIMAGE_CHECK(guarded
+                      ? build::require_expected({stores.back().get(), item.to}, options.expected)
+                      : Result<void>());
+    destinations.push_back({.selector = item.selector, .store = stores.back().get()});
+    if (!guarded) {
+      destinations.back().tags = {item.to.tag_or_latest()};
+      destinations.back().tag_platforms = options.tag_platforms;
+    }
     names.push_back(item.to.str());
   }
   auto results = registry::transfer_all(from, destinations, session.registry_options().connections,
@@ -74,15 +107,31 @@ Result<std::vector<Pushed>> push_all(registry::ImageStore& from, const std::vect
   }
   std::vector<Pushed> pushed;
   for (std::size_t i = 0; i < items.size(); ++i) {
+    if (guarded) {
+      FNIMAGE_CHECK(move_tags(from, items[i], *stores[i], options));
+    }
     pushed.push_back({items[i].to, std::move((*results)[i])});
+    if (guarded) {
+      pushed.back().result.moved = {{items[i].to.tag_or_latest(), options.expected.digest}};
+    }
   }
   return pushed;
 }
 
 Result<Pushed> push(registry::ImageStore& from, const registry::Selector& selector,
-                    const manifest::Reference& to, bool tag_platforms, Session& session) {
-  FNIMAGE_TRY(auto pushed, push_all(from, {{selector, to}}, tag_platforms, session));
+                    const manifest::Reference& to, const PushOptions& options, Session& session) {
+  FNIMAGE_TRY(auto pushed, push_all(from, {{selector, to}}, options, session));
   return std::move(pushed.front());
+}
+
+nlohmann::ordered_json moved_json(const std::vector<registry::MovedTag>& moved) {
+  nlohmann::ordered_json tags = nlohmann::ordered_json::array();
+  for (const registry::MovedTag& tag : moved) {
+    const nlohmann::ordered_json previous =
+        tag.previous ? nlohmann::ordered_json(tag.previous->str()) : nlohmann::ordered_json();
+    tags.push_back({{"tag", tag.tag}, {"previous", previous}});
+  }
+  return tags;
 }
 
 std::string to_text(const Pushed& pushed) {
@@ -96,7 +145,8 @@ nlohmann::ordered_json to_json(const Pushed& pushed) {
   const registry::TransferResult& result = pushed.result;
   return {{"reference", pushed.reference.str()},    {"digest", result.root.digest.str()},
           {"blobsUploaded", result.blobs_uploaded}, {"blobsMounted", result.blobs_mounted},
-          {"blobsExisted", result.blobs_existed},   {"bytesUploaded", result.bytes_uploaded}};
+          {"blobsExisted", result.blobs_existed},   {"bytesUploaded", result.bytes_uploaded},
+          {"moved", moved_json(result.moved)}};
 }
 
 }  // namespace fnimage::cli

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <fnimage/build/list.hpp>
 #include <fnimage/manifest/reference.hpp>
 #include <fnimage/registry/transfer.hpp>
 
@@ -26,9 +27,14 @@ Result<manifest::Reference> parse_destination(std::string_view text);
 /// Every registry that is named answers and accepts the credentials.
 Result<void> check_registries(const std::vector<manifest::Reference>& references, Session& session);
 
-/// @param tag_platforms each platform gets "<tag>-<platform>" too.
+struct PushOptions {
+  bool tag_platforms = false;     ///< each platform gets "<tag>-<platform>" too
+  build::Expectation expected{};  ///< where the tags have to stand
+};
+
+/// Error: already_exists when a tag is not where it is expected.
 Result<Pushed> push(registry::ImageStore& from, const registry::Selector& selector,
-                    const manifest::Reference& to, bool tag_platforms, Session& session);
+                    const manifest::Reference& to, const PushOptions& options, Session& session);
 
 /// An image of the source and where it goes.
 struct PushItem {
@@ -38,7 +44,10 @@ struct PushItem {
 
 /// push() of several images at once: they share connections, and blobs by mounting.
 Result<std::vector<Pushed>> push_all(registry::ImageStore& from, const std::vector<PushItem>& items,
-                                     bool tag_platforms, Session& session);
+                                     const PushOptions& options, Session& session);
+
+/// [{"tag": …, "previous": digest or null}]
+nlohmann::ordered_json moved_json(const std::vector<registry::MovedTag>& moved);
 
 /// One line for people.
 std::string to_text(const Pushed& pushed);

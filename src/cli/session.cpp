@@ -49,13 +49,16 @@ Result<void> Session::start_dry_run() {
   FNIMAGE_TRY(auto below, transport());
   dry_run_ = std::make_shared<registry::DryRunTransport>(std::move(below));
   transport_ = dry_run_;
+  console_.hide_progress();  // none of it would be true
   return {};
 }
 
 Result<registry::Client*> Session::client() {
   if (!client_) {
     FNIMAGE_TRY(registry::ClientOptions options, client_options(settings_.registry));
-    options.upload_journal = upload_journal_directory();
+    if (!dry_run_) {  // which would find noted uploads to be done, and forget them
+      options.upload_journal = upload_journal_directory();
+    }
     FNIMAGE_TRY(auto shared_transport, transport());
     FNIMAGE_TRY(auto credentials, command_credentials(settings_.registry, options.hosts));
     client_ = std::make_unique<registry::Client>(

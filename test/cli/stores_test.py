@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -33,7 +34,7 @@ class StoresTest(command.CommandTest):
         self.succeed("build", *arguments)
 
     @contextlib.contextmanager
-    def registry(self, deletion=True):
+    def registry(self, deletion=True, access_log=os.devnull):
         """Debian's docker-registry on a free port of 127.0.0.1; yields host:port."""
         address = f"127.0.0.1:{command.free_port()}"
         directory = self.scratch / f"registry-{address.split(':')[1]}"
@@ -41,8 +42,9 @@ class StoresTest(command.CommandTest):
         config.write_text(json.dumps({"version": 0.1, "log": {"level": "error"}, "http": {"addr": address},
                                       "storage": {"filesystem": {"rootdirectory": str(directory)},
                                                   "delete": {"enabled": deletion}}}))
-        server = subprocess.Popen([tool("docker-registry"), "serve", config], stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL)
+        with open(access_log, "w", encoding="utf-8") as log:
+            server = subprocess.Popen([tool("docker-registry"), "serve", config], stdout=log,
+                                      stderr=subprocess.DEVNULL)
         try:
             while True:
                 try:
@@ -264,6 +266,98 @@ class Registry(StoresTest):
                 self.assertEqual(14, done.returncode, done.stderr)
                 self.assertIn("No space left", done.stderr)
                 self.assertNotIn("LEFT:", done.stderr)
+
+    @staticmethod
+    def unnamed(path):
+        """A path without what is new each time: names of uploads, digests of placeholders."""
+        return re.sub(r"/uploads/.+", "/uploads/ID", re.sub(r"/manifests/sha256:.*", "/manifests/DIGEST", path))
+
+    def writes(self, log):
+        """(method, path) of every write that the registry has seen."""
+        seen = re.findall(r'"(POST|PUT|PATCH|DELETE) ([^ ?]*)', log.read_text())
+        return [(method, self.unnamed(path)) for method, path in seen]
+
+    def rehearse(self, log, *arguments):
+        """Runs a command with --dry-run, which must write nothing, then really; both must have the same writes."""
+        before = self.writes(log)
+        planned = self.json(*arguments, "--dry-run")
+        shown = self.run_command(*arguments, "--dry-run")
+        self.assertEqual(before, self.writes(log), "a dry run writes nothing")
+        self.assertEqual("", shown.stderr, "nothing happens, so there is no progress")
+        self.assertIn(f"would send {planned['totals']['requests']} request", shown.stdout)
+        self.assertEqual(planned["totals"]["bytes"], sum(request["bytes"] for request in planned["requests"]))
+        self.assertEqual(planned["totals"]["reads"], len(planned["reads"]))
+        self.assertTrue(planned["reads"])
+        self.succeed(*arguments)
+        done = self.writes(log)
+        for write in before:
+            done.remove(write)
+        paths = [(request["method"], self.unnamed(re.sub("^http://[^/]*", "", request["url"].split("?")[0])))
+                 for request in planned["requests"]]
+        self.assertEqual(sorted(done), sorted(paths))
+        return planned
+
+    def test_dry_run_is_every_request_that_a_registry_really_gets(self):
+        (self.project / "model.bin").write_bytes(os.urandom(200_000))
+        self.write_spec(command.SPEC + "layers: [{name: model, from: model.bin, to: /model.bin}]\n")
+        log = self.scratch / "access.log"
+        with self.registry(access_log=log) as address:
+            name = f"{address}/team/probe"
+            self.build("-t", f"{name}:v1")
+            planned = self.rehearse(log, "push", "--plain-http", f"{name}:v1", "-t", "v2", "--format", "docker")
+            self.assertLess(200_000, planned["totals"]["bytes"])
+            self.rehearse(log, "copy", "--plain-http", f"{name}:v1", f"docker://{address}/mirror:v1")
+            self.rehearse(log, "tag", "--plain-http", f"{name}:v1", "stable")
+            self.rehearse(log, "rm", "--plain-http", f"{name}:stable")
+            self.refuse(2, ["--dry-run"], "rm", "--dry-run", "--local", f"{name}:v1")
+            self.refuse(2, ["--dry-run"], "tag", "--dry-run", "--local", f"{name}:v1", "v9")
+
+    def test_push_chooses_converts_annotates_and_guards(self):
+        with self.registry() as address:
+            name = f"{address}/probe"
+            self.build("-t", f"{name}:v1")
+            first = self.json("push", "--plain-http", f"{name}:v1", "-t", "v2", "-t", f"{address}/other:v3")["pushed"]
+            self.assertEqual([f"{name}:v1", f"{name}:v2", f"{address}/other:v3"], [one["reference"] for one in first])
+            self.assertEqual([{"tag": "v1", "previous": None}], first[0]["moved"])
+            whole = self.digest("--plain-http", f"{address}/other:v3")
+            self.assertEqual(whole, self.digest("--plain-http", f"{name}:v2"))
+            push = ("push", "--plain-http", f"{name}:v1")
+            self.refuse(5, ["exists already"], *push, "--no-clobber")
+            self.refuse(5, ["instead of"], *push, "--expect-digest", "sha256:" + "0" * 64)
+            changed = self.json(*push, "--expect-digest", whole, "--index-annotation", "team=faas",
+                                "--annotation", "kind=function")["pushed"][0]
+            self.assertEqual([{"tag": "v1", "previous": whole}], changed["moved"], "one can roll back")
+            raw = json.loads(self.succeed("inspect", "--raw", "--plain-http", f"{name}:v1").stdout)
+            self.assertEqual({"team": "faas"}, {key: value for key, value in raw["annotations"].items()
+                                                if key == "team"})
+            self.assertEqual(["function"] * 2, [entry["annotations"]["kind"] for entry in raw["manifests"]])
+            self.succeed("tag", "--plain-http", f"{name}@{whole}", "v1")
+            self.assertEqual(whole, self.digest("--plain-http", f"{name}:v1"))
+            self.succeed(*push, "--format", "docker")
+            raw = json.loads(self.succeed("inspect", "--raw", "--plain-http", f"{name}:v1").stdout)
+            self.assertEqual("application/vnd.docker.distribution.manifest.list.v2+json", raw["mediaType"])
+            self.assertEqual(["application/vnd.docker.distribution.manifest.v2+json"] * 2,
+                             [entry["mediaType"] for entry in raw["manifests"]])
+            self.assertEqual(["v1", "v1-amd64", "v1-ppc64le", "v2", "v2-amd64", "v2-ppc64le"],
+                             self.succeed("tags", "--plain-http", name).stdout.split())
+            self.succeed(*push, "--platform", "linux/ppc64le", "--keep-list")
+            raw = json.loads(self.succeed("inspect", "--raw", "--plain-http", f"{name}:v1").stdout)
+            self.assertEqual(["ppc64le"], [entry["platform"]["architecture"] for entry in raw["manifests"]])
+            self.refuse(13, ["linux/amd64, linux/ppc64le"], *push, "--platform", "s390x")
+            self.refuse(2, ["manifest add"], *push, "--add", "--format", "oci")
+
+    def test_pull_of_several_is_one_run_and_failures_name_what_was_wanted(self):
+        with self.registry() as address:
+            for name in ("one", "two"):
+                self.build("--push", "--plain-http", "-t", f"{address}/{name}:v1")
+            shutil.rmtree(self.home / ".local")
+            pulled = self.json("pull", "--plain-http", f"{address}/one:v1", f"{address}/two:v1")["pulled"]
+            self.assertLess(0, pulled[0]["blobsDownloaded"])
+            self.assertEqual(0, pulled[1]["blobsDownloaded"], "the two are the same image")
+            self.assertEqual([f"{address}/one:v1", f"{address}/two:v1"], [one["reference"] for one in pulled])
+            done = self.refuse(4, [f"pull {address}/one:absent"], "pull", "--plain-http", f"{address}/one:absent")
+            self.assertNotIn("copy", done.stderr)
+            self.refuse(4, ["registry/name:tag"], "copy", "absent", "oci:out")
 
     def test_rm_takes_one_tag_and_leaves_the_others(self):
         with self.registry() as address:
