@@ -53,7 +53,7 @@ class DryRunTransport final : public Transport {
 
   std::shared_ptr<Transport> below_;
   mutable std::mutex mutex_;
-  std::vector<PlannedRequest> writes_;          // guarded by mutex_, as the next
+  std::vector<PlannedRequest> writes_;  // guarded by mutex_, as the next
   std::vector<PlannedRequest> reads_;
   std::map<std::string, Manifest> manifests_;   // by URL without query
   std::map<std::string, std::uint64_t> blobs_;  // sizes, by URL without query

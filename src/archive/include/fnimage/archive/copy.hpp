@@ -23,8 +23,8 @@ struct CopyOptions {
   /// archive.
   std::vector<std::string> tags{};
   registry::ImageShape shape{};  ///< platforms, and other changes; those change digests
-  bool referrers = false;  ///< signatures, SBOMs and the like go along, and what refers to those
-  bool dry_run = false;    ///< read only, and say what would be sent
+  bool referrers = false;    ///< signatures, SBOMs and the like go along, and what refers to those
+  bool dry_run = false;      ///< read only, and say what would be sent
   std::size_t parallel = 8;  ///< large blobs in flight at the same time
 };
 
