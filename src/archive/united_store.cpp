@@ -44,6 +44,11 @@ std::optional<registry::RepositoryName> UnitedStore::repository() const {
   return common ? first : std::nullopt;
 }
 
+std::optional<registry::RepositoryName> UnitedStore::home_of(const Digest& image) {
+  ImageStore* const holder = holder_of(image);
+  return holder == nullptr ? std::nullopt : holder->home_of(image);
+}
+
 Result<std::optional<Descriptor>> UnitedStore::resolve(const Selector& selector) {
   ImageStore* const holder = holder_of(selector);
   return holder == nullptr ? Result<std::optional<Descriptor>>(std::nullopt)
