@@ -55,7 +55,7 @@ class CurlTransfer {
  public:
   /// Error bodies are kept up to this many bytes; when more than max_error_body_read come, the
   /// transfer is cut.
-  static constexpr std::size_t max_error_body = std::size_t{64} * 1024;
+  static constexpr std::size_t max_error_body = std::size_t{8} * 1024;
   static constexpr std::uint64_t max_error_body_read = std::uint64_t{1} << 20;
   static constexpr std::size_t max_header_bytes = std::size_t{64} * 1024;
   static constexpr std::uint64_t small_body = std::uint64_t{64} * 1024;

@@ -177,7 +177,6 @@ class Download final : public Writer {
     FNIMAGE_TRY(const Url url, source_.session->url(source_.path));
     Call call{.url = url,
               .scopes = source_.scopes,
-              .headers = {{"Accept-Encoding", "identity"}},
               .sink = this,
               .retry = false,  // run() knows how far it got
               .stop = pipe_.stop_token()};

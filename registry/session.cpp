@@ -150,6 +150,20 @@ Result<Session::Endpoint> Session::try_candidate(const std::string& scheme, cons
                   address_kind(response.peer).value_or(AddressKind::global)};
 }
 
+/// Nobody at port 443 may mean that the registry is at port 80.
+Error Session::with_way_out(Error error) const {
+  const bool by_https_only = !options_.plain_http && !options_.insecure;
+  const bool has_port = registry_.find(':') != std::string::npos;
+  if (!by_https_only || has_port || error.code() != ErrorCode::unavailable) {
+    return error;
+  }
+  const std::string separator = error.hint().empty() ? "" : "; ";
+  return Error(error.code(), error.message())
+      .with_hint(error.hint() + separator +
+                 "a registry without TLS wants --plain-http or --insecure")
+      .retryable(error.is_retryable());
+}
+
 Result<Session::Endpoint> Session::probe() {
   const auto tries = candidates();
   const Retrier retrier = this->retrier();
@@ -173,7 +187,7 @@ Result<Session::Endpoint> Session::probe() {
     }
     const auto delay = retryable ? patience.failed(std::nullopt) : std::nullopt;
     if (!delay || !retrier.wait(*delay, false)) {
-      return fail(std::move(*first));
+      return fail(with_way_out(std::move(*first)));
     }
   }
 }
@@ -296,6 +310,9 @@ Result<HttpResponse> Session::perform(const Call& call, const Endpoint& endpoint
                       .progress = call.progress,
                       .timeout = call.timeout,
                       .even_when_stopped = call.even_when_stopped};
+  if (request.method == "GET" || request.method == "HEAD") {
+    request.headers.push_back({"Accept-Encoding", "identity"});  // digests are of these bytes (F19)
+  }
   if (authorization) {
     request.headers.push_back({"Authorization", *authorization});
   }

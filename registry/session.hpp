@@ -101,6 +101,7 @@ class Session {
   [[nodiscard]] Result<RealmSettings> realm_settings(const Url& realm, const TlsOptions& tls) const;
   Result<Endpoint> endpoint();
   Result<Endpoint> probe();
+  [[nodiscard]] Error with_way_out(Error error) const;
   [[nodiscard]] std::vector<std::pair<std::string, TlsOptions>> candidates() const;
   Result<Endpoint> try_candidate(const std::string& scheme, const TlsOptions& tls);
   Result<HttpResponse> send_following(const Call& call, const Endpoint& endpoint);

@@ -1,9 +1,11 @@
 // No secret leaves the origin it belongs to, and none is in anything that people or programs get to
 // see (reliability A1-A3, A8). A canary is sent through every way by which a registry can point
 // elsewhere; what the foreign servers saw and everything that was reported is searched for it.
+#include <fnimage/test/relay.hpp>
 #include <fnimage/test/scripted_server.hpp>
+#include <fnimage/test/temp_dir.hpp>
 
-#include "client_fixture.hpp"
+#include "scripted_repository.hpp"
 
 namespace fnimage::registry {
 namespace {
@@ -115,7 +117,7 @@ TEST_P(Canary, StaysHome) {
   } else {
     EXPECT_FALSE(foreign.requests().empty());  // else the case tests nothing
   }
-  for (const std::string& message : client.messages()) {
+  for (const std::string& message : client.all_messages()) {
     told += message + "\n";
   }
   EXPECT_NE(told, "");
@@ -135,6 +137,163 @@ std::vector<Leak> all_ways() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Table, Canary, ::testing::ValuesIn(all_ways()));
+
+// --- the whole table, without any network ---
+
+/// Where the registry https://r.example:5000 leads to.
+constexpr std::string_view origins[] = {"https://r.example:5001",      // another port
+                                        "https://r.example",           // the default port
+                                        "https://other.example:5000",  // another host
+                                        "https://a.r.example:5000",    // below it
+                                        "https://r.example.evil:5000", "https://127.0.0.2:5000",
+                                        "https://[::1]:5000"};
+
+/// What leads there: an answer to which request.
+enum class Lead : std::uint8_t { manifest, head, blob, link, put, patch, status, abandon };
+constexpr Lead leads[] = {Lead::manifest, Lead::head,  Lead::blob,   Lead::link,
+                          Lead::put,      Lead::patch, Lead::status, Lead::abandon};
+
+/// Plays the registry; what goes elsewhere is kept.
+class LeadingRegistry {
+ public:
+  LeadingRegistry(Scheme scheme, Lead lead, std::string target)
+      : scheme_(scheme), lead_(lead), target_(std::move(target)) {}
+
+  Result<HttpResponse> answer(const HttpRequest& request) {
+    if (request.url.starts_with("https://r.example:5000/token")) {
+      return HttpResponse{.status = 200, .body = R"({"token":"canary-token"})"};
+    }
+    if (!request.url.starts_with("https://r.example:5000/")) {
+      foreign.push_back(request);
+      if (request.method == "PATCH" && lead_ == Lead::status) {
+        return fail(Error(ErrorCode::unavailable, "connection lost").retryable());
+      }
+      return HttpResponse{.status = request.method == "PATCH" && lead_ == Lead::patch ? 202 : 403};
+    }
+    const auto authorization = HttpResponse{.headers = request.headers}.header("Authorization");
+    const std::string expected = scheme_ == Scheme::basic ? "Basic " + std::string(canary_basic)
+                                                          : "Bearer " + std::string(canary_token);
+    if (authorization != expected) {
+      return HttpResponse{
+          .status = 401,
+          .headers = {{"WWW-Authenticate", scheme_ == Scheme::basic
+                                               ? "Basic realm=\"x\""
+                                               : "Bearer realm=\"https://r.example:5000/token\""}},
+          .peer = "127.0.0.1"};
+    }
+    return lead(request);
+  }
+
+  std::vector<HttpRequest> foreign;
+
+ private:
+  [[nodiscard]] HttpResponse lead(const HttpRequest& request) const {
+    if (request.url.ends_with("/v2/")) {
+      return {.status = 200, .peer = "127.0.0.1"};
+    }
+    if (lead_ == Lead::link) {
+      return {.status = 200,
+              .headers = {{"Link", "<" + target_ + "/next>; rel=\"next\""}},
+              .body = R"({"tags":["b"]})"};
+    }
+    if (request.method == "POST") {
+      return {.status = 202, .headers = {{"Location", target_ + "/up?state=canary-token"}}};
+    }
+    if (lead_ == Lead::manifest || lead_ == Lead::blob || lead_ == Lead::head) {
+      return {.status = 307, .headers = {{"Location", target_ + "/data?sig=canary-token"}}};
+    }
+    return {.status = 404};
+  }
+
+  Scheme scheme_;
+  Lead lead_;
+  std::string target_;
+};
+
+/// Lets the client go the way, and returns what it says about that.
+std::string follow(ImageStore& store, Lead lead) {
+  const std::string bytes = random_bytes(100'000);
+  const auto told = [](const auto& result) {
+    return result ? std::string() : result.error().describe() + result.error().hint();
+  };
+  switch (lead) {
+    case Lead::manifest:
+      return told(store.get_manifest("x"));
+    case Lead::head:
+      return told(store.has_blob(blob_of(bytes)));
+    case Lead::blob:
+      return told(read_all(*unwrap(unwrap(store.blob(blob_of(bytes)))->open()), bytes.size()));
+    case Lead::link:
+      return told(store.tags());
+    default:
+      return told(store.put_blob(blob_of(bytes), *memory_content(bytes), {}));
+  }
+}
+
+TEST(CanaryTable, NothingSecretGoesToAnotherOrigin) {
+  int combinations = 0;
+  for (const Scheme scheme : {Scheme::basic, Scheme::bearer, Scheme::identity_token}) {
+    for (const std::string_view origin : origins) {
+      for (const Lead lead : leads) {
+        for (const bool insecure : {false, true}) {
+          SCOPED_TRACE(std::string(origin) + " " + std::to_string(static_cast<int>(lead)));
+          LeadingRegistry registry(scheme, lead, std::string(origin));
+          const auto transport = std::make_shared<PlayedTransport>(
+              [&](const HttpRequest& request) { return registry.answer(request); });
+          RecordingDiagnostics diagnostics;
+          const bool in_chunks = lead == Lead::patch || lead == Lead::status;
+          Client client(transport, fixed_credentials("r.example:5000", credentials_of(scheme)),
+                        {.insecure = insecure,
+                         .tls = {.cert_file = "client.pem", .key_file = "client.key"},
+                         .retry = {.attempts = 2},
+                         .chunk_size = in_chunks ? std::uint64_t{70'000} : 0,
+                         .clock = std::make_shared<ManualClock>()},
+                        diagnostics);
+          const auto store =
+              unwrap(client.repository(unwrap(manifest::Reference::parse("r.example:5000/a"))));
+          std::string told = follow(*store, lead);
+          for (const auto& messages : {diagnostics.messages(), diagnostics.debug_messages()}) {
+            for (const std::string& message : messages) {
+              told += message;
+            }
+          }
+          expect_no_secret(told);
+          EXPECT_EQ(registry.foreign.empty(), lead == Lead::link);
+          for (const HttpRequest& request : registry.foreign) {
+            EXPECT_EQ(HttpResponse{.headers = request.headers}.header("Authorization"),
+                      std::nullopt);
+            EXPECT_TRUE(request.tls.cert_file.empty() && request.tls.key_file.empty());
+          }
+          ++combinations;
+        }
+      }
+    }
+  }
+  EXPECT_GE(combinations, 200);
+}
+
+TEST(CanaryTable, AnotherOriginGetsNoClientCertificateThoughItAsks) {
+  const test::Certificate certificate = test::make_certificate();
+  const test::TempDir directory;
+  ScriptedServer storage([](const SeenRequest&) { return Reply{.body = "some bytes"}; });
+  const test::TlsFront elsewhere(certificate, storage.address());
+  ScriptedServer server([&](const SeenRequest& request) -> Reply {
+    return request.target == "/v2/"
+               ? Reply{}
+               : Reply{.status = 307,
+                       .headers = {{"Location", "https://" + elsewhere.address() + "/data"}}};
+  });
+  const test::TlsFront registry(certificate, server.address());
+  TestClient client({.tls = {.cert_file = directory.write("client.pem", certificate.certificate),
+                             .key_file = directory.write("client.key", certificate.key),
+                             .ca_pem = certificate.certificate}});
+  const auto store = client.repository(registry.address() + "/a");
+  const auto content = unwrap(store->blob(blob_of("some bytes")));
+  EXPECT_EQ(unwrap(read_all(*unwrap(content->open()), 100)), "some bytes");
+  EXPECT_GT(registry.known_clients(), 0);
+  EXPECT_EQ(storage.requests().size(), 1U);
+  EXPECT_EQ(elsewhere.known_clients(), 0);
+}
 
 TEST(Secrets, OfATokenServersAnswerAreNotTold) {
   ScriptedServer auth([](const SeenRequest&) {

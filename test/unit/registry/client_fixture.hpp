@@ -19,9 +19,7 @@ class RecordingDiagnostics final : public Diagnostics {
  public:
   void report(Severity severity, std::string_view message) noexcept override {
     const std::lock_guard lock(mutex_);
-    if (severity != Severity::debug) {
-      messages_.emplace_back(message);
-    }
+    (severity == Severity::debug ? debug_messages_ : messages_).emplace_back(message);
   }
   std::unique_ptr<ProgressTask> begin(std::string_view label,
                                       std::uint64_t total) noexcept override {
@@ -31,10 +29,15 @@ class RecordingDiagnostics final : public Diagnostics {
     const std::lock_guard lock(mutex_);
     return messages_;
   }
+  std::vector<std::string> debug_messages() const {
+    const std::lock_guard lock(mutex_);
+    return debug_messages_;
+  }
 
  private:
   mutable std::mutex mutex_;
   std::vector<std::string> messages_;
+  std::vector<std::string> debug_messages_;
 };
 
 /// Time that passes only while somebody waits.
@@ -69,6 +72,14 @@ class TestClient {
     return test::unwrap(client_.repository(test::unwrap(manifest::Reference::parse(reference))));
   }
   std::vector<std::string> messages() const { return diagnostics_.messages(); }
+  /// What is reported at any level.
+  std::vector<std::string> all_messages() const {
+    std::vector<std::string> all = diagnostics_.messages();
+    for (std::string& message : diagnostics_.debug_messages()) {
+      all.push_back(std::move(message));
+    }
+    return all;
+  }
 
  private:
   static ClientOptions with_fast_retries(ClientOptions options) {

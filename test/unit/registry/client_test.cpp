@@ -446,6 +446,7 @@ TEST(Manifests, AcceptNamesAllTypesAndBytesAreKept) {
     EXPECT_THAT(f.server.requests().at(1).header("accept").value_or(""),
                 HasSubstr(std::string(type)));
   }
+  EXPECT_EQ(f.server.requests().at(1).header("accept-encoding"), "identity");
   const auto resolved = unwrap(f.store->resolve("t"));
   EXPECT_EQ(resolved, document.descriptor());
 }

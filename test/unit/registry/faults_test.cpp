@@ -439,6 +439,76 @@ TEST(Faults, F12HttpsNeverLeadsToHttp) {
   }
 }
 
+TEST(Faults, F12InsecureLetsAnUploadGoFromHttpsToHttp) {
+  for (const bool insecure : {true, false}) {
+    const auto transport =
+        std::make_shared<PlayedTransport>([](const HttpRequest& request) -> Result<HttpResponse> {
+          if (request.method == "POST") {
+            return HttpResponse{.status = 202,
+                                .headers = {{"Location", "http://r.example/up?state=1"}}};
+          }
+          if (request.method == "PUT") {
+            return HttpResponse{.status = 201};
+          }
+          return HttpResponse{.status = request.url.ends_with("/v2/") ? 200 : 404};
+        });
+    RecordingDiagnostics diagnostics;
+    Client client(transport, {}, {.insecure = insecure}, diagnostics);
+    const auto store = unwrap(client.repository(unwrap(manifest::Reference::parse("r.example/a"))));
+    const std::string bytes = "some bytes";
+    EXPECT_EQ(store->put_blob(blob_of(bytes), *memory_content(bytes), {}).has_value(), insecure);
+    EXPECT_EQ(transport->asked().back().url.starts_with("http://r.example/up?state=1&digest="),
+              insecure);
+  }
+}
+
+TEST(Faults, F22RightThatIsNeverGivenIsNamed) {
+  const auto transport =
+      std::make_shared<PlayedTransport>([](const HttpRequest& request) -> Result<HttpResponse> {
+        if (request.url.find("/token") != std::string::npos) {
+          return HttpResponse{.status = 200, .body = R"({"token":"t"})"};
+        }
+        return HttpResponse{.status = 401,
+                            .headers = {{"WWW-Authenticate",
+                                         "Bearer realm=\"https://r.example/token\",service="
+                                         "\"s\",scope=\"repository:a:pull\""}}};
+      });
+  RecordingDiagnostics diagnostics;
+  Client client(transport, {}, {}, diagnostics);
+  const auto store = unwrap(client.repository(unwrap(manifest::Reference::parse("r.example/a"))));
+  EXPECT_THAT(store->tags(),
+              fails_with(ErrorCode::unauthorized, HasSubstr("denied: scope repository:a:pull")));
+}
+
+/// A registry at port 80 only.
+Result<HttpResponse> answers_by_http(const HttpRequest& request) {
+  if (request.url.starts_with("https:")) {
+    return fail(Error(ErrorCode::unavailable, "cannot connect to r.example:443: refused")
+                    .with_hint("check that the server runs")
+                    .retryable());
+  }
+  return HttpResponse{.status = 200, .body = R"({"tags":["t"]})"};
+}
+
+TEST(Faults, NobodyAtPort443MayMeanPort80) {
+  const auto transport = std::make_shared<PlayedTransport>(answers_by_http);
+  RecordingDiagnostics diagnostics;
+  ClientOptions options{.retry = {.attempts = 2}, .clock = std::make_shared<ManualClock>()};
+  {
+    Client client(transport, {}, options, diagnostics);
+    const auto refused = client.ping("r.example");
+    ASSERT_THAT(refused, fails_with(ErrorCode::unavailable));
+    EXPECT_THAT(refused.error().hint(), HasSubstr("server runs"));
+    EXPECT_THAT(refused.error().hint(), HasSubstr("--plain-http or --insecure"));
+    EXPECT_EQ(transport->asked().size(), 2U);
+  }
+  options.insecure = true;
+  Client client(transport, {}, options, diagnostics);
+  const auto store = unwrap(client.repository(unwrap(manifest::Reference::parse("r.example/a"))));
+  EXPECT_TRUE(store->tags().has_value());
+  EXPECT_EQ(transport->asked().back().url, "http://r.example/v2/a/tags/list?n=1000");
+}
+
 TEST(Faults, F31ATagThatMovesMeanwhileGivesOneImageOrTheOther) {
   const auto first = make_memory_store("mem");
   const auto second = make_memory_store("mem");

@@ -149,7 +149,7 @@ TEST(Transport, BodiesInMemoryAndHeadersAreBounded) {
   request.url = server.url("/errors");
   const HttpResponse response = unwrap(client->perform(request));
   EXPECT_EQ(response.status, 500);
-  EXPECT_EQ(response.body.size(), 65536U);
+  EXPECT_EQ(response.body.size(), 8192U);
   request.url = server.url("/headers");
   EXPECT_THAT(client->perform(request), fails_with(ErrorCode::protocol, HasSubstr("headers")));
 }
