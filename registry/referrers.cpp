@@ -134,9 +134,9 @@ Result<Companions> find_companions(ImageStore& from, const std::vector<Digest>& 
   return found;
 }
 
-Result<void> copy_companions(ImageStore& from, const Companions& companions, ImageStore& to,
-                             std::size_t parallel, Diagnostics& diagnostics,
-                             TransferResult& counted) {
+Result<std::vector<TransferResult>> copy_companions(ImageStore& from, const Companions& companions,
+                                                    ImageStore& to, std::size_t parallel,
+                                                    Diagnostics& diagnostics) {
   std::vector<Destination> destinations;
   for (const auto& [subject, entries] : companions.referrers) {
     for (const Descriptor& referrer : entries) {
@@ -150,13 +150,10 @@ Result<void> copy_companions(ImageStore& from, const Companions& companions, Ima
   if (!copied) {
     return fail(std::move(copied).error().while_doing("copy what refers to the image"));
   }
-  for (const TransferResult& one : *copied) {
-    counted += one;
-  }
   for (const auto& [subject, entries] : companions.referrers) {
     FNIMAGE_CHECK(list_in(to, subject, entries));
   }
-  return {};
+  return copied;
 }
 
 }  // namespace fnimage::registry

@@ -293,8 +293,11 @@ class Copier {
     if (job.companions.empty()) {
       return {};
     }
-    FNIMAGE_CHECK(copy_companions(*job.source.store, job.companions, *job.to, options_.parallel,
-                                  diagnostics_, job.result->transferred));
+    FNIMAGE_TRY(const auto sent, copy_companions(*job.source.store, job.companions, *job.to,
+                                                 options_.parallel, diagnostics_));
+    for (const registry::TransferResult& one : sent) {
+      job.result->transferred += one;
+    }
     FNIMAGE_TRY(auto moved, retag(*job.to, job.root->digest(), job.tags));
     job.result->transferred.moved = std::move(moved.tags);
     return {};

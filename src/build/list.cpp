@@ -10,6 +10,7 @@
 #include <fnimage/build/list.hpp>
 #include <fnimage/manifest/platform_match.hpp>
 #include <fnimage/manifest/validate.hpp>
+#include <fnimage/registry/image_sources.hpp>
 
 #include "list_placement.hpp"
 
@@ -382,9 +383,10 @@ class ListMaker {
   /// whole, since a tree never mixes families.
   Result<PublishedList> convert_standing(const Draft& draft) {
     const ListTarget& target = draft.target();
-    const auto store = target.is_local() ? with_referred_images(*target.store, target.name, client_)
-                                         : std::shared_ptr<registry::ImageStore>(
-                                               std::shared_ptr<void>(), target.store);
+    std::shared_ptr<registry::ImageStore> store(std::shared_ptr<void>(), target.store);
+    if (target.is_local()) {
+      store = registry::with_referred_images(*target.store, target.name, client_);
+    }
     FNIMAGE_TRY(std::vector<ListEntry> entries,
                 read_images(*draft.standing, store, target.name.str()));
     std::erase_if(entries, [&](const ListEntry& old) {

@@ -10,6 +10,7 @@
 #include <fnimage/base/worker_pool.hpp>
 #include <fnimage/manifest/image_config.hpp>
 #include <fnimage/manifest/platform_match.hpp>
+#include <fnimage/registry/image_sources.hpp>
 
 namespace fnimage::build {
 
@@ -59,7 +60,7 @@ Result<std::optional<Child>> find_local(const Reference& reference, ImageStore* 
   }
   FNIMAGE_TRY(Document document, local->get_manifest(found->digest));
   if (document.is_index() || local->home_of(found->digest)) {
-    auto whole = with_referred_images(*local, reference, client);
+    auto whole = registry::with_referred_images(*local, reference, client);
     FNIMAGE_TRY(document, whole->get_manifest(found->digest));
     return Child{std::move(whole), std::move(document)};
   }

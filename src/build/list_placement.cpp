@@ -12,10 +12,9 @@
 
 #include <fnimage/base/worker_pool.hpp>
 #include <fnimage/manifest/validate.hpp>
+#include <fnimage/registry/image_sources.hpp>
 #include <fnimage/registry/referrers.hpp>
 #include <fnimage/registry/transfer.hpp>
-
-#include "image_sources.hpp"
 
 namespace fnimage::build {
 
@@ -168,12 +167,13 @@ class Placer {
     if (destinations.empty()) {
       return {};
     }
-    ImageSources sources(from.begin()->second->describe(), nullptr,
-                         [&from](const Digest& image) -> Result<ImageSources::Stores> {
-                           const auto found = from.find(image);
-                           return found == from.end() ? ImageSources::Stores{}
-                                                      : ImageSources::Stores{found->second};
-                         });
+    registry::ImageSources sources(
+        from.begin()->second->describe(), nullptr,
+        [&from](const Digest& image) -> Result<registry::ImageSources::Stores> {
+          const auto found = from.find(image);
+          return found == from.end() ? registry::ImageSources::Stores{}
+                                     : registry::ImageSources::Stores{found->second};
+        });
     FNIMAGE_CHECK(registry::transfer_all(sources, destinations, options_.parallel, diagnostics_));
     return {};
   }
@@ -188,10 +188,10 @@ class Placer {
     }
     for (const auto& [key, group] : groups) {
       const auto& [digests, image] = group;
-      FNIMAGE_TRY(const registry::ReferrerMap found,
-                  registry::find_referrers(*image->from, digests));
-      FNIMAGE_CHECK(
-          registry::copy_referrers(*image->from, found, *image->target->store, diagnostics_));
+      FNIMAGE_TRY(const registry::Companions found,
+                  registry::find_companions(*image->from, digests));
+      FNIMAGE_CHECK(registry::copy_companions(*image->from, found, *image->target->store,
+                                              options_.parallel, diagnostics_));
     }
     return {};
   }

@@ -9,6 +9,7 @@
 
 #include <fnimage/base/json.hpp>
 #include <fnimage/base/text.hpp>
+#include <fnimage/registry/image_sources.hpp>
 #include <fnimage/registry/location.hpp>
 
 #include "cmd_manifest.hpp"
@@ -77,8 +78,8 @@ Result<Document> find_child_document(const FoundDocument& list, const Descriptor
   }
   const auto reference = Reference::parse(name);
   FNIMAGE_TRY(registry::Client * client, session.client());
-  return build::with_referred_images(*list.store,
-                                     reference ? std::optional(*reference) : std::nullopt, *client)
+  return registry::with_referred_images(
+             *list.store, reference ? std::optional(*reference) : std::nullopt, *client)
       ->get_manifest(child.digest);
 }
 
@@ -193,8 +194,8 @@ Result<void> run_list_push(const ListPushArguments& arguments, Session& session)
   FNIMAGE_TRY(registry::Client * client, session.client());
   // Images that the list only refers to are in its own repository: nothing to look for when that
   // is where it goes.
-  const auto here = build::with_referred_images(*list.store, std::nullopt, *client);
-  const auto anywhere = build::with_referred_images(*list.store, list.target.name, *client);
+  const auto here = registry::with_referred_images(*list.store, std::nullopt, *client);
+  const auto anywhere = registry::with_referred_images(*list.store, list.target.name, *client);
   std::vector<Pushed> done;
   Result<void> result;
   for (const Reference& to : destinations) {

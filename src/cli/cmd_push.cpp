@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <fnimage/base/worker_pool.hpp>
+#include <fnimage/registry/image_sources.hpp>
 #include <fnimage/registry/selection.hpp>
 
 #include "cmd_manifest.hpp"
@@ -190,7 +191,7 @@ Result<void> run_push(const PushArguments& arguments, Session& session) {
     return push_all_into_lists(*local, references, session);
   }
   FNIMAGE_TRY(registry::Client * client, session.client());
-  const auto images = build::with_referred_images(*local, std::nullopt, *client);
+  const auto images = registry::with_referred_images(*local, std::nullopt, *client);
   std::vector<registry::Selector> selectors;
   std::map<manifest::Digest, manifest::Document> made;
   for (const manifest::Digest& digest : digests) {

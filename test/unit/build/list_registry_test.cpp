@@ -6,6 +6,7 @@
 
 #include <fnimage/build/list.hpp>
 #include <fnimage/manifest/image_config.hpp>
+#include <fnimage/registry/image_sources.hpp>
 #include <fnimage/registry/oci_layout.hpp>
 #include <fnimage/registry/transfer.hpp>
 #include <fnimage/test/memory_registry.hpp>
@@ -181,7 +182,7 @@ TEST_F(ListsInARegistry, ALocalListDownloadsNoLayersAndMountsThemLater) {
   ASSERT_TRUE(home.has_value());
   EXPECT_EQ(home->repository, "parts");
   forget_requests();
-  const auto images = with_referred_images(*local_, name, client_);
+  const auto images = registry::with_referred_images(*local_, name, client_);
   const auto target = repository("list");
   unwrap(registry::transfer(*images, name.str(), *target, {.tags = {"v1"}}, null_diagnostics()));
   EXPECT_NE(registry_.tag("list", "v1"), "");
@@ -195,7 +196,7 @@ TEST_F(ListsInARegistry, ALocalListIsPublishedElsewhereFromItsOwnRepository) {
   put_image(*source, "linux/amd64", "x");
   const Reference name = reference("action:v1");
   unwrap(create({{{local_.get(), name}, {at("action:x")}}}));
-  const auto images = with_referred_images(*local_, name, client_);
+  const auto images = registry::with_referred_images(*local_, name, client_);
   const auto target = repository("elsewhere");
   EXPECT_THAT(
       registry::transfer(*images, name.str(), *target, {.tags = {"v1"}}, null_diagnostics()),
@@ -203,7 +204,7 @@ TEST_F(ListsInARegistry, ALocalListIsPublishedElsewhereFromItsOwnRepository) {
   EXPECT_EQ(asked("POST /v2/elsewhere/blobs/uploads/?mount="), 3U);
   // Another list of the local store may be made of it too.
   unwrap(create({{{local_.get(), reference("third:v1")}, {at("action:v1")}}}));
-  const auto third = with_referred_images(*local_, reference("third:v1"), client_);
+  const auto third = registry::with_referred_images(*local_, reference("third:v1"), client_);
   EXPECT_THAT(registry::transfer(*third, reference("third:v1").str(), *repository("third"),
                                  {.tags = {"v1"}}, null_diagnostics()),
               is_ok());

@@ -49,10 +49,10 @@ Result<Companions> find_companions(ImageStore& from, const std::vector<manifest:
 /// Copies them, with all their content, and sees to it that `to` lists them. Their subjects should
 /// be there already.
 /// @param parallel as for transfer_all()
-/// @param counted gets what was sent added
-Result<void> copy_companions(ImageStore& from, const Companions& companions, ImageStore& to,
-                             std::size_t parallel, Diagnostics& diagnostics,
-                             TransferResult& counted);
+/// @return what was sent
+Result<std::vector<TransferResult>> copy_companions(ImageStore& from, const Companions& companions,
+                                                    ImageStore& to, std::size_t parallel,
+                                                    Diagnostics& diagnostics);
 
 /// The list of referrers for the fallback tag, and that tag.
 struct FallbackList {

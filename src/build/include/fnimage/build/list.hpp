@@ -80,8 +80,8 @@ struct NewList {
 /// takes the platform from its config, and puts the list. Children that are lists are flattened.
 /// Those of the list's own repository are only referred to; others are copied (or mounted) to where
 /// the list goes, unless they are there. A local list gets no layers of images in another
-/// repository of its registry: with_referred_images() finds them. Findings that some runtimes cope
-/// with are reported as warnings. @param local may be null. Errors: invalid_argument;
+/// repository of its registry: registry::with_referred_images() finds them. Findings that some
+/// runtimes cope with are reported as warnings. @param local may be null. Errors: invalid_argument;
 /// already_exists when the tag is not where it is expected, or a local list stands and is not to be
 /// amended; not_found; platform_mismatch for two children of one platform; those of
 /// publish_list_change().
@@ -97,12 +97,6 @@ Result<void> create_lists(const std::vector<NewList>& lists, const ListOptions& 
                           registry::ImageStore* local, registry::Client& client,
                           Diagnostics& diagnostics,
                           std::vector<registry::PublishedList>& published);
-
-/// The local store for reading, with what its lists only refer to: images of the repository that
-/// `list` names, and those whose home the store has noted. Both references have to outlive it.
-std::shared_ptr<registry::ImageStore> with_referred_images(
-    registry::ImageStore& local, const std::optional<manifest::Reference>& list,
-    registry::Client& client);
 
 /// Which entry of a list is meant.
 struct EntryName {

@@ -1,19 +1,15 @@
 // See image_sources.hpp.
-#include "image_sources.hpp"
-
 #include <utility>
 
 #include <fmt/format.h>
 
-#include <fnimage/build/list.hpp>
+#include <fnimage/registry/image_sources.hpp>
 
-namespace fnimage::build {
+namespace fnimage::registry {
 
 using manifest::Descriptor;
 using manifest::Digest;
 using manifest::Document;
-using registry::ImageStore;
-using registry::Selector;
 
 namespace {
 
@@ -30,7 +26,7 @@ tl::unexpected<Error> only_read(const std::string& name) {
 ImageSources::ImageSources(std::string name, std::shared_ptr<ImageStore> tagged, Holders holders)
     : name_(std::move(name)), tagged_(std::move(tagged)), holders_(std::move(holders)) {}
 
-std::optional<registry::RepositoryName> ImageSources::home_of(const Digest& image) {
+std::optional<RepositoryName> ImageSources::home_of(const Digest& image) {
   const auto store = served_by(image);
   return store ? store->home_of(image) : std::nullopt;
 }
@@ -69,7 +65,7 @@ Result<Document> ImageSources::get_manifest(const Selector& selector) {
       return document;
     }
   }
-  return not_here(registry::to_string(selector), name_);
+  return not_here(to_string(selector), name_);
 }
 
 Result<void> ImageSources::remember(const Document& document,
@@ -147,9 +143,8 @@ Result<void> ImageSources::put_manifest(const Document& /*document*/,
   return only_read(name_);
 }
 
-Result<registry::BlobOutcome> ImageSources::put_blob(const Descriptor& /*blob*/,
-                                                     const Content& /*content*/,
-                                                     const registry::PutBlobOptions& /*options*/) {
+Result<BlobOutcome> ImageSources::put_blob(const Descriptor& /*blob*/, const Content& /*content*/,
+                                           const PutBlobOptions& /*options*/) {
   return only_read(name_);
 }
 
@@ -157,16 +152,15 @@ Result<void> ImageSources::remove_tag(const std::string& /*tag*/) {
   return only_read(name_);
 }
 
-std::shared_ptr<ImageStore> with_referred_images(ImageStore& local,
+std::unique_ptr<ImageStore> with_referred_images(std::shared_ptr<ImageStore> local,
                                                  const std::optional<manifest::Reference>& list,
-                                                 registry::Client& client) {
-  const std::shared_ptr<ImageStore> first(std::shared_ptr<void>(), &local);
+                                                 Client& client) {
   const bool refers = list && !list->registry().empty();
-  const auto holders = [first, list, refers,
+  const auto holders = [local, list, refers,
                         &client](const Digest& image) -> Result<ImageSources::Stores> {
-    ImageSources::Stores stores{first};
+    ImageSources::Stores stores{local};
     std::optional<manifest::Reference> more = refers ? list : std::nullopt;
-    if (const auto home = first->home_of(image)) {
+    if (const auto home = local->home_of(image)) {
       FNIMAGE_TRY(more, manifest::Reference::parse(home->registry + "/" + home->repository));
     }
     if (more) {
@@ -174,11 +168,18 @@ std::shared_ptr<ImageStore> with_referred_images(ImageStore& local,
     }
     return stores;
   };
-  std::string name = local.describe();
+  std::string name = local->describe();
   if (refers) {
     name += fmt::format(" or {}/{}", list->registry(), list->repository());
   }
-  return std::make_shared<ImageSources>(std::move(name), first, holders);
+  return std::make_unique<ImageSources>(std::move(name), std::move(local), holders);
 }
 
-}  // namespace fnimage::build
+std::unique_ptr<ImageStore> with_referred_images(ImageStore& local,
+                                                 const std::optional<manifest::Reference>& list,
+                                                 Client& client) {
+  return with_referred_images(std::shared_ptr<ImageStore>(std::shared_ptr<void>(), &local), list,
+                              client);
+}
+
+}  // namespace fnimage::registry
