@@ -61,7 +61,9 @@ class Publisher {
 
   Result<PublishedList> run() {
     FNIMAGE_CHECK(sort_out_change());
-    FNIMAGE_CHECK(choose_keys());
+    if (!store_.guards_tags()) {
+      FNIMAGE_CHECK(choose_keys());
+    }
     FNIMAGE_TRY(const Standing first, read_all());
     FNIMAGE_CHECK(check_removals(first));
     result_.previous = first.digest();
