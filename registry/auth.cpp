@@ -211,11 +211,7 @@ Authenticator::Rights Authenticator::rights_of(const Scopes& scopes) {
 Result<std::optional<std::string>> Authenticator::authorization(const Url& registry,
                                                                 const TlsOptions& tls,
                                                                 const Scopes& scopes) {
-  Question question{.registry = registry,
-                    .tls = tls,
-                    .scopes = scopes,
-                    .challenge = {},
-                    .address = AddressKind::global};
+  Question question{.registry = registry, .tls = tls, .scopes = scopes};
   {
     const std::lock_guard lock(mutex_);
     if (!challenge_) {

@@ -116,8 +116,8 @@ class Authenticator {
     const Url& registry;
     const TlsOptions& tls;
     const Scopes& scopes;
-    Challenge challenge;
-    AddressKind address;
+    Challenge challenge{};
+    AddressKind address = AddressKind::global;
     std::optional<Credentials> given{};
   };
 

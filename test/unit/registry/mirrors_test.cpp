@@ -25,7 +25,6 @@ using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
 using ::testing::SizeIs;
 
 /// A registry with a blob and a manifest, and another that is said to be its mirror.
@@ -176,6 +175,7 @@ TEST(HostLimitsTest, ConnectionsOfOneHost) {
   const auto transport = unwrap(make_curl_transport(options));
   {
     std::vector<std::jthread> threads;
+    threads.reserve(8);
     for (int i = 0; i < 8; ++i) {
       threads.emplace_back(
           [&] { EXPECT_THAT(transport->perform({.url = server.url("/")}), is_ok()); });

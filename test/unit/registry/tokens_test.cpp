@@ -15,7 +15,6 @@ namespace fnimage::registry {
 namespace {
 
 using test::fails_with;
-using test::is_ok;
 using test::Reply;
 using test::ScriptedServer;
 using test::SeenRequest;
@@ -23,7 +22,6 @@ using test::unwrap;
 using ::testing::AllOf;
 using ::testing::Each;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
 
@@ -129,6 +127,7 @@ TEST_F(TokensTest, OneIsAskedForByManyAndDifferentOnesAtTheSameTime) {
   std::atomic<int> wrong{0};
   {
     std::vector<std::jthread> threads;
+    threads.reserve(8);
     for (int i = 0; i < 8; ++i) {
       threads.emplace_back([&, i] {
         const std::string name = i % 2 == 0 ? "a" : "b";
