@@ -127,6 +127,7 @@ std::vector<std::string> followed(const Standing& standing,
   std::vector<const ListRecord*> suspects;  // who may have undone what had finished
   std::vector<std::string> keys;
   std::map<std::string, const StandingRecord*> ended;
+  suspects.reserve(own.size() + standing.records.size());
   for (const auto& [key, record] : own) {
     suspects.push_back(&record);
   }

@@ -114,8 +114,8 @@ class RepositoryStore final : public ImageStore {
                                const std::optional<Digest>& expected) override;
   Result<void> put_tags(const Document& document, const std::vector<std::string>& tags) override;
   Result<bool> has_blob(const Descriptor& blob) override {
-    FNIMAGE_TRY(const RemoteBlob found, find_remote_blob(*session_, name_, read_scopes(), blob));
-    return found == RemoteBlob::there;
+    FNIMAGE_TRY(const BlobStanding found, find_remote_blob(*session_, name_, read_scopes(), blob));
+    return found == BlobStanding::there;
   }
   Result<ContentPtr> blob(const Descriptor& blob) override {
     ContentPtr own = remote_blob(session_, path("blobs/" + blob.digest.str()), read_scopes(), blob);
@@ -431,10 +431,10 @@ Result<BlobOutcome> RepositoryStore::put_blob(const Descriptor& blob, const Cont
   const bool mountable =
       from && from->registry == session_->registry() && from->repository != name_;
   const bool ask = !options.probably_new || (blob.size > small_blob && !mountable);
-  RemoteBlob found = RemoteBlob::missing;
+  BlobStanding found = BlobStanding::missing;
   if (ask) {
     FNIMAGE_TRY(found, find_remote_blob(*session_, name_, push_scopes(name_), blob));
-    if (found == RemoteBlob::there) {
+    if (found == BlobStanding::there) {
       forget_upload(*session_, name_, blob);
       return BlobOutcome::existed;
     }
@@ -454,7 +454,7 @@ Result<BlobOutcome> RepositoryStore::put_blob(const Descriptor& blob, const Cont
   if (!outcome) {
     return fail(std::move(outcome).error().while_doing("upload blob " + blob.digest.str()));
   }
-  if (found == RemoteBlob::damaged) {
+  if (found == BlobStanding::damaged) {
     FNIMAGE_CHECK(check_repaired(blob));
   }
   return outcome;
@@ -462,8 +462,9 @@ Result<BlobOutcome> RepositoryStore::put_blob(const Descriptor& blob, const Cont
 
 /// Registries that go by the digest keep what they have, and say that they took the new bytes.
 Result<void> RepositoryStore::check_repaired(const Descriptor& blob) {
-  FNIMAGE_TRY(const RemoteBlob found, find_remote_blob(*session_, name_, push_scopes(name_), blob));
-  if (found == RemoteBlob::there) {
+  FNIMAGE_TRY(const BlobStanding found,
+              find_remote_blob(*session_, name_, push_scopes(name_), blob));
+  if (found == BlobStanding::there) {
     return {};
   }
   return fail(

@@ -14,7 +14,7 @@ namespace fnimage::registry {
 namespace {
 
 constexpr int max_redirects = 10;
-constexpr int max_challenges = 2;  // per request (F22)
+constexpr int max_challenges_met = 2;  // per request (F22)
 constexpr std::size_t max_warnings = 32;
 
 bool is_redirect(int status) {
@@ -279,7 +279,7 @@ Result<HttpResponse> Session::send_authorized(const Call& call, const Endpoint& 
     if (authorization && (response.status == 401 || response.status == 403)) {
       response.credentials = authenticator_.whose(scopes);
     }
-    if ((response.status != 401 && !rescope) || challenges == max_challenges) {
+    if ((response.status != 401 && !rescope) || challenges == max_challenges_met) {
       return response;
     }
     FNIMAGE_TRY(const bool again, authenticator_.challenged(response, authorization, scopes));

@@ -135,7 +135,7 @@ class Uploader {
   bool is_there() {
     const auto found =
         find_remote_blob(upload_.session, upload_.repository, protocol_.scopes(), upload_.blob);
-    return found && *found == RemoteBlob::there;
+    return found && *found == BlobStanding::there;
   }
 
   /// Leaves a session that can be gone on with, or none. False when the registry is out of reach.
@@ -296,8 +296,8 @@ Scopes push_scopes(const std::string& repository) {
   return {"repository:" + repository + ":pull,push"};
 }
 
-Result<RemoteBlob> find_remote_blob(Session& session, const std::string& repository,
-                                    const Scopes& scopes, const manifest::Descriptor& blob) {
+Result<BlobStanding> find_remote_blob(Session& session, const std::string& repository,
+                                      const Scopes& scopes, const manifest::Descriptor& blob) {
   FNIMAGE_TRY(const Url url, session.url("/v2/" + repository + "/blobs/" + blob.digest.str()));
   FNIMAGE_TRY(HttpResponse response,
               session.send({.method = "HEAD", .url = url, .scopes = scopes}));
@@ -306,7 +306,7 @@ Result<RemoteBlob> find_remote_blob(Session& session, const std::string& reposit
     FNIMAGE_TRY(response, ask_by_get(session, url, scopes));
   }
   if (response.status == 404) {
-    return RemoteBlob::missing;
+    return BlobStanding::missing;
   }
   if (response.status != 200 && response.status != 206 && !(refused && response.status == 416)) {
     return fail(response_error(response, refused ? "GET" : "HEAD", url.str()));
@@ -316,9 +316,9 @@ Result<RemoteBlob> find_remote_blob(Session& session, const std::string& reposit
     session.warn(session.registry() + "/" + repository + " has only a damaged " +
                  blob.digest.str() + ": " + std::to_string(*size) + " bytes instead of " +
                  std::to_string(blob.size));
-    return RemoteBlob::damaged;
+    return BlobStanding::damaged;
   }
-  return RemoteBlob::there;
+  return BlobStanding::there;
 }
 
 std::optional<std::uint64_t> stored_bytes(std::string_view range) {

@@ -29,10 +29,10 @@ struct Upload {
 constexpr std::uint64_t small_blob = std::uint64_t{64} * 1024;
 
 /// What a registry says about a blob of a repository. Torn writes leave blobs of another size.
-enum class RemoteBlob : std::uint8_t { missing, damaged, there };
+enum class BlobStanding : std::uint8_t { missing, damaged, there };
 /// One HEAD, or one GET where HEAD is refused. Warns of a damaged one.
-Result<RemoteBlob> find_remote_blob(Session& session, const std::string& repository,
-                                    const Scopes& scopes, const manifest::Descriptor& blob);
+Result<BlobStanding> find_remote_blob(Session& session, const std::string& repository,
+                                      const Scopes& scopes, const manifest::Descriptor& blob);
 
 /// mounted or uploaded; existed too when the registry was not asked before. On failure no session
 /// is left behind, unless it is noted in the session's upload journal.

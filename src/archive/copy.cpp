@@ -179,6 +179,7 @@ class Copier {
     }
     FNIMAGE_CHECK(send(transfers));
     std::vector<CopyResult> results;
+    results.reserve(jobs.size());
     for (Job& job : jobs) {
       results.push_back(std::move(*job.result));
     }

@@ -24,7 +24,7 @@ using manifest::Reference;
 using registry::ImageStore;
 using registry::Location;
 
-constexpr std::size_t max_nesting = 8;
+constexpr std::size_t max_list_nesting = 8;
 constexpr std::size_t parallel_children = 8;
 constexpr const char* attested_key = "vnd.docker.reference.digest";
 
@@ -152,10 +152,10 @@ class Flattener {
                   fmt::format("{} is neither an image nor a list but a {}", from_,
                               printable(document.media_type(), 100)));
     }
-    if (depth >= max_nesting) {
+    if (depth >= max_list_nesting) {
       return fail(
           ErrorCode::invalid_input,
-          fmt::format("{}: lists within lists are nested deeper than {}", from_, max_nesting));
+          fmt::format("{}: lists within lists are nested deeper than {}", from_, max_list_nesting));
     }
     FNIMAGE_TRY(const Index index, document.index());
     for (const Descriptor& entry : index.manifests) {
@@ -194,8 +194,9 @@ class Flattener {
                     "build that image again for the right platform");
       }
       // Lists may say more than configs do.
-      const bool by_list = !is_whole(platform) || trust_ == Trust::list;
-      platform = by_list ? *listed->platform : std::move(platform);
+      if (!is_whole(platform) || trust_ == Trust::list) {
+        platform = *listed->platform;
+      }
       platform.os_version = listed->platform->os_version;
       platform.os_features = listed->platform->os_features;
     }

@@ -91,7 +91,7 @@ Result<void> run_list_create(const ListCreateArguments& arguments, Session& sess
     wanted.push_back({list.target, children});
   }
   std::vector<registry::PublishedList> published;
-  const Result<void> made =
+  Result<void> made =
       build::create_lists(wanted, options, local.get(), *client, session.console(), published);
   const char* what = arguments.where.push ? "Pushed manifest list"
                      : arguments.amend    ? "Amended manifest list"

@@ -114,7 +114,7 @@ Result<void> push_all_into_lists(registry::OciLayout& local,
   if (!result && lists.size() == 1) {
     result = fail(std::move(result).error().while_doing("push " + references.front().str()));
   }
-  const Result<void> tagged = put_platform_tags(local, lists, published.size(), session);
+  Result<void> tagged = put_platform_tags(local, lists, published.size(), session);
   print_done(lists, published, "added to", session);
   FNIMAGE_CHECK(result);
   return tagged;
@@ -157,7 +157,7 @@ Result<void> check_push(const PushArguments& arguments, const registry::ImageSha
 }
 
 /// With a dry run nothing is printed.
-void print_pushed(const std::vector<Pushed>& all, Session& session) {
+void print_all_pushed(const std::vector<Pushed>& all, Session& session) {
   if (session.dry_run() != nullptr) {
     return;
   }
@@ -205,7 +205,7 @@ Result<void> run_push(const PushArguments& arguments, Session& session) {
   const auto changed = registry::with_manifests(*images, std::move(made));
   registry::ImageStore& from = as_it_is ? *images : *changed;
   FNIMAGE_TRY(const std::vector<Pushed> all, push_all(from, items, options, session));
-  print_pushed(all, session);
+  print_all_pushed(all, session);
   return {};
 }
 

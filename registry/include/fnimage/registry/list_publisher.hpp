@@ -6,8 +6,8 @@
 // lost, on any registry. Stores that guard their tags (layout, memory) need no records.
 // Thread-safety: may run many times at once, in many processes.
 //
-// Guaranteed, on a registry that shows to all what it has acknowledged (of a publisher's own writes
-// it may be late):
+// Guaranteed, on a registry that shows to all what it has acknowledged (only a publisher's own
+// records may be shown to it late):
 // - Once all publishers have ended well, the list has every platform that one of them added, none
 //   that one of them removed, and all else that it had. Of two publishers of one platform, or of
 //   one annotation, who run at the same time, one wins, and both leave the list as that one wants.
