@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <fnimage/base/text.hpp>
-#include <fnimage/registry/image_sources.hpp>
 #include <fnimage/registry/location.hpp>
 #include <fnimage/registry/oci_layout.hpp>
 
@@ -126,11 +125,10 @@ Result<OpenedImage> open_for_reading(const Location& location, Client& client,
     }
     return fail(std::move(layout).error());
   }
-  auto store = with_referred_images(std::move(*layout), std::nullopt, client);
   if (reference.digest()) {
-    return OpenedImage{std::move(store), *reference.digest()};
+    return OpenedImage{std::move(*layout), *reference.digest()};
   }
-  return OpenedImage{std::move(store), reference.str()};
+  return OpenedImage{std::move(*layout), reference.str()};
 }
 
 }  // namespace fnimage::registry

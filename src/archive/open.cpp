@@ -1,5 +1,6 @@
 // See open.hpp.
 #include <fnimage/archive/open.hpp>
+#include <fnimage/registry/image_sources.hpp>
 #include <fnimage/registry/oci_layout.hpp>
 
 #include "archive_store.hpp"
@@ -21,7 +22,12 @@ Result<registry::OpenedImage> open_image(const registry::Location& location,
   if (is_archive_file(location)) {
     return open_archive(location);
   }
-  return registry::open_for_reading(location, client, local_store);
+  FNIMAGE_TRY(registry::OpenedImage opened,
+              registry::open_for_reading(location, client, local_store));
+  if (location.kind == registry::Location::Kind::local) {
+    opened.store = registry::with_referred_images(std::move(opened.store), std::nullopt, client);
+  }
+  return opened;
 }
 
 Result<std::unique_ptr<registry::ImageStore>> open_store(const registry::Location& location,

@@ -165,13 +165,13 @@ class ListTest(command.CommandTest):
         for version in ("0", "1"):
             (self.project / "handler.py").write_text(f"def main(args):\n    return {{'v': {version}}}\n")
             self.succeed("build", "-q", "-t", f"{name}-{version}", ".")
-        self.succeed("tag", f"{name}-0", name)
+        self.succeed("tag", "--local", f"{name}-0", name)
         self.succeed("push", "--plain-http", name)
         before = self.raw("rolled")["manifests"]
-        self.succeed("tag", f"{name}-1", name)
+        self.succeed("tag", "--local", f"{name}-1", name)
         self.succeed("push", "--plain-http", "--add", name)
         self.assertNotEqual(before, self.raw("rolled")["manifests"])
-        self.succeed("tag", f"{name}-0", name)
+        self.succeed("tag", "--local", f"{name}-0", name)
         self.succeed("push", "--plain-http", name)
         self.manifest("add", "--push", name, self.name("s390x"))
         self.assertEqual(before, self.raw("rolled")["manifests"][:2])

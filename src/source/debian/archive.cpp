@@ -183,7 +183,7 @@ class Archive final : public DebianArchive {
                                    const std::filesystem::path& path) const {
     std::error_code error;
     if (std::filesystem::file_size(path, error) == package.size && !error) {
-      const Result<void> sound = verify_file(path, package.sha256, package.size);
+      Result<void> sound = verify_file(path, package.sha256, package.size);
       if (sound) {
         return sound;
       }

@@ -13,7 +13,8 @@
 namespace fnimage::archive {
 
 /// Opens a location for reading. Members of an archive are read in place, without unpacking it,
-/// unless it is compressed as a whole. Archives that hold several images need a tag; an image of a
+/// unless it is compressed as a whole; what a local list only refers to is read from where it is.
+/// Archives that hold several images need a tag; an image of a
 /// docker archive may also be named "@0", by its place. Errors: not_found; invalid_input for what
 /// is no image archive, or a broken or hostile one (A14-A16).
 Result<registry::OpenedImage> open_image(const registry::Location& location,
