@@ -22,7 +22,7 @@ namespace fnimage::registry {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using SteadyClock = std::chrono::steady_clock;
 
 class HelperFd {
  public:
@@ -161,7 +161,7 @@ Error helper_error(const std::string& program, const std::string& why) {
 
 Result<HelperAnswer> attend(HelperProcess& child, HelperPipe& out, HelperPipe& err,
                             const std::string& program, const HelperLimits& limits) {
-  const auto deadline = Clock::now() + limits.time;
+  const auto deadline = SteadyClock::now() + limits.time;
   HelperAnswer answer;
   for (;;) {
     // In this order: what it wrote before its end is then certainly in the pipes.
@@ -173,7 +173,7 @@ Result<HelperAnswer> attend(HelperProcess& child, HelperPipe& out, HelperPipe& e
       if (out.read.get() < 0 && err.read.get() < 0) {
         break;
       }
-      if (Clock::now() > deadline) {
+      if (SteadyClock::now() > deadline) {
         break;
       }
     }
@@ -181,7 +181,7 @@ Result<HelperAnswer> attend(HelperProcess& child, HelperPipe& out, HelperPipe& e
       answer.exit_code = *code;
       return answer;
     }
-    if (Clock::now() > deadline) {
+    if (SteadyClock::now() > deadline) {
       return fail(helper_error(program, "does not answer"));
     }
   }
