@@ -19,7 +19,7 @@ namespace fnimage::cli {
 
 namespace {
 
-constexpr const char* about =
+constexpr const char* about_fnimage =
     "Builds a serverless function for every CPU architecture of a cluster and publishes it\n"
     "under one name: no daemon, no root, no emulator, no Dockerfile.";
 
@@ -159,7 +159,7 @@ int run(int argc, const char* const* argv, const std::stop_token& stop) {
   Settings settings;
   settings.stop = stop;
   Action action;
-  CLI::App app{about, "fnimage"};
+  CLI::App app{about_fnimage, "fnimage"};
   set_up(app, {settings, action});
   try {
     app.parse(argc, argv);

@@ -139,7 +139,7 @@ TEST_F(Downloads, AllLayersTogetherWaitAsLongAsTheRegistryAsks) {
   {
     std::vector<std::jthread> threads;
     for (const auto& [target, bytes] : blobs) {
-      threads.emplace_back([&store, &bytes] {
+      threads.emplace_back([&store, &bytes = bytes] {
         const auto content = unwrap(store->blob(blob_of(bytes)));
         EXPECT_TRUE(unwrap(read_all(*unwrap(content->open()), bytes.size())) == bytes);
       });
