@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include <fnimage/registry/oci_layout.hpp>
+#include <fnimage/test/sanitized.hpp>
 
 #include "build_fixture.hpp"
 
@@ -356,9 +357,9 @@ std::string noise(std::size_t size, std::uint64_t seed) {
 class MemoryOf : public ::testing::TestWithParam<layer::Compression> {};
 
 TEST_P(MemoryOf, ABuildGrowsNeitherWithLayersNorWithThreads) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "a sanitizer's own memory would be measured";
-#endif
+  if (test::sanitized) {
+    GTEST_SKIP() << "a sanitizer's own memory would be measured";
+  }
   constexpr std::size_t layer_bytes = std::size_t{20} << 20;
   const test::TempDir project;
   BuildSpec spec = scratch_spec(project);
