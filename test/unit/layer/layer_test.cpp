@@ -152,7 +152,7 @@ long peak_kib() {
 }
 
 TEST(Layer, MemoryDoesNotGrowWithTheLayer) {
-  if (test::sanitized) {
+  if (::fnimage::test::sanitized) {
     GTEST_SKIP() << "a sanitizer's own memory would be measured";
   }
   const auto pack = [](std::uint64_t size, Compression compression) {
