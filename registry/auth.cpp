@@ -140,12 +140,7 @@ Result<PeerRule> allow_realm(const Url& registry, const Url& realm, const RealmP
         "set the realm of the registry's token authentication to an https URL; where http "
         "is meant, use --insecure, or \"insecure\": true for that host");
   }
-  const std::string name = realm.origin().substr(realm.scheme().size() + 3);
-  const auto is_named = [&](const std::string& host) {
-    return equals_ignoring_case(host, realm.host()) || equals_ignoring_case(host, name);
-  };
-  if (realm.host() == registry.host() ||
-      std::any_of(policy.named.begin(), policy.named.end(), is_named)) {
+  if (realm.host() == registry.host() || is_named(policy.named, realm)) {
     return PeerRule{};
   }
   const PeerRule near = peers_of(policy.registry);
