@@ -91,40 +91,29 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
       .with_hint(fmt::format("see {} --help", full_name(command)));
 }
 
-/// An option takes one argument each time: what follows is the command's own. CLI11 would give an
-/// option that may be repeated all that follows it.
-void take_one_value_each(CLI::App& command) {
-  for (CLI::Option* option : command.get_options()) {
-    if (!option->get_positional() && option->get_items_expected_max() > 1) {
-      option->allow_extra_args(false);
-    }
-  }
-  for (CLI::App* sub : command.get_subcommands([](const CLI::App*) { return true; })) {
-    take_one_value_each(*sub);
-  }
-}
-
 void set_up(CLI::App& app, Registration registration) {
   app.require_subcommand(1);
   app.set_version_flag("--version", "fnimage " FNIMAGE_VERSION);
   app.add_flag("-D,--debug", registration.settings.common.debug, "Say more about what is done");
   app.footer(example);
-  add_init(app, registration);
-  add_build(app, registration);
-  add_push(app, registration);
-  add_pull(app, registration);
-  add_copy(app, registration);
-  add_inspect(app, registration);
-  add_digest(app, registration);
-  add_images(app, registration);
-  add_doctor(app, registration);
-  add_login(app, registration);
-  add_logout(app, registration);
-  add_tag(app, registration);
-  add_tags(app, registration);
-  add_rm(app, registration);
-  add_manifest(app, registration);
-  take_one_value_each(app);
+  const auto add = [&](const char* name, const char* description, SetUp set_up) {
+    add_command(app, name, description, set_up, registration);
+  };
+  add("init", "Write a starter build file and handler", set_up_init);
+  add("build", "Build every platform of a build file", set_up_build);
+  add("push", "Publish images of the local store", set_up_push);
+  add("pull", "Fetch images into the local store", set_up_pull);
+  add("copy", "Copy an image or list to another place", set_up_copy);
+  add("inspect", "Show a list or image as a tree", set_up_inspect);
+  add("digest", "Print the digest of an image or list", set_up_digest);
+  add("images", "List the images of the local store", set_up_images);
+  add("doctor", "Find out what works at a registry", set_up_doctor);
+  add("login", "Try and keep the credentials of a registry", set_up_login);
+  add("logout", "Forget the credentials of a registry", set_up_logout);
+  add("tag", "Give an image further names", set_up_tag);
+  add("tags", "List the tags of a repository", set_up_tags);
+  add("rm", "Remove images, or tags of a registry", set_up_rm);
+  add("manifest", "Make lists of images that exist, as `docker manifest` does", set_up_manifest);
 }
 
 ConsoleOptions console_options(const CommonOptions& common) {

@@ -339,9 +339,8 @@ void add_build_options(CLI::App& command, BuildArguments& arguments) {
 
 }  // namespace
 
-void add_build(CLI::App& app, Registration registration) {
+void set_up_build(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<BuildArguments>();
-  CLI::App& command = *app.add_subcommand("build", "Build every platform of a build file");
   add_build_options(command, *arguments);
   add_common_options(command, registration.settings.common);
   add_registry_options(command, registration.settings.registry);

@@ -187,9 +187,8 @@ Result<void> run_copy(const CopyArguments& arguments, Session& session) {
 
 }  // namespace
 
-void add_copy(CLI::App& app, Registration registration) {
+void set_up_copy(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<CopyArguments>();
-  CLI::App& command = *app.add_subcommand("copy", "Copy an image or list to another place");
   command.add_option("SRC", arguments->from, "Where it is")->required();
   command.add_option("DST", arguments->to, "Where it goes")->required();
   add_shape_options(command, arguments->shape);

@@ -46,9 +46,8 @@ Result<void> run_digest(const DigestArguments& arguments, Session& session) {
 
 }  // namespace
 
-void add_digest(CLI::App& app, Registration registration) {
+void set_up_digest(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<DigestArguments>();
-  CLI::App& command = *app.add_subcommand("digest", "Print the digest of an image or list");
   command
       .add_option("REF", arguments->reference,
                   "registry/name:tag, oci:DIR[:tag], an archive, or a name in the local store")

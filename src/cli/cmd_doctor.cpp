@@ -95,9 +95,8 @@ Result<void> run_doctor(const DoctorArguments& arguments, Session& session) {
 
 }  // namespace
 
-void add_doctor(CLI::App& app, Registration registration) {
+void set_up_doctor(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<DoctorArguments>();
-  CLI::App& command = *app.add_subcommand("doctor", "Find out what works at a registry");
   command
       .add_option("REGISTRY[/REPOSITORY]", arguments->target,
                   "Without a repository, fnimage-doctor is used to try things in")

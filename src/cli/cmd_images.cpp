@@ -124,9 +124,8 @@ Result<void> run_images(const std::string& place, Session& session) {
 
 }  // namespace
 
-void add_images(CLI::App& app, Registration registration) {
+void set_up_images(CLI::App& command, Registration registration) {
   const auto place = std::make_shared<std::string>();
-  CLI::App& command = *app.add_subcommand("images", "List the images of the local store");
   command.add_option("PLACE", *place, "oci:DIR or an archive instead of the local store");
   add_common_options(command, registration.settings.common);
   command.footer("Example:\n  fnimage images --json");

@@ -51,9 +51,8 @@ Result<void> run_init(const InitArguments& arguments, Session& session) {
 
 }  // namespace
 
-void add_init(CLI::App& app, Registration registration) {
+void set_up_init(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<InitArguments>();
-  CLI::App& command = *app.add_subcommand("init", "Write a starter build file and handler");
   command.add_option("DIR", arguments->directory, "Where; made if missing (default: .)");
   command.add_option("--runtime", arguments->runtime, "What calls the function (default: python)")
       ->type_name("NAME");

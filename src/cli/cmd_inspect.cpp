@@ -38,9 +38,8 @@ Result<void> run_inspect(const InspectArguments& arguments, Session& session) {
 
 }  // namespace
 
-void add_inspect(CLI::App& app, Registration registration) {
+void set_up_inspect(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<InspectArguments>();
-  CLI::App& command = *app.add_subcommand("inspect", "Show a list or image as a tree");
   command
       .add_option("REF", arguments->reference,
                   "registry/name:tag, oci:DIR[:tag], oci-archive:FILE[:tag], "

@@ -114,9 +114,8 @@ Result<void> run_logout(const std::string& name, bool all, Session& session) {
 
 }  // namespace
 
-void add_login(CLI::App& app, Registration registration) {
+void set_up_login(CLI::App& command, Registration registration) {
   const auto name = std::make_shared<std::string>();
-  CLI::App& command = *app.add_subcommand("login", "Try and keep the credentials of a registry");
   command.add_option("REGISTRY", *name, "host or host:port")->required();
   add_common_options(command, registration.settings.common);
   add_registry_options(command, registration.settings.registry);
@@ -130,10 +129,9 @@ void add_login(CLI::App& app, Registration registration) {
   });
 }
 
-void add_logout(CLI::App& app, Registration registration) {
+void set_up_logout(CLI::App& command, Registration registration) {
   const auto name = std::make_shared<std::string>();
   const auto all = std::make_shared<bool>(false);
-  CLI::App& command = *app.add_subcommand("logout", "Forget the credentials of a registry");
   command.add_option("REGISTRY", *name, "host or host:port");
   command.add_flag("--all", *all, "Those of all registries");
   add_authfile_option(command, registration.settings.registry);

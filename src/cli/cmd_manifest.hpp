@@ -14,13 +14,13 @@
 
 namespace fnimage::cli {
 
-void add_manifest_create(CLI::App& manifest, Registration registration);
-void add_manifest_add(CLI::App& manifest, Registration registration);
-void add_manifest_remove(CLI::App& manifest, Registration registration);
-void add_manifest_annotate(CLI::App& manifest, Registration registration);
-void add_manifest_inspect(CLI::App& manifest, Registration registration);
-void add_manifest_push(CLI::App& manifest, Registration registration);
-void add_manifest_rm(CLI::App& manifest, Registration registration);
+void set_up_manifest_create(CLI::App& command, Registration registration);
+void set_up_manifest_add(CLI::App& command, Registration registration);
+void set_up_manifest_remove(CLI::App& command, Registration registration);
+void set_up_manifest_annotate(CLI::App& command, Registration registration);
+void set_up_manifest_inspect(CLI::App& command, Registration registration);
+void set_up_manifest_push(CLI::App& command, Registration registration);
+void set_up_manifest_rm(CLI::App& command, Registration registration);
 
 /// A list and the store that it stands in.
 struct OpenedList {

@@ -123,9 +123,8 @@ void add_list_options(CLI::App& command, ListCreateArguments& arguments) {
 
 }  // namespace
 
-void add_manifest_create(CLI::App& manifest, Registration registration) {
+void set_up_manifest_create(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<ListCreateArguments>();
-  CLI::App& command = *manifest.add_subcommand("create", "Make a list of images");
   add_list_options(command, *arguments);
   command.add_flag("-a,--amend", arguments->amend, "Add to the list if it exists");
   command.add_option("-t,--tag", arguments->tags, "Another name for the list")->type_name("REF");
@@ -148,11 +147,9 @@ void add_manifest_create(CLI::App& manifest, Registration registration) {
   });
 }
 
-void add_manifest_add(CLI::App& manifest, Registration registration) {
+void set_up_manifest_add(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<ListCreateArguments>();
   arguments->amend = true;
-  CLI::App& command =
-      *manifest.add_subcommand("add", "Add images to a list, or replace those of their platforms");
   add_list_options(command, *arguments);
   add_common_options(command, registration.settings.common);
   add_registry_options(command, registration.settings.registry);

@@ -138,9 +138,8 @@ Result<void> run_list_rm(const ListRmArguments& arguments, Session& session) {
 
 }  // namespace
 
-void add_manifest_remove(CLI::App& manifest, Registration registration) {
+void set_up_manifest_remove(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<ListRemoveArguments>();
-  CLI::App& command = *manifest.add_subcommand("remove", "Take entries out of a list");
   command.add_option("LIST", arguments->list, "The list's name")->required();
   command.add_option("ENTRY", arguments->entries, "Platform, digest, or the image's name")
       ->required();
@@ -160,10 +159,8 @@ void add_manifest_remove(CLI::App& manifest, Registration registration) {
   });
 }
 
-void add_manifest_annotate(CLI::App& manifest, Registration registration) {
+void set_up_manifest_annotate(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<ListAnnotateArguments>();
-  CLI::App& command =
-      *manifest.add_subcommand("annotate", "Change what a list says of itself or of an entry");
   command.add_option("LIST", arguments->list, "The list's name")->required();
   command.add_option("ENTRY", arguments->entry, "Platform, digest, or the image's name");
   add_push_flags(command, arguments->where);
@@ -189,9 +186,8 @@ void add_manifest_annotate(CLI::App& manifest, Registration registration) {
   });
 }
 
-void add_manifest_rm(CLI::App& manifest, Registration registration) {
+void set_up_manifest_rm(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<ListRmArguments>();
-  CLI::App& command = *manifest.add_subcommand("rm", "Remove lists from the local store");
   command.add_option("LIST", arguments->lists, "The lists' names")->required();
   add_common_options(command, registration.settings.common);
   command.footer("Example:\n  fnimage manifest rm serverless:30501/action:latest");

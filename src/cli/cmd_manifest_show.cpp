@@ -220,9 +220,8 @@ Result<void> run_list_push(const ListPushArguments& arguments, Session& session)
 
 }  // namespace
 
-void add_manifest_inspect(CLI::App& manifest, Registration registration) {
+void set_up_manifest_inspect(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<ListInspectArguments>();
-  CLI::App& command = *manifest.add_subcommand("inspect", "Print a list or manifest");
   command.add_option("REF", arguments->reference, "Looked up in the local store first")->required();
   command.add_option("ENTRY", arguments->entry,
                      "Print this image of the list: platform, digest, or its name");
@@ -237,9 +236,8 @@ void add_manifest_inspect(CLI::App& manifest, Registration registration) {
   });
 }
 
-void add_manifest_push(CLI::App& manifest, Registration registration) {
+void set_up_manifest_push(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<ListPushArguments>();
-  CLI::App& command = *manifest.add_subcommand("push", "Publish a list of the local store");
   command.add_option("LIST", arguments->list, "The list's name")->required();
   command.add_option("DEST", arguments->destinations, "Where to, when not to its own name");
   command.add_flag("-p,--purge", arguments->purge, "Remove it from the local store afterwards");

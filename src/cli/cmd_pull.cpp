@@ -90,9 +90,8 @@ Result<void> run_pull(const PullArguments& arguments, Session& session) {
 
 }  // namespace
 
-void add_pull(CLI::App& app, Registration registration) {
+void set_up_pull(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<PullArguments>();
-  CLI::App& command = *app.add_subcommand("pull", "Fetch images into the local store");
   command.add_option("REF", arguments->references, "registry/name:tag or …@sha256:…")->required();
   command
       .add_option("--platform", arguments->platforms,

@@ -211,9 +211,8 @@ Result<void> run_push(const PushArguments& arguments, Session& session) {
 
 }  // namespace
 
-void add_push(CLI::App& app, Registration registration) {
+void set_up_push(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<PushArguments>();
-  CLI::App& command = *app.add_subcommand("push", "Publish images of the local store");
   command.add_option("REF", arguments->references, "registry/name:tag, as built with -t")
       ->required();
   command.add_flag("--add", arguments->add,

@@ -176,9 +176,8 @@ class Remover {
 
 }  // namespace
 
-void add_rm(CLI::App& app, Registration registration) {
+void set_up_rm(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<RmArguments>();
-  CLI::App& command = *app.add_subcommand("rm", "Remove images, or tags of a registry");
   command
       .add_option("REF", arguments->references,
                   "A local name, oci:DIR:tag, registry/name:tag, or registry/name@sha256:…")

@@ -110,9 +110,8 @@ Result<void> run_tag(const TagArguments& arguments, Session& session) {
 
 }  // namespace
 
-void add_tag(CLI::App& app, Registration registration) {
+void set_up_tag(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<TagArguments>();
-  CLI::App& command = *app.add_subcommand("tag", "Give an image further names");
   command.add_option("SRC", arguments->source, "registry/name:tag, oci:DIR:tag or a local name")
       ->required();
   command

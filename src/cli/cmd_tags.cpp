@@ -58,9 +58,8 @@ Result<void> run_tags(const TagsArguments& arguments, Session& session) {
 
 }  // namespace
 
-void add_tags(CLI::App& app, Registration registration) {
+void set_up_tags(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<TagsArguments>();
-  CLI::App& command = *app.add_subcommand("tags", "List the tags of a repository");
   command.add_option("REPO", arguments->repository, "registry/name, oci:DIR, or an archive")
       ->required();
   command.add_flag("--all", arguments->all, "Also those that side-by-side publishers leave");

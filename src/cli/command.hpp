@@ -1,5 +1,5 @@
-// How a command joins the program: it adds its subcommand, and when that is chosen leaves an action
-// to be run after all arguments are read. Thread-safety: belongs to one thread.
+// How a command joins the program: when it is chosen, it says which arguments it takes, and leaves
+// an action to be run after all of them are read. Thread-safety: belongs to one thread.
 #pragma once
 
 #include <functional>
@@ -22,20 +22,28 @@ struct Registration {
   Action& action;
 };
 
-void add_init(CLI::App& app, Registration registration);
-void add_build(CLI::App& app, Registration registration);
-void add_push(CLI::App& app, Registration registration);
-void add_pull(CLI::App& app, Registration registration);
-void add_copy(CLI::App& app, Registration registration);
-void add_inspect(CLI::App& app, Registration registration);
-void add_digest(CLI::App& app, Registration registration);
-void add_images(CLI::App& app, Registration registration);
-void add_doctor(CLI::App& app, Registration registration);
-void add_login(CLI::App& app, Registration registration);
-void add_logout(CLI::App& app, Registration registration);
-void add_tag(CLI::App& app, Registration registration);
-void add_tags(CLI::App& app, Registration registration);
-void add_rm(CLI::App& app, Registration registration);
-void add_manifest(CLI::App& app, Registration registration);
+/// Gives a command its options, and the action that it leaves.
+using SetUp = void (*)(CLI::App& command, Registration registration);
+
+/// Adds a subcommand that is set up when it is chosen: options are hundreds in all, and most of
+/// what a short command would take.
+void add_command(CLI::App& parent, const char* name, const char* description, SetUp set_up,
+                 Registration registration);
+
+void set_up_init(CLI::App& command, Registration registration);
+void set_up_build(CLI::App& command, Registration registration);
+void set_up_push(CLI::App& command, Registration registration);
+void set_up_pull(CLI::App& command, Registration registration);
+void set_up_copy(CLI::App& command, Registration registration);
+void set_up_inspect(CLI::App& command, Registration registration);
+void set_up_digest(CLI::App& command, Registration registration);
+void set_up_images(CLI::App& command, Registration registration);
+void set_up_doctor(CLI::App& command, Registration registration);
+void set_up_login(CLI::App& command, Registration registration);
+void set_up_logout(CLI::App& command, Registration registration);
+void set_up_tag(CLI::App& command, Registration registration);
+void set_up_tags(CLI::App& command, Registration registration);
+void set_up_rm(CLI::App& command, Registration registration);
+void set_up_manifest(CLI::App& command, Registration registration);
 
 }  // namespace fnimage::cli

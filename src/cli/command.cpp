@@ -1,0 +1,31 @@
+// See command.hpp.
+#include "command.hpp"
+
+#include <CLI/CLI.hpp>
+
+namespace fnimage::cli {
+
+namespace {
+
+/// An option takes one argument each time: what follows is the command's own. CLI11 would give an
+/// option that may be repeated all that follows it.
+void take_one_value_each(CLI::App& command) {
+  for (CLI::Option* option : command.get_options()) {
+    if (!option->get_positional() && option->get_items_expected_max() > 1) {
+      option->allow_extra_args(false);
+    }
+  }
+}
+
+}  // namespace
+
+void add_command(CLI::App& parent, const char* name, const char* description, SetUp set_up,
+                 Registration registration) {
+  CLI::App& command = *parent.add_subcommand(name, description);
+  command.preparse_callback([&command, set_up, registration](std::size_t /*arguments*/) {
+    set_up(command, registration);
+    take_one_value_each(command);
+  });
+}
+
+}  // namespace fnimage::cli
