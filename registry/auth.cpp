@@ -187,6 +187,16 @@ Result<std::optional<Credentials>> Authenticator::credentials(const Scopes& scop
   return found;
 }
 
+bool Authenticator::knows_challenge() {
+  const std::lock_guard lock(mutex_);
+  return challenge_.has_value();
+}
+
+Result<bool> Authenticator::has_credentials(const Scopes& scopes) {
+  FNIMAGE_TRY(const auto given, credentials(scopes));
+  return given.has_value();
+}
+
 std::string Authenticator::whose(const Scopes& scopes) {
   const auto given = credentials(scopes);
   return given && *given ? description(**given) : std::string();

@@ -92,6 +92,11 @@ class Authenticator {
   Result<bool> challenged(const HttpResponse& response, const std::optional<std::string>& used,
                           Scopes& scopes);
 
+  /// Whether the registry has ever said how it wants to be authenticated.
+  bool knows_challenge();
+
+  Result<bool> has_credentials(const Scopes& scopes);
+
   /// "the credentials of ann from FILE", those for these scopes; empty when there are none.
   std::string whose(const Scopes& scopes);
 

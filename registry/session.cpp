@@ -119,42 +119,44 @@ Result<RealmSettings> Session::realm_settings(const Url& realm, const TlsOptions
   return settings;
 }
 
-std::vector<std::pair<std::string, TlsOptions>> Session::candidates() const {
-  if (options_.plain_http) {
-    return {{"http", options_.tls}};
-  }
-  if (!options_.insecure) {
-    return {{"https", options_.tls}};
-  }
-  TlsOptions unverified = options_.tls;
-  unverified.verify = false;
-  return {{"https", unverified}, {"http", unverified}};
-}
-
-Result<Session::Endpoint> Session::try_candidate(const std::string& scheme, const TlsOptions& tls) {
-  auto base = Url::parse(scheme + "://" + network_name(registry_) + "/");
-  if (!base) {
+Result<std::vector<Session::Endpoint>> Session::candidates() const {
+  const auto at = [this](std::string_view scheme) {
+    return Url::parse(std::string(scheme) + "://" + network_name(registry_) + "/");
+  };
+  const auto http = at("http");
+  const auto https = at("https");
+  if (!http || !https) {
     return fail(ErrorCode::invalid_argument, "not a registry: " + printable(registry_));
   }
-  const HttpRequest request{.url = base->str() + "v2/", .tls = tls};
-  FNIMAGE_TRY(const HttpResponse response, transport_->perform(request));
-  if (scheme == "http" && is_https_only_answer(response)) {
-    return fail(ErrorCode::tls, registry_ + " speaks https, not http",
-                "leave out --plain-http; for a certificate of your own add --ca-file FILE");
+  TlsOptions tls = options_.tls;
+  if (options_.plain_http) {
+    return std::vector<Endpoint>{{*http, tls}};
   }
+  if (!options_.insecure) {
+    return std::vector<Endpoint>{{*https, tls}};
+  }
+  tls.verify = false;
+  return std::vector<Endpoint>{{*https, tls}, {*http, tls}};
+}
+
+/// Asks the one question that every registry answers, without credentials.
+Result<void> Session::try_candidate(const Endpoint& candidate) {
+  const HttpRequest request{.url = candidate.base.str() + "v2/", .tls = candidate.tls};
+  FNIMAGE_TRY(const HttpResponse response, transport_->perform(request));
+  FNIMAGE_CHECK(note_peer(candidate, response));
+  is_open_ = response.status == 200;
   if (response.status == 401) {
     Scopes none;
     FNIMAGE_CHECK(authenticator_.challenged(response, std::nullopt, none));
   }
-  return Endpoint{std::move(*base), tls, response.status == 200,
-                  address_kind(response.peer).value_or(AddressKind::global)};
+  return {};
 }
 
 /// Nobody at port 443 may mean that the registry is at port 80.
 Error Session::with_way_out(Error error) const {
   const bool by_https_only = !options_.plain_http && !options_.insecure;
   const bool has_port = registry_.find(':') != std::string::npos;
-  if (!by_https_only || has_port || error.code() != ErrorCode::unavailable) {
+  if (has_answered_ || !by_https_only || has_port || error.code() != ErrorCode::unavailable) {
     return error;
   }
   const std::string separator = error.hint().empty() ? "" : "; ";
@@ -164,17 +166,16 @@ Error Session::with_way_out(Error error) const {
       .retryable(error.is_retryable());
 }
 
-Result<Session::Endpoint> Session::probe() {
-  const auto tries = candidates();
+Result<Session::Endpoint> Session::probe(const std::vector<Endpoint>& candidates) {
   const Retrier retrier = this->retrier();
   Patience patience(options_.retry, clock_);
   for (;;) {
     std::optional<Error> first;
     bool retryable = false;
-    for (const auto& [scheme, tls] : tries) {
-      auto found = try_candidate(scheme, tls);
+    for (const Endpoint& candidate : candidates) {
+      auto found = try_candidate(candidate);
       if (found) {
-        return found;
+        return candidate;
       }
       retryable = retryable || found.error().is_retryable();
       if (first) {
@@ -187,7 +188,7 @@ Result<Session::Endpoint> Session::probe() {
     }
     const auto delay = retryable ? patience.failed(std::nullopt) : std::nullopt;
     if (!delay || !retrier.wait(*delay, false)) {
-      return fail(with_way_out(std::move(*first)));
+      return fail(std::move(*first));
     }
   }
 }
@@ -195,8 +196,11 @@ Result<Session::Endpoint> Session::probe() {
 Result<Session::Endpoint> Session::endpoint() {
   const std::lock_guard lock(mutex_);
   if (!endpoint_) {
-    FNIMAGE_TRY(endpoint_, probe());
-    if (options_.insecure && !options_.plain_http) {
+    FNIMAGE_TRY(const auto possible, candidates());
+    if (possible.size() == 1) {
+      endpoint_ = possible.front();
+    } else {
+      FNIMAGE_TRY(endpoint_, probe(possible));
       diagnostics_.report(Severity::warning,
                           registry_ + (endpoint_->base.is_https()
                                            ? ": certificate not verified, as asked by --insecure"
@@ -212,6 +216,14 @@ Result<Url> Session::url(std::string_view path) {
 }
 
 Result<HttpResponse> Session::send(const Call& call) {
+  auto response = send_with_retries(call);
+  if (!response) {
+    return fail(with_way_out(std::move(response).error()));
+  }
+  return response;
+}
+
+Result<HttpResponse> Session::send_with_retries(const Call& call) {
   FNIMAGE_TRY(const Endpoint found, endpoint());
   if (call.sink == nullptr) {
     if (!call.retry) {
@@ -264,6 +276,22 @@ Result<HttpResponse> Session::send_following(const Call& call, const Endpoint& e
   }
 }
 
+/// Some registries show strangers an empty house: what they may not see is "not found" or
+/// "forbidden", without a challenge. Where there are credentials, the registry is asked once for
+/// what it wants. True: the request is worth sending again.
+Result<bool> Session::learn_challenge(const Endpoint& endpoint, const Scopes& scopes) {
+  FNIMAGE_TRY(const bool known_here, authenticator_.has_credentials(scopes));
+  if (!known_here) {
+    return false;
+  }
+  const std::lock_guard lock(asking_);
+  if (!authenticator_.knows_challenge() && !has_been_asked_) {
+    FNIMAGE_CHECK(try_candidate(endpoint));
+    has_been_asked_ = true;
+  }
+  return authenticator_.knows_challenge();
+}
+
 Result<HttpResponse> Session::send_authorized(const Call& call, const Endpoint& endpoint,
                                               const Url& url) {
   if (url.origin() != endpoint.base.origin()) {
@@ -274,15 +302,15 @@ Result<HttpResponse> Session::send_authorized(const Call& call, const Endpoint& 
     FNIMAGE_TRY(const std::optional<std::string> authorization,
                 authenticator_.authorization(endpoint.base, endpoint.tls, scopes));
     FNIMAGE_TRY(HttpResponse response, perform(call, endpoint, url, authorization));
-    const bool rescope =  // 403 is final but for a right that was not asked for (F23)
-        response.status == 403 && challenges == 0 && lacks_scope(response);
+    FNIMAGE_CHECK(note_peer(endpoint, response));
     if (authorization && (response.status == 401 || response.status == 403)) {
       response.credentials = authenticator_.whose(scopes);
     }
-    if ((response.status != 401 && !rescope) || challenges == max_challenges_met) {
+    if (challenges == max_challenges_met) {
       return response;
     }
-    FNIMAGE_TRY(const bool again, authenticator_.challenged(response, authorization, scopes));
+    FNIMAGE_TRY(const bool again,
+                teaches(endpoint, response, authorization, scopes, challenges == 0));
     if (!again) {
       return response;
     }
@@ -291,6 +319,19 @@ Result<HttpResponse> Session::send_authorized(const Call& call, const Endpoint& 
       return response;
     }
   }
+}
+
+/// Whether the request is worth sending again with what its answer says of authentication.
+Result<bool> Session::teaches(const Endpoint& endpoint, const HttpResponse& response,
+                              const std::optional<std::string>& used, Scopes& scopes,
+                              bool is_first) {
+  const bool rescope =  // 403 is final but for a right that was not asked for (F23)
+      is_first && response.status == 403 && lacks_scope(response);
+  if (response.status != 401 && !rescope) {
+    const bool hides = response.status == 403 || response.status == 404;
+    return is_first && !used && hides ? learn_challenge(endpoint, scopes) : Result<bool>(false);
+  }
+  return authenticator_.challenged(response, used, scopes);
 }
 
 Result<HttpResponse> Session::perform(const Call& call, const Endpoint& endpoint, const Url& url,
@@ -330,7 +371,7 @@ Result<PeerRule> Session::peers_towards(const Endpoint& endpoint, const Url& url
   if (url.host() == endpoint.base.host() || is_named(options_.auth_realms, url)) {
     return PeerRule{};  // the user gave the name
   }
-  PeerRule rule = peers_of(endpoint.address);
+  PeerRule rule = peers_of(address_);
   rule.global = true;
   // Names are looked at when they are connected to, but not behind a proxy.
   const auto kind = address_kind(url.host());
@@ -360,6 +401,16 @@ std::chrono::system_clock::time_point Session::now() const {
   return std::chrono::system_clock::now() + std::chrono::seconds(clock_offset_);
 }
 
+Result<void> Session::note_peer(const Endpoint& endpoint, const HttpResponse& response) {
+  has_answered_ = true;
+  address_ = address_kind(response.peer).value_or(AddressKind::global);
+  if (!endpoint.base.is_https() && is_https_only_answer(response)) {
+    return fail(ErrorCode::tls, registry_ + " speaks https, not http",
+                "leave out --plain-http; for a certificate of your own add --ca-file FILE");
+  }
+  return {};
+}
+
 void Session::note_time(const HttpResponse& response) {
   if (response.header("Age")) {
     return;  // from a cache, as old as that
@@ -387,8 +438,8 @@ void Session::report_warnings(const HttpResponse& response) {
 }
 
 Result<void> Session::ping() {
-  FNIMAGE_TRY(const Endpoint found, endpoint());
-  if (found.anonymous) {
+  FNIMAGE_CHECK(endpoint());
+  if (is_open_) {
     return {};  // finding the endpoint was the same question
   }
   FNIMAGE_TRY(const Url target, url("/v2/"));

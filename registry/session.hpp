@@ -74,8 +74,8 @@ class Session {
   };
   [[nodiscard]] Abilities& abilities() noexcept { return abilities_; }
 
-  /// An absolute URL of this registry for a path like "/v2/…"; finds out the protocol at the first
-  /// call.
+  /// An absolute URL of this registry for a path like "/v2/…". Where the protocol is not settled,
+  /// the first call finds it out; elsewhere the first request tells all that the registry wants.
   Result<Url> url(std::string_view path);
 
   /// Sends a call; any status that is left after authentication, redirects of GET and HEAD and
@@ -93,17 +93,19 @@ class Session {
   struct Endpoint {
     Url base;
     TlsOptions tls;
-    bool anonymous = false;                     ///< it has answered a request without credentials
-    AddressKind address = AddressKind::global;  ///< where it answered
   };
 
   /// What the host configuration says about a token server, over what follows from the registry's.
   [[nodiscard]] Result<RealmSettings> realm_settings(const Url& realm, const TlsOptions& tls) const;
   Result<Endpoint> endpoint();
-  Result<Endpoint> probe();
+  Result<Endpoint> probe(const std::vector<Endpoint>& candidates);
   [[nodiscard]] Error with_way_out(Error error) const;
-  [[nodiscard]] std::vector<std::pair<std::string, TlsOptions>> candidates() const;
-  Result<Endpoint> try_candidate(const std::string& scheme, const TlsOptions& tls);
+  [[nodiscard]] Result<std::vector<Endpoint>> candidates() const;
+  Result<void> try_candidate(const Endpoint& candidate);
+  Result<bool> teaches(const Endpoint& endpoint, const HttpResponse& response,
+                       const std::optional<std::string>& used, Scopes& scopes, bool is_first);
+  Result<bool> learn_challenge(const Endpoint& endpoint, const Scopes& scopes);
+  Result<HttpResponse> send_with_retries(const Call& call);
   Result<HttpResponse> send_following(const Call& call, const Endpoint& endpoint);
   Result<HttpResponse> send_authorized(const Call& call, const Endpoint& endpoint, const Url& url);
   Result<HttpResponse> perform(const Call& call, const Endpoint& endpoint, const Url& url,
@@ -114,6 +116,8 @@ class Session {
   Result<HttpResponse> ask_token_server(const HttpRequest& request);
   void report_warnings(const HttpResponse& response);
   void note_time(const HttpResponse& response);
+  /// What every answer of the registry itself tells: where it is, and whether it speaks http.
+  Result<void> note_peer(const Endpoint& endpoint, const HttpResponse& response);
 
   std::string registry_;
   std::shared_ptr<Transport> transport_;
@@ -124,7 +128,12 @@ class Session {
   UploadJournal journal_;
   Abilities abilities_;
   std::atomic<std::int64_t> clock_offset_ = 0;  ///< of the registry's, in seconds; see now()
+  std::atomic<AddressKind> address_ = AddressKind::global;  ///< where the registry answered last
   Authenticator authenticator_;
+  std::atomic<bool> has_answered_ = false;  ///< anything at all
+  std::atomic<bool> is_open_ = false;       ///< to those without credentials: /v2/ says so
+  std::mutex asking_;                       // held while the registry is asked for its challenge
+  bool has_been_asked_ = false;             // guarded by asking_
   std::mutex mutex_;
   std::optional<Endpoint> endpoint_;  // guarded by mutex_, as the next
   std::set<std::string> warnings_;
