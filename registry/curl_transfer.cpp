@@ -95,15 +95,36 @@ Result<void> CurlTransfer::prepare(const TransportOptions& options, std::string 
   return {};
 }
 
-/// Small bodies cost no time, a rate limit needs libcurl's counting, and the way to a proxy may be
-/// by TLS, which only libcurl knows.
+/// Small bodies go in one packet with the head. Of the others, a rate limit needs libcurl's
+/// counting, and the way to a proxy may be by TLS, which only libcurl knows.
 Result<void> CurlTransfer::choose_body(const TransportOptions& options) {
   stall_timeout_ = options.stall_timeout;
   min_speed_ = options.min_speed;
   const std::uint64_t size = body_size(request_);
-  if (size > small_body && options.rate_limit == 0 && limits_of(options, host_).rate == 0 &&
-      proxy_.empty()) {
+  if (size <= small_body) {
+    return hold_body(size);
+  }
+  if (options.rate_limit == 0 && limits_of(options, host_).rate == 0 && proxy_.empty()) {
     FNIMAGE_TRY(file_body_, FileBody::open(request_, size));
+  }
+  return {};
+}
+
+Result<void> CurlTransfer::hold_body(std::uint64_t size) {
+  if (size == 0) {
+    return {};
+  }
+  FNIMAGE_TRY(const auto reader, request_.body->open(request_.body_offset));
+  held_body_.resize(size);
+  std::size_t held = 0;
+  while (held < size) {
+    FNIMAGE_TRY(const std::size_t count,
+                reader->read(std::as_writable_bytes(std::span(held_body_).subspan(held))));
+    if (count == 0) {
+      return fail(ErrorCode::io,
+                  "the content to be sent ended " + std::to_string(size - held) + " bytes early");
+    }
+    held += count;
   }
   return {};
 }
@@ -217,6 +238,12 @@ bool CurlTransfer::set_method() {
     return set_file_body();
   }
   const std::uint64_t size = body_size(request_);
+  if (holds_body()) {
+    return curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(size)) ==
+               CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_POSTFIELDS, held_body_.data()) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request_.method.c_str()) == CURLE_OK;
+  }
   body_left_ = size;
   return curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L) == CURLE_OK &&
          curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request_.method.c_str()) == CURLE_OK &&
@@ -244,6 +271,12 @@ bool CurlTransfer::set_headers() {
   // Without this libcurl waits for "100 Continue" before large bodies; credentials are known up
   // front here.
   std::vector<std::string> lines{"Expect:"};
+  const bool typed = std::any_of(
+      request_.headers.begin(), request_.headers.end(),
+      [](const Header& header) { return equals_ignoring_case(header.name, "Content-Type"); });
+  if (!typed) {
+    lines.emplace_back("Content-Type:");  // libcurl's own would be that of a web form
+  }
   if (sends_file()) {
     lines.push_back("Content-Length: " + std::to_string(file_body_->size()));
   }

@@ -89,6 +89,8 @@ class CurlTransfer {
   Exchange& exchange() noexcept { return exchange_; }
   /// The body does not come through the exchange.
   [[nodiscard]] bool sends_file() const noexcept { return file_body_ != nullptr; }
+  /// The body is here already, or there is none.
+  [[nodiscard]] bool holds_body() const noexcept { return body_size(request_) <= small_body; }
 
   // --- calling thread ---
   /// Status and headers; only when bytes were received from the exchange and the request has an
@@ -116,6 +118,7 @@ class CurlTransfer {
   bool set_proxy();
   bool set_authorities();
   Result<void> choose_body(const TransportOptions& options);
+  Result<void> hold_body(std::uint64_t size);
   bool set_method();
   bool set_file_body();
   void note_head(std::string_view sent);
@@ -137,6 +140,7 @@ class CurlTransfer {
   TransferEnd end_;
   std::chrono::seconds answer_time_{0};  ///< how long the answer to a whole body may take
   std::uint64_t body_left_ = 0;
+  std::string held_body_;
   std::unique_ptr<FileBody> file_body_;
   std::string head_end_;  ///< the last bytes of the head that were sent
   bool head_sent_ = false;

@@ -20,6 +20,8 @@ namespace {
 /// Bytes on their way from the network's thread to the reader's.
 class Pipe {
  public:
+  static constexpr std::size_t max_held = std::size_t{1} << 20;
+
   Result<void> push(Bytes bytes) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return held_.size() < max_held || closed_; });
@@ -68,7 +70,6 @@ class Pipe {
   [[nodiscard]] std::stop_token stop_token() const { return stop_.get_token(); }
 
  private:
-  static constexpr std::size_t max_held = std::size_t{1} << 20;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::string held_;
@@ -243,15 +244,26 @@ class RemoteReader final : public Reader {
   ~RemoteReader() override { pipe_.close(); }  // and the thread, declared last, is joined first
 
   Result<std::size_t> read(MutableBytes buffer) override {
-    if (!thread_.joinable()) {
-      thread_ = std::jthread([this] { pipe_.end(Download(source_, offset_, pipe_).run()); });
+    if (!begun_) {
+      begun_ = true;
+      if (source_.size <= fits_in_pipe) {
+        download();
+      } else {
+        thread_ = std::jthread([this] { download(); });
+      }
     }
     return pipe_.pull(buffer);
   }
 
  private:
+  /// A config is not worth a thread: the pipe holds all of it.
+  static constexpr std::uint64_t fits_in_pipe = Pipe::max_held / 4;
+
+  void download() { pipe_.end(Download(source_, offset_, pipe_).run()); }
+
   Source source_;
   std::uint64_t offset_;
+  bool begun_ = false;
   Pipe pipe_;
   std::jthread thread_;
 };

@@ -40,7 +40,7 @@ class Sender {
     for (std::size_t i = 0; i < plan_.targets.size(); ++i) {
       if (!plan_.targets[i].stands) {
         add_manifests(i);
-        add_tags(i);
+        add_platform_tags(i);
       }
     }
     FNIMAGE_CHECK(graph_.run(pool, parallel));
@@ -93,43 +93,28 @@ class Sender {
     std::sort(after.begin(), after.end());
     after.erase(std::unique(after.begin(), after.end()), after.end());
     const Target& target = plan_.targets[index];
-    const bool is_root = planned.document.digest() == target.root->digest();
-    const std::optional<std::string> tag = is_root ? early_tag(target) : std::nullopt;
-    if (tag) {
-      tagged_.insert(index);
-    } else if (planned.present) {
+    if (planned.document.digest() == target.root->digest() && !target.tags.empty()) {
+      return graph_.add([this, index, &target] { return send_root(index, target); }, after);
+    }
+    if (planned.present) {
       return graph_.add([]() -> Result<void> { return {}; }, after);  // a meeting point
     }
-    return graph_.add(
-        [this, index, &planned, tag] { return send_manifest(index, planned.document, tag); },
-        after);
+    return graph_.add([this, index, &planned] { return send_manifest(index, planned.document); },
+                      after);
   }
 
-  /// The root's only tag can come with the root itself: all that it needs is there by then.
-  static std::optional<std::string> early_tag(const Target& target) {
-    const auto& tags = target.tags;
-    return tags.size() == 1 && target.platform_tags.empty() ? std::optional(tags.front())
-                                                            : std::nullopt;
-  }
-
-  /// The platforms' tags follow the list, and its own tags follow them. Not at the same time:
-  /// docker-registry empties an image's link file for a moment while it is put under a tag, and
-  /// then finds a list that names the image to be wrong (DIGEST_INVALID).
-  void add_tags(std::size_t index) {
+  /// The platforms' tags follow the list and its own, which come with it: a registry that refuses
+  /// the list has no tag moved. Not at the same time: docker-registry empties an image's link file
+  /// for a moment while it is put under a tag, and then finds a list that names the image to be
+  /// wrong (DIGEST_INVALID).
+  void add_platform_tags(std::size_t index) {
     const Target& target = plan_.targets[index];
     const TaskGraph::Id root = manifest_tasks_.at({target.place, target.root->digest()});
-    if (tagged_.contains(index)) {
-      return;
-    }
-    Ids before{root};
     for (const PlatformTag& platform : target.platform_tags) {
       const Document& document = target.tagged.at(platform.child);
-      before.push_back(graph_.add(
+      graph_.add(
           [this, index, &document, &platform] { return tag(index, document, platform.names); },
-          {root}));
-    }
-    if (!target.tags.empty()) {
-      graph_.add([this, index, &target] { return tag(index, *target.root, target.tags); }, before);
+          {root});
     }
   }
 
@@ -187,10 +172,17 @@ class Sender {
                         .probably_new = !blob.hardly_missing});
   }
 
-  Result<void> send_manifest(std::size_t index, const Document& document,
-                             const std::optional<std::string>& tag) {
+  /// All that the root needs is there, so its tags can come with it.
+  Result<void> send_root(std::size_t index, const Target& target) {
+    FNIMAGE_CHECK(tag(index, *target.root, target.tags));
+    const std::lock_guard lock(mutex_);
+    ++results_[index].manifests_uploaded;
+    return {};
+  }
+
+  Result<void> send_manifest(std::size_t index, const Document& document) {
     ImageStore& to = store(index);
-    auto put = to.put_manifest(document, tag);
+    auto put = to.put_manifest(document, std::nullopt);
     if (!put) {
       return fail(std::move(put).error().while_doing(
           fmt::format("put manifest {}:{} into {}", document.digest().algorithm(),
@@ -218,7 +210,6 @@ class Sender {
   TaskGraph graph_;
   Ids blob_tasks_;
   std::map<std::pair<std::string, Digest>, TaskGraph::Id> manifest_tasks_;  ///< by place
-  std::set<std::size_t> tagged_;  ///< targets whose tag comes with the root
 
   std::mutex mutex_;
   std::vector<TransferResult> results_;  // guarded by mutex_ while the graph runs

@@ -71,7 +71,7 @@ class Attendant {
   /// The first chunk is read before a connection is taken: a body that comes from another transfer
   /// has its own by then.
   Result<void> begin() {
-    if (transfer_->sends_file()) {
+    if (transfer_->sends_file() || transfer_->holds_body()) {
       loop_.submit(transfer_);
       return {};
     }

@@ -74,6 +74,7 @@ Result<BuildResult> build_once(const BuildSpec& spec, const BuildOptions& option
         Severity::warning,
         "the docker format has no annotations: those of the build file are left out");
   }
+  FNIMAGE_CHECK(options.before_layers ? options.before_layers() : Result<void>());
   FNIMAGE_CHECK(copy_base_layers(plan, store, environment));
   FNIMAGE_TRY(const auto layers, make_layers(plan, options, store, environment));
 

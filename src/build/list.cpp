@@ -275,12 +275,21 @@ class ListMaker {
   /// Reads what stands, as far as it matters, and refuses what is not expected before any content
   /// is sent.
   Result<void> read_standing() {
+    if (std::none_of(drafts_.begin(), drafts_.end(),
+                     [this](const Draft& draft) { return depends_on_standing(draft); })) {
+      return {};
+    }
     WorkerPool pool(std::min(drafts_.size(), parallel_lists));
     TaskGroup group(pool);
     for (Draft& draft : drafts_) {
       group.run([this, &draft] { return read_standing(draft); });
     }
     return group.wait();
+  }
+
+  [[nodiscard]] bool depends_on_standing(const Draft& draft) const {
+    return options_.amend || draft.target().is_local() || draft.expected.absent ||
+           draft.expected.digest;
   }
 
   Result<void> read_standing(Draft& draft) const {

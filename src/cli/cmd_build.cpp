@@ -1,6 +1,7 @@
 // fnimage build: every platform of a build file, into the local store or a layout, and on to
 // registries when asked to.
 #include <algorithm>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -271,10 +272,15 @@ nlohmann::ordered_json result_json(const build::BuildResult& result, const Targe
 
 Result<void> run_build(const BuildArguments& arguments, Session& session) {
   FNIMAGE_TRY(const std::vector<Reference> references, read_tags(arguments));
-  FNIMAGE_TRY(const build::BuildOptions options, build_options(arguments));
+  FNIMAGE_TRY(build::BuildOptions options, build_options(arguments));
   FNIMAGE_TRY(const build::BuildSpec spec, read_spec(arguments));
+  std::shared_future<Result<void>> registries;
   if (arguments.push) {
-    FNIMAGE_CHECK(check_registries(references, session));  // before the work, not after it
+    FNIMAGE_TRY(registry::Client * client, session.client());
+    registries = std::async(std::launch::async, [&references, client] {
+      return check_registries(references, *client);
+    });
+    options.before_layers = [registries] { return registries.get(); };  // not after the work
   }
   FNIMAGE_TRY(const Target target, open_target(arguments, spec, references));
   FNIMAGE_TRY(const build::BuildResult result,

@@ -70,12 +70,11 @@ Result<manifest::Reference> parse_destination(std::string_view text) {
 }
 
 Result<void> check_registries(const std::vector<manifest::Reference>& references,
-                              Session& session) {
-  FNIMAGE_TRY(registry::Client * client, session.client());
+                              registry::Client& client) {
   std::set<std::string> seen;
   for (const manifest::Reference& reference : references) {
     if (seen.insert(reference.registry()).second) {
-      FNIMAGE_CHECK(client->ping(reference.registry()));
+      FNIMAGE_CHECK(client.ping(reference.registry()));
     }
   }
   return {};

@@ -25,7 +25,8 @@ struct Pushed {
 Result<manifest::Reference> parse_destination(std::string_view text);
 
 /// Every registry that is named answers and accepts the credentials.
-Result<void> check_registries(const std::vector<manifest::Reference>& references, Session& session);
+Result<void> check_registries(const std::vector<manifest::Reference>& references,
+                              registry::Client& client);
 
 struct PushOptions {
   bool tag_platforms = false;     ///< each platform gets "<tag>-<platform>" too

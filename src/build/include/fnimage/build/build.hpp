@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,6 +40,8 @@ struct BuildOptions {
   std::optional<std::int64_t>
       source_date_epoch{};  ///< seconds; the image's time, 1970 when not given
   bool offline = false;
+  /// Called when it stands what is to be built, before any layer is made; its error ends the build.
+  std::function<Result<void>()> before_layers{};
 };
 
 struct BuiltLayer {
