@@ -40,7 +40,6 @@ class Sender {
     for (std::size_t i = 0; i < plan_.targets.size(); ++i) {
       if (!plan_.targets[i].stands) {
         add_manifests(i);
-        add_platform_tags(i);
       }
     }
     FNIMAGE_CHECK(graph_.run(pool, parallel));
@@ -62,6 +61,7 @@ class Sender {
   /// Children before their lists, without recursion: what is nested here came from outside.
   void add_manifests(std::size_t index) {
     const Target& target = plan_.targets[index];
+    const Stage stage = begin_stage(index);
     std::vector<Digest> open{target.root->digest()};
     std::set<Digest> entered;
     while (!open.empty()) {
@@ -73,49 +73,97 @@ class Sender {
         std::copy_if(planned.children.begin(), planned.children.end(), std::back_inserter(open),
                      [&target](const Digest& child) { return target.manifests.contains(child); });
       } else {
-        manifest_tasks_.emplace(std::pair(target.place, digest), add_manifest(index, planned));
+        manifest_tasks_.emplace(std::pair(target.place, digest),
+                                add_manifest(index, planned, stage));
         open.pop_back();
       }
     }
   }
 
-  TaskGraph::Id add_manifest(std::size_t index, const PlannedManifest& planned) {
+  /// What the tags of one target wait for.
+  struct Stage {
+    Ids blobs;          ///< all of them: until then no tag moves
+    Ids platform_tags;  ///< of images that are not sent for this target: the root waits for them
+  };
+
+  Stage begin_stage(std::size_t index) {
+    const Target& target = plan_.targets[index];
+    Stage stage;
+    for (const auto& [digest, planned] : target.manifests) {
+      for (const std::size_t blob : planned.blobs) {
+        stage.blobs.push_back(blob_tasks_[blob]);
+      }
+    }
+    for (const PlatformTag& platform : target.platform_tags) {
+      const auto planned = target.manifests.find(platform.child);
+      const auto sent = manifest_tasks_.find({target.place, platform.child});
+      const bool is_sent = sent != manifest_tasks_.end();
+      if (planned != target.manifests.end() && !planned->second.present && !is_sent) {
+        continue;  // its tags come with it
+      }
+      Ids after = stage.blobs;
+      if (is_sent) {
+        after.push_back(sent->second);
+      }
+      const Document& document = target.tagged.at(platform.child);
+      stage.platform_tags.push_back(
+          add([this, index, &document, &platform] { return tag(index, document, platform.names); },
+              std::move(after)));
+    }
+    return stage;
+  }
+
+  /// A child goes under its platform's tags at once, when everything of the target that is large is
+  /// there, and the list, with its own tags, follows: so the tags move one round trip apart, the
+  /// list's last. They do not move at the same time: docker-registry empties an image's link file
+  /// for a moment while it is put under a tag, and then finds a list that names the image to be
+  /// wrong (DIGEST_INVALID).
+  TaskGraph::Id add_manifest(std::size_t index, const PlannedManifest& planned,
+                             const Stage& stage) {
+    const Target& target = plan_.targets[index];
+    const Digest& digest = planned.document.digest();
+    const bool is_root = digest == target.root->digest();
     Ids after;
     for (const std::size_t blob : planned.blobs) {
       after.push_back(blob_tasks_[blob]);
     }
     for (const Digest& child : planned.children) {
-      const auto sent = manifest_tasks_.find({plan_.targets[index].place, child});
+      const auto sent = manifest_tasks_.find({target.place, child});
       if (sent != manifest_tasks_.end()) {
         after.push_back(sent->second);
       }
     }
-    std::sort(after.begin(), after.end());
-    after.erase(std::unique(after.begin(), after.end()), after.end());
-    const Target& target = plan_.targets[index];
-    if (planned.document.digest() == target.root->digest() && !target.tags.empty()) {
-      return graph_.add([this, index, &target] { return send_root(index, target); }, after);
+    std::vector<std::string> tags = is_root ? target.tags : std::vector<std::string>();
+    if (is_root) {
+      after.insert(after.end(), stage.platform_tags.begin(), stage.platform_tags.end());
+    } else if (!planned.present) {
+      tags = platform_names(target, digest);
+      if (!tags.empty()) {
+        after.insert(after.end(), stage.blobs.begin(), stage.blobs.end());
+      }
     }
-    if (planned.present) {
-      return graph_.add([]() -> Result<void> { return {}; }, after);  // a meeting point
+    if (planned.present && tags.empty()) {
+      return add([]() -> Result<void> { return {}; }, std::move(after));  // a meeting point
     }
-    return graph_.add([this, index, &planned] { return send_manifest(index, planned.document); },
-                      after);
+    return add([this, index, &planned,
+                tags = std::move(tags)] { return send_manifest(index, planned.document, tags); },
+               std::move(after));
   }
 
-  /// The platforms' tags follow the list and its own, which come with it: a registry that refuses
-  /// the list has no tag moved. Not at the same time: docker-registry empties an image's link file
-  /// for a moment while it is put under a tag, and then finds a list that names the image to be
-  /// wrong (DIGEST_INVALID).
-  void add_platform_tags(std::size_t index) {
-    const Target& target = plan_.targets[index];
-    const TaskGraph::Id root = manifest_tasks_.at({target.place, target.root->digest()});
+  static std::vector<std::string> platform_names(const Target& target, const Digest& child) {
+    std::vector<std::string> names;
     for (const PlatformTag& platform : target.platform_tags) {
-      const Document& document = target.tagged.at(platform.child);
-      graph_.add(
-          [this, index, &document, &platform] { return tag(index, document, platform.names); },
-          {root});
+      if (platform.child == child) {
+        names.insert(names.end(), platform.names.begin(), platform.names.end());
+      }
     }
+    return names;
+  }
+
+  TaskGraph::Id add(TaskGraph::Work work, Ids after) {
+    std::sort(after.begin(), after.end());
+    after.erase(std::unique(after.begin(), after.end()), after.end());
+    return graph_.add(std::move(work), after);
   }
 
   [[nodiscard]] ImageStore& store(std::size_t index) const {
@@ -172,21 +220,19 @@ class Sender {
                         .probably_new = !blob.hardly_missing});
   }
 
-  /// All that the root needs is there, so its tags can come with it.
-  Result<void> send_root(std::size_t index, const Target& target) {
-    FNIMAGE_CHECK(tag(index, *target.root, target.tags));
-    const std::lock_guard lock(mutex_);
-    ++results_[index].manifests_uploaded;
-    return {};
-  }
-
-  Result<void> send_manifest(std::size_t index, const Document& document) {
-    ImageStore& to = store(index);
-    auto put = to.put_manifest(document, std::nullopt);
-    if (!put) {
-      return fail(std::move(put).error().while_doing(
-          fmt::format("put manifest {}:{} into {}", document.digest().algorithm(),
-                      document.digest().hex().substr(0, 12), to.describe())));
+  /// All that it needs is there, so its tags can come with it.
+  Result<void> send_manifest(std::size_t index, const Document& document,
+                             const std::vector<std::string>& tags) {
+    if (!tags.empty()) {
+      FNIMAGE_CHECK(tag(index, document, tags));
+    } else {
+      ImageStore& to = store(index);
+      auto put = to.put_manifest(document, std::nullopt);
+      if (!put) {
+        return fail(std::move(put).error().while_doing(
+            fmt::format("put manifest {}:{} into {}", document.digest().algorithm(),
+                        document.digest().hex().substr(0, 12), to.describe())));
+      }
     }
     const std::lock_guard lock(mutex_);
     ++results_[index].manifests_uploaded;
