@@ -1,6 +1,7 @@
 // One queue behind one mutex: tasks here are layers, downloads and uploads, never so small that the
 // lock shows.
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -19,7 +20,9 @@ struct WorkerPool::Impl {
   std::mutex mutex;
   std::condition_variable_any ready;
   std::deque<std::function<void()>> queue;
-  std::vector<std::jthread> threads;  // last: joined before the rest goes
+  std::size_t idle = 0;                // threads that wait for a task
+  std::atomic<std::size_t> limit = 1;  // threads at most; 0 = none can be had
+  std::vector<std::jthread> threads;   // last: joined before the rest goes
 
   std::optional<std::function<void()>> take() {
     const std::lock_guard lock(mutex);
@@ -36,7 +39,10 @@ struct WorkerPool::Impl {
       std::function<void()> task;
       {
         std::unique_lock lock(mutex);
-        if (!ready.wait(lock, stop, [this] { return !queue.empty(); }) || stop.stop_requested()) {
+        ++idle;
+        const bool found = ready.wait(lock, stop, [this] { return !queue.empty(); });
+        --idle;
+        if (!found || stop.stop_requested()) {
           return;
         }
         task = std::move(queue.front());
@@ -45,21 +51,23 @@ struct WorkerPool::Impl {
       task();
     }
   }
+
+  /// Threads begin when there is something for them to do: a short command needs few. The mutex is
+  /// held.
+  void begin_thread_if_needed() {
+    if (idle >= queue.size() || threads.size() >= limit) {
+      return;
+    }
+    try {
+      threads.emplace_back([this](const std::stop_token& stop) { work(stop); });
+    } catch (const std::system_error&) {
+      limit = threads.size();  // a process limit: fewer threads do the same work
+    }
+  }
 };
 
 WorkerPool::WorkerPool(std::size_t threads) : impl_(std::make_unique<Impl>()) {
-  if (threads == 0) {
-    threads = std::max(1U, std::thread::hardware_concurrency());
-  }
-  impl_->threads.reserve(threads);
-  try {
-    for (std::size_t i = 0; i < threads; ++i) {
-      impl_->threads.emplace_back(
-          [impl = impl_.get()](const std::stop_token& stop) { impl->work(stop); });
-    }
-  } catch (const std::system_error&) {
-    return;  // a process limit: fewer threads do the same work, and without any submit() does it
-  }
+  impl_->limit = threads == 0 ? std::max(1U, std::thread::hardware_concurrency()) : threads;
 }
 
 WorkerPool::~WorkerPool() {
@@ -70,19 +78,19 @@ WorkerPool::~WorkerPool() {
 }
 
 std::size_t WorkerPool::threads() const noexcept {
-  return std::max<std::size_t>(1, impl_->threads.size());
+  return std::max<std::size_t>(1, impl_->limit);
 }
 
 void WorkerPool::submit(std::function<void()> task) {
-  if (impl_->threads.empty()) {
-    task();
-    return;
-  }
   {
     const std::lock_guard lock(impl_->mutex);
     impl_->queue.push_back(std::move(task));
+    impl_->begin_thread_if_needed();
   }
   impl_->ready.notify_one();
+  if (impl_->limit == 0) {
+    run_one();
+  }
 }
 
 bool WorkerPool::run_one() {

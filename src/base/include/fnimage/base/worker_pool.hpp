@@ -13,7 +13,7 @@ namespace fnimage {
 
 class WorkerPool {
  public:
-  /// @param threads 0 = one per processor.
+  /// @param threads at most, begun as there is work for them; 0 = one per processor.
   explicit WorkerPool(std::size_t threads = 0);
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
