@@ -2,15 +2,17 @@
 """Publishing, side by side with the peers that this machine has (skopeo, buildah, docker, curl; crane and oras too with
 --peers DIR, see peers.sh), in one run, against docker-registry on 127.0.0.1.
 
-    publish.py [--peers DIR] [--rounds N] FNIMAGE [push|list|rebuild|delayed|many ...]
+    publish.py [--peers DIR] [--rounds N] FNIMAGE [start|push|list|rebuild|delayed|many ...]
 
+  start    what each program takes to say its version
   push     a ready two-platform layout (212 MB) into an empty registry (budget B3)
   list     a list of two pushed tags (B4)
   rebuild  one line of the function changed, both platforms published from a base in the registry (B2)
   delayed  the same through 20 ms of network delay
   many     1,000 functions of two platforms (B8); peers do a sample of them, scaled up
 
-Commands take turns in every round; medians count. The columns named x: how many times as much as fnimage needs."""
+Commands take turns in every round; medians count. The columns named x: how many times as much as fnimage needs;
+registry: CPU seconds of the registry, which has the same processors."""
 
 import argparse
 import contextlib
@@ -86,6 +88,20 @@ class Bench:
                     run = rig.measure(command.replace("REGISTRY", host), registry, environment)
                     results[name].append(run.times(scale) if scale and name != "fnimage" else run)
         rig.report(title, results)
+
+    def start(self):
+        self.compare(
+            "start: of the programs themselves",
+            {
+                "fnimage": "fnimage --version",
+                "crane": "crane version",
+                "oras": "oras version",
+                "skopeo": "skopeo --version",
+                "docker": "docker --version",
+                "buildah": "buildah --version",
+                "curl": "curl --version",
+            },
+        )
 
     def push(self):
         layout = rig.Layout(self.fresh("layout"))
@@ -217,7 +233,7 @@ class Bench:
 
 
 def main():
-    cases = ("push", "list", "rebuild", "delayed", "many")
+    cases = ("start", "push", "list", "rebuild", "delayed", "many")
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

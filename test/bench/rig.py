@@ -69,6 +69,11 @@ class Registry:
         self.process.wait()
         shutil.rmtree(self.directory)
 
+    def cpu(self):
+        """Seconds of CPU that it has used so far: where a registry is the limit, no client is faster."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def requests(self):
         """How many requests were answered so far."""
         return len(re.findall(r'"[A-Z]+ /v2/[^"]*HTTP/', self.log.read_text(errors="replace")))
@@ -127,18 +132,20 @@ class DelayProxy:
 
 
 class Measured:
-    """Figures of one command: seconds on the wall, CPU seconds of the client's processes, requests."""
+    """Figures of one command: seconds on the wall, CPU seconds of the client's processes and of the registry,
+    requests."""
 
-    def __init__(self, wall, cpu, requests):
-        self.wall, self.cpu, self.requests = wall, cpu, requests
+    def __init__(self, wall, cpu, registry, requests):
+        self.wall, self.cpu, self.registry, self.requests = wall, cpu, registry, requests
 
     def times(self, factor):
-        return Measured(self.wall * factor, self.cpu * factor, self.requests * factor)
+        figures = (self.wall, self.cpu, self.registry, self.requests)
+        return Measured(*(figure * factor for figure in figures))
 
 
 def measure(command, registry, environment, cwd=None):
     """Runs a shell command to its end. Raises when it fails: a benchmark of failures says nothing."""
-    before = registry.requests()
+    before, busy = registry.requests(), registry.cpu()
     begin = time.monotonic()
     process = subprocess.Popen(
         ["sh", "-ec", command],
@@ -154,13 +161,18 @@ def measure(command, registry, environment, cwd=None):
     process.returncode = os.waitstatus_to_exitcode(status)
     if status != 0:
         raise RuntimeError(f"{command}\n{output.decode(errors='replace')}")
-    return Measured(wall, usage.ru_utime + usage.ru_stime, registry.requests() - before)
+    return Measured(
+        wall,
+        usage.ru_utime + usage.ru_stime,
+        registry.cpu() - busy,
+        registry.requests() - before,
+    )
 
 
 def report(title, results, ours="fnimage"):
     """Prints the medians of each command and how many times as long as ours the others take."""
     print(f"\n{title}")
-    print(f"  {'':22}{'seconds':>9}{'x':>7}{'CPU s':>9}{'x':>7}{'requests':>10}")
+    print(f"  {'':22}{'seconds':>9}{'x':>7}{'CPU s':>9}{'x':>7}{'registry':>10}{'requests':>10}")
 
     def median(name, figure):
         return statistics.median(getattr(run, figure) for run in results[name])
@@ -169,7 +181,8 @@ def report(title, results, ours="fnimage"):
         wall, cpu = median(name, "wall"), median(name, "cpu")
         print(
             f"  {name:22}{wall:9.3f}{wall / median(ours, 'wall'):7.2f}{cpu:9.3f}"
-            f"{cpu / median(ours, 'cpu'):7.2f}{median(name, 'requests'):10.0f}",
+            f"{cpu / median(ours, 'cpu'):7.2f}{median(name, 'registry'):10.3f}"
+            f"{median(name, 'requests'):10.0f}",
             flush=True,
         )
 
