@@ -62,6 +62,11 @@ class Sender {
   void add_manifests(std::size_t index) {
     const Target& target = plan_.targets[index];
     const Stage stage = begin_stage(index);
+    const auto sent = manifest_tasks_.find({target.place, target.root->digest()});
+    if (sent != manifest_tasks_.end()) {
+      add_root_tags(index, stage, sent->second);
+      return;
+    }
     std::vector<Digest> open{target.root->digest()};
     std::set<Digest> entered;
     while (!open.empty()) {
@@ -111,6 +116,17 @@ class Sender {
               std::move(after)));
     }
     return stage;
+  }
+
+  /// The root is sent for another target of the same place, and everything below it.
+  void add_root_tags(std::size_t index, const Stage& stage, TaskGraph::Id root) {
+    const Target& target = plan_.targets[index];
+    if (target.tags.empty()) {
+      return;
+    }
+    Ids after = stage.platform_tags;
+    after.push_back(root);
+    add([this, index, &target] { return tag(index, *target.root, target.tags); }, std::move(after));
   }
 
   /// A child goes under its platform's tags at once, when everything of the target that is large is
