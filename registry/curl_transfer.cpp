@@ -484,6 +484,12 @@ void CurlTransfer::complete(CURLcode code) {
     code = CURLE_SEND_ERROR;  // see on_seek(); its own words would be of the seeking
     error_text_[0] = '\0';
   }
+  long request_bytes = 0;
+  if (holds_body() && request_.body != nullptr &&
+      curl_easy_getinfo(handle(), CURLINFO_REQUEST_SIZE, &request_bytes) == CURLE_OK &&
+      request_bytes > 0) {
+    exchange_.moved(held_body_.size());  // it went with the head, and may have arrived
+  }
   long connects = 0;
   curl_easy_getinfo(handle(), CURLINFO_NUM_CONNECTS, &connects);
   curl_easy_getinfo(handle(), CURLINFO_OS_ERRNO, &end_.os_errno);
