@@ -14,7 +14,7 @@ namespace fnimage::registry {
 namespace {
 
 constexpr int max_redirects = 10;
-constexpr int max_challenges_met = 2;  // per request (F22)
+constexpr int max_challenges_met = 2;  // per request, with credentials or a token (F22)
 constexpr std::size_t max_warnings = 32;
 
 bool is_redirect(int status) {
@@ -298,9 +298,11 @@ Result<HttpResponse> Session::send_authorized(const Call& call, const Endpoint& 
     return perform(call, endpoint, url, std::nullopt);
   }
   Scopes scopes = call.scopes;
-  for (int challenges = 0;; ++challenges) {
+  bool is_stranger = true;  // may find out with this request what the registry wants
+  for (int challenges = 0;;) {
     FNIMAGE_TRY(const std::optional<std::string> authorization,
                 authenticator_.authorization(endpoint.base, endpoint.tls, scopes));
+    is_stranger = is_stranger && !authorization;
     FNIMAGE_TRY(HttpResponse response, perform(call, endpoint, url, authorization));
     FNIMAGE_CHECK(note_peer(endpoint, response));
     if (authorization && (response.status == 401 || response.status == 403)) {
@@ -318,6 +320,8 @@ Result<HttpResponse> Session::send_authorized(const Call& call, const Endpoint& 
       *call.renewed = true;
       return response;
     }
+    challenges += is_stranger ? 0 : 1;
+    is_stranger = false;
   }
 }
 
