@@ -143,6 +143,11 @@ Result<std::vector<Session::Endpoint>> Session::candidates() const {
 Result<void> Session::try_candidate(const Endpoint& candidate) {
   const HttpRequest request{.url = candidate.base.str() + "v2/", .tls = candidate.tls};
   FNIMAGE_TRY(const HttpResponse response, transport_->perform(request));
+  return learn(candidate, response);
+}
+
+/// From the answer to that question.
+Result<void> Session::learn(const Endpoint& candidate, const HttpResponse& response) {
   FNIMAGE_CHECK(note_peer(candidate, response));
   is_open_ = response.status == 200;
   if (response.status == 401) {
@@ -286,7 +291,15 @@ Result<bool> Session::learn_challenge(const Endpoint& endpoint, const Scopes& sc
   }
   const std::lock_guard lock(asking_);
   if (!authenticator_.knows_challenge() && !has_been_asked_) {
-    FNIMAGE_CHECK(try_candidate(endpoint));
+    FNIMAGE_TRY(const Url target, endpoint.base.resolve("/v2/"));
+    const Call question{.url = target};
+    FNIMAGE_TRY(const HttpResponse response,
+                retrier().send([&] { return perform(question, endpoint, target, std::nullopt); },
+                               [] { return true; }));
+    if (is_transient_status(response.status)) {  // "not found" would be said of what may be there
+      return fail(response_error(response, "GET", target.str()).retryable(false));
+    }
+    FNIMAGE_CHECK(learn(endpoint, response));
     has_been_asked_ = true;
   }
   return authenticator_.knows_challenge();

@@ -102,6 +102,7 @@ class Session {
   [[nodiscard]] Error with_way_out(Error error) const;
   [[nodiscard]] Result<std::vector<Endpoint>> candidates() const;
   Result<void> try_candidate(const Endpoint& candidate);
+  Result<void> learn(const Endpoint& candidate, const HttpResponse& response);
   Result<bool> teaches(const Endpoint& endpoint, const HttpResponse& response,
                        const std::optional<std::string>& used, Scopes& scopes, bool is_first);
   Result<bool> learn_challenge(const Endpoint& endpoint, const Scopes& scopes);

@@ -301,7 +301,8 @@ Result<BlobStanding> find_remote_blob(Session& session, const std::string& repos
   FNIMAGE_TRY(const Url url, session.url("/v2/" + repository + "/blobs/" + blob.digest.str()));
   FNIMAGE_TRY(HttpResponse response,
               session.send({.method = "HEAD", .url = url, .scopes = scopes}));
-  const bool refused = response.status == 405 || response.status == 403;
+  // Or there is no body that says why not, as where http is spoken to a server of https.
+  const bool refused = response.status == 405 || response.status == 403 || response.status == 400;
   if (refused) {
     FNIMAGE_TRY(response, ask_by_get(session, url, scopes));
   }
