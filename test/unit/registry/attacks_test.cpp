@@ -77,7 +77,7 @@ TEST(Attacks, A12MalformedDigestsLeadNowhere) {
                 fails_with(ErrorCode::invalid_input))
         << digest;
     for (const std::string& line : f.server.lines()) {
-      EXPECT_TRUE(line == "GET /v2/" || line.ends_with("/v2/a/b/manifests/t")) << line;
+      EXPECT_TRUE(line.ends_with("/v2/a/b/manifests/t")) << line;
     }
   }
 }
@@ -159,12 +159,10 @@ TEST(Attacks, A3RegistryLeadsNowhereLessPublicThanItself) {
     for (const std::string method : {"GET", "HEAD", "POST"}) {
       const auto transport = std::make_shared<PlayedTransport>(
           [&](const HttpRequest& request) -> Result<HttpResponse> {
-            if (request.url.ends_with("/v2/")) {
-              return HttpResponse{.status = 200, .peer = c.peer};
-            }
             if (request.method == method && request.url.starts_with("http://r.example/")) {
               return HttpResponse{.status = method == "POST" ? 202 : 307,
-                                  .headers = {{"Location", c.target}}};
+                                  .headers = {{"Location", c.target}},
+                                  .peer = c.peer};
             }
             return HttpResponse{.status = request.method == "PUT" ? 201 : 404};
           });
@@ -199,11 +197,10 @@ TEST(Attacks, A3RegistryLeadsNowhereLessPublicThanItself) {
 TEST(Attacks, A3NamesAreHeldToTheRegistrysPlaceToo) {
   const auto transport =
       std::make_shared<PlayedTransport>([](const HttpRequest& request) -> Result<HttpResponse> {
-        if (request.url == "http://r.example/v2/") {
-          return HttpResponse{.status = 200, .peer = "198.51.100.7"};
-        }
         if (request.url.starts_with("http://r.example/")) {
-          return HttpResponse{.status = 307, .headers = {{"Location", "http://cdn.example/data"}}};
+          return HttpResponse{.status = 307,
+                              .headers = {{"Location", "http://cdn.example/data"}},
+                              .peer = "198.51.100.7"};
         }
         return HttpResponse{.status = 200, .body = R"({"tags":["t"]})"};
       });
@@ -212,10 +209,10 @@ TEST(Attacks, A3NamesAreHeldToTheRegistrysPlaceToo) {
   const auto store = unwrap(client.repository(unwrap(manifest::Reference::parse("r.example/a"))));
   EXPECT_TRUE(store->tags().has_value());
   const auto asked = transport->asked();
-  ASSERT_EQ(asked.size(), 3U);
-  EXPECT_TRUE(asked[1].peers.is_any());
-  EXPECT_TRUE(asked[2].peers.global);
-  EXPECT_FALSE(asked[2].peers.site || asked[2].peers.loopback || asked[2].peers.link_local);
+  ASSERT_EQ(asked.size(), 2U);
+  EXPECT_TRUE(asked[0].peers.is_any());
+  EXPECT_TRUE(asked[1].peers.global);
+  EXPECT_FALSE(asked[1].peers.site || asked[1].peers.loopback || asked[1].peers.link_local);
 }
 
 TEST(Attacks, A24InsecureIsForTheRegistryAlone) {

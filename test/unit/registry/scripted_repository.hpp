@@ -1,5 +1,5 @@
-// What the tests of rules, faults and attacks share: a repository of a scripted server that answers
-// GET /v2/, and a transport that plays a registry without any network, for what needs https.
+// What the tests of rules, faults and attacks share: a repository of a scripted server, and a
+// transport that plays a registry without any network, for what needs https.
 #pragma once
 
 #include <functional>
@@ -18,7 +18,6 @@ namespace fnimage::registry {
 /// A plain http client on the repository a/b of a server.
 struct ScriptedRepository {
   ScriptedRepository() {
-    server.expect("GET /v2/", {});
     store = client.repository(server.address() + "/a/b");
   }
   explicit ScriptedRepository(test::ScriptedServer::Handler handler) : ScriptedRepository() {
