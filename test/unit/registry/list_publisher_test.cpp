@@ -1044,7 +1044,7 @@ TEST(ListPublisherStores, ReadsEverythingAtTheSameTime) {
 
 TEST(ListPublisherStores, TheTimeIsTheRegistrys) {
   test::ScriptedServer server;
-  server.expect("GET /v2/", {})
+  server
       .expect("GET /v2/action/manifests/latest",
               {.status = 404, .headers = {{"Date", "Tue, 15 Nov 1994 08:12:31 GMT"}}})
       .expect("GET /v2/action/manifests/latest",
@@ -1089,24 +1089,21 @@ TEST(ListPublisherStores, ConditionsHoldOnEveryStore) {
 TEST(ListPublisherStores, RegistriesAreToldTheCondition) {
   test::ScriptedServer server;
   const Document list = Document::of(Index{});
-  server.expect("GET /v2/", {})
-      .expect("PUT /v2/action/manifests/latest", {.status = 412})
+  server.expect("PUT /v2/action/manifests/latest", {.status = 412})
       .expect("HEAD /v2/action/manifests/latest", {.status = 404})
       .expect("PUT /v2/action/manifests/latest", {.status = 201});
-  Client client(unwrap(make_curl_transport({})), fixed_credentials(server.address(), {}),
-                {.plain_http = true}, null_diagnostics());
+  Client client(unwrap(make_curl_transport({})), {}, {.plain_http = true}, null_diagnostics());
   const auto store = unwrap(
       client.repository(unwrap(manifest::Reference::parse(server.address() + "/action:latest"))));
   EXPECT_FALSE(unwrap(store->put_manifest_if(list, tag, list.digest())));
   EXPECT_TRUE(unwrap(store->put_manifest_if(list, tag, std::nullopt)));
   EXPECT_THAT(server.problems(), IsEmpty());
-  EXPECT_EQ(server.requests()[1].header("If-Match"), "\"" + list.digest().str() + "\"");
-  EXPECT_EQ(server.requests()[3].header("If-None-Match"), "*");
+  EXPECT_EQ(server.requests()[0].header("If-Match"), "\"" + list.digest().str() + "\"");
+  EXPECT_EQ(server.requests()[2].header("If-None-Match"), "*");
 }
 
 TEST(DryRun, ReadsButDoesNotWrite) {
   test::ScriptedServer server;
-  server.expect("GET /v2/", {});
   const auto dry = std::make_shared<DryRunTransport>(unwrap(make_curl_transport({})));
   Client client(dry, fixed_credentials(server.address(), {}), {.plain_http = true},
                 null_diagnostics());
@@ -1116,7 +1113,7 @@ TEST(DryRun, ReadsButDoesNotWrite) {
   unwrap(store->put_manifest(list, tag));
   EXPECT_EQ(unwrap(store->get_manifest(tag)).bytes(), list.bytes());
   EXPECT_EQ(unwrap(store->get_manifest(list.digest())).bytes(), list.bytes());
-  EXPECT_THAT(server.problems(), IsEmpty());
+  EXPECT_THAT(server.requests(), IsEmpty());
   ASSERT_EQ(dry->writes().size(), 1U);
   EXPECT_EQ(dry->writes()[0].method, "PUT");
   EXPECT_EQ(dry->writes()[0].url, server.url("/v2/action/manifests/latest"));
@@ -1124,12 +1121,10 @@ TEST(DryRun, ReadsButDoesNotWrite) {
 }
 
 TEST(DryRun, TellsReadsAndTheRequestsOfARegistryThatTakesNoBlobWithItsPost) {
-  test::ScriptedServer server([](const test::SeenRequest& request) {
-    return test::Reply{.status = request.target == "/v2/" ? 200 : 404, .body = "{}"};
-  });
+  test::ScriptedServer server(
+      [](const test::SeenRequest&) { return test::Reply{.status = 404, .body = "{}"}; });
   const auto dry = std::make_shared<DryRunTransport>(unwrap(make_curl_transport({})));
-  Client client(dry, fixed_credentials(server.address(), {}), {.plain_http = true},
-                null_diagnostics());
+  Client client(dry, {}, {.plain_http = true}, null_diagnostics());
   const auto store = unwrap(
       client.repository(unwrap(manifest::Reference::parse(server.address() + "/action:latest"))));
   const std::string bytes = "a small blob";
@@ -1146,7 +1141,7 @@ TEST(DryRun, TellsReadsAndTheRequestsOfARegistryThatTakesNoBlobWithItsPost) {
   EXPECT_EQ(writes[1].bytes, bytes.size());
   EXPECT_THAT(store->get_manifest(std::string("absent")), fails_with(ErrorCode::not_found));
   const auto reads = dry->reads();
-  ASSERT_FALSE(reads.empty());
+  ASSERT_EQ(reads.size(), 1U);
   EXPECT_EQ(reads.back().url, server.url("/v2/action/manifests/absent"));
   EXPECT_EQ(reads.back().bytes, 2U);
   for (const std::string& line : server.lines()) {

@@ -24,7 +24,9 @@ using manifest::Digest;
 using manifest::Document;
 using test::fails_with;
 using test::unwrap;
+using ::testing::AllOf;
 using ::testing::Contains;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -107,6 +109,13 @@ class TransferTest : public ::testing::Test {
   Result<TransferResult> send(ImageStore& to, TransferOptions options = {.tags = {"latest"}}) {
     return transfer(*from_, Selector("v1"), to, options, null_diagnostics());
   }
+  void expect_platform_tags(ImageStore& to, const std::string& tag) const {
+    for (const auto& child : unwrap(list_.index()).manifests) {
+      const auto tagged = unwrap(to.resolve(tag + "-" + child.platform->tag_suffix()));
+      ASSERT_TRUE(tagged.has_value()) << tag;
+      EXPECT_EQ(tagged->digest, child.digest);
+    }
+  }
   std::unique_ptr<ImageStore> from_ = make_memory_store("from");
   Document list_ = test::put_list(*from_, "v1");
 };
@@ -116,18 +125,111 @@ TEST_F(TransferTest, BlobsThenImagesThenListThenTags) {
   const auto result = unwrap(send(to, {.tags = {"a", "b"}, .tag_platforms = true}));
   EXPECT_EQ(result.root.digest, list_.digest());
   EXPECT_EQ(result.blobs_uploaded, 5U) << "two configs, two layers, and the shared layer once";
-  ASSERT_EQ(to.puts.size(), 14U);
-  // Images go as soon as their own blobs are there: the store refuses those that come too early.
+  ASSERT_EQ(to.puts.size(), 11U);
+  // Images go under their tags when every blob is there, and the list, with its own, at last.
+  EXPECT_THAT(std::vector<std::string>(to.puts.begin(), to.puts.begin() + 5), Each("blob"));
+  EXPECT_THAT(std::vector<std::string>(to.puts.begin() + 5, to.puts.begin() + 9),
+              UnorderedElementsAre("tag a-amd64", "tag b-amd64", "tag a-ppc64le", "tag b-ppc64le"));
+  EXPECT_THAT(std::vector<std::string>(to.puts.begin() + 9, to.puts.end()),
+              ElementsAre("tag a", "tag b"));
+  EXPECT_EQ(unwrap(to.get_manifest(Selector("a"))).bytes(), list_.bytes());
+  expect_platform_tags(to, "a");
+  expect_platform_tags(to, "b");
+}
+
+TEST_F(TransferTest, ImagesWithoutTagsGoAsSoonAsTheirOwnBlobsAreThere) {
+  RecordingStore to;
+  unwrap(send(to));
+  ASSERT_EQ(to.puts.size(), 8U);
   const std::vector<std::string> content(to.puts.begin(), to.puts.begin() + 7);
   EXPECT_EQ(std::ranges::count(content, "blob"), 5);
   EXPECT_EQ(std::ranges::count(content, "image"), 2);
-  EXPECT_EQ(to.puts[7], "list");
-  const std::vector<std::string> platforms(to.puts.begin() + 8, to.puts.begin() + 12);
-  EXPECT_THAT(platforms,
-              UnorderedElementsAre("tag a-amd64", "tag b-amd64", "tag a-ppc64le", "tag b-ppc64le"));
-  EXPECT_THAT(std::vector<std::string>(to.puts.begin() + 12, to.puts.end()),
-              ElementsAre("tag a", "tag b"));
-  EXPECT_EQ(unwrap(to.get_manifest(Selector("a"))).bytes(), list_.bytes());
+  EXPECT_EQ(to.puts[7], "tag latest");
+}
+
+TEST_F(TransferTest, FailureAtAnyBlobMovesNoPlatformTag) {
+  const TransferOptions options{.tags = {"latest"}, .tag_platforms = true};
+  for (int at = 0; at < 5; ++at) {
+    RecordingStore to(at);
+    EXPECT_THAT(send(to, options), fails_with(ErrorCode::unavailable, HasSubstr("reset"))) << at;
+    EXPECT_THAT(unwrap(to.tags()), IsEmpty()) << at;
+  }
+}
+
+TEST_F(TransferTest, ListThatIsRefusedLeavesItsOwnTagsWhereTheyStood) {
+  const TransferOptions options{.tags = {"latest", "v2"}, .tag_platforms = true};
+  RecordingStore to(5 + 4);  // the blobs, the platforms' tags
+  EXPECT_THAT(send(to, options), fails_with(ErrorCode::unavailable,
+                                            AllOf(HasSubstr("reset"), HasSubstr("latest, v2"))));
+  expect_platform_tags(to, "latest");
+  EXPECT_EQ(unwrap(to.resolve("latest")), std::nullopt);
+  EXPECT_EQ(unwrap(to.resolve("v2")), std::nullopt);
+}
+
+TEST_F(TransferTest, ImagesThatAreThereAlreadyAreTaggedBeforeTheList) {
+  const TransferOptions options{.tags = {"latest"}, .tag_platforms = true};
+  RecordingStore to;
+  test::put_image(to, "linux/amd64");  // the other one is new
+  to.puts.clear();
+  unwrap(send(to, options));
+  ASSERT_EQ(to.puts.size(), 5U + 3U) << "each blob is looked after";
+  EXPECT_THAT(std::vector<std::string>(to.puts.begin(), to.puts.begin() + 5), Each("blob"));
+  EXPECT_THAT(std::vector<std::string>(to.puts.begin() + 5, to.puts.begin() + 7),
+              UnorderedElementsAre("tag latest-amd64", "tag latest-ppc64le"));
+  EXPECT_EQ(to.puts.back(), "tag latest");
+  expect_platform_tags(to, "latest");
+
+  RecordingStore all;
+  test::put_list(all, "other");
+  all.puts.clear();
+  unwrap(send(all, options));
+  ASSERT_FALSE(all.puts.empty());
+  EXPECT_EQ(all.puts.back(), "tag latest");
+  expect_platform_tags(all, "latest");
+}
+
+TEST_F(TransferTest, ImageThatIsThereIsNotTaggedWhileAnotherLacksABlob) {
+  RecordingStore there;
+  test::put_image(there, "linux/amd64");
+  const auto before = static_cast<int>(there.puts.size());
+  for (int at = 0; at < 5; ++at) {
+    RecordingStore to(before + at);
+    test::put_image(to, "linux/amd64");
+    EXPECT_THAT(send(to, {.tags = {"latest"}, .tag_platforms = true}),
+                fails_with(ErrorCode::unavailable, HasSubstr("reset")));
+    EXPECT_THAT(unwrap(to.tags()), IsEmpty()) << at;
+  }
+}
+
+TEST_F(TransferTest, TargetsOfOneRepositoryGetAllTheirTags) {
+  // Two lists that share an image, and that image by itself.
+  manifest::Index smaller;
+  smaller.manifests = {unwrap(list_.index()).manifests[0]};
+  const Document second = Document::of(smaller);
+  unwrap(from_->put_manifest(second, "v2"));
+  const Digest image = smaller.manifests[0].digest;
+  RecordingStore to;
+  const std::vector<Destination> destinations{
+      {.selector = Selector("v1"), .store = &to, .tags = {"one"}, .tag_platforms = true},
+      {.selector = Selector("v2"), .store = &to, .tags = {"two"}, .tag_platforms = true},
+      {.selector = Selector("v1"), .store = &to, .tags = {"three"}, .tag_platforms = true},
+      {.selector = image, .store = &to, .tags = {"alone"}}};
+  unwrap(transfer_all(*from_, destinations, 8, null_diagnostics()));
+  EXPECT_THAT(unwrap(to.tags()),
+              UnorderedElementsAre("one", "one-amd64", "one-ppc64le", "two", "two-amd64", "three",
+                                   "three-amd64", "three-ppc64le", "alone"));
+  expect_platform_tags(to, "one");
+  expect_platform_tags(to, "three");
+  for (const char* tag : {"two-amd64", "alone"}) {
+    EXPECT_EQ(unwrap(to.resolve(tag))->digest, image) << tag;
+  }
+  EXPECT_EQ(unwrap(to.resolve("two"))->digest, second.digest());
+  EXPECT_EQ(std::ranges::count(to.puts, "blob"), 5);
+  const auto position = [&to](const std::string& put) {
+    return std::ranges::find(to.puts, put) - to.puts.begin();
+  };
+  EXPECT_LT(position("tag three-amd64"), position("tag three"));
+  EXPECT_LT(position("tag two-amd64"), position("tag two"));
 }
 
 TEST_F(TransferTest, FailureAtAnyPutMovesNoTag) {
