@@ -168,6 +168,10 @@ std::optional<Failure> UploadProtocol::send(std::string_view method, const Url& 
   }
   if (count > small_blob) {
     call.renewed = &renewed;
+  } else {
+    // It goes in one piece with the head: what a registry that breaks off has taken of it is
+    // unknown.
+    state.sent = std::max(state.sent, state.offset + count);
   }
   if (method == "PATCH") {
     call.headers.push_back({"Content-Range", std::to_string(state.offset) + "-" +

@@ -79,6 +79,12 @@ class Connection {
     return true;
   }
 
+  /// Until the client has gone or the server stops. Nothing is read meanwhile.
+  void wait_for_end() {
+    std::array<pollfd, 2> fds{pollfd{socket_.fd(), POLLRDHUP, 0}, pollfd{stop_fd_, POLLIN, 0}};
+    ::poll(fds.data(), fds.size(), -1);
+  }
+
   void greet(std::string_view raw) {
     send(raw);
     drain();
@@ -103,6 +109,13 @@ class Connection {
       send(reply.raw);
       return false;
     }
+    if (reply.fault == Fault::stall_head) {
+      const std::string head = head_of(reply, request.method == "HEAD");
+      if (send(std::string_view(head).substr(0, head.size() / 2))) {
+        wait_for_end();
+      }
+      return false;
+    }
     if (reply.fault == Fault::drip) {
       drip(head_of(reply) + reply.body);
       return false;
@@ -125,7 +138,7 @@ class Connection {
       ok = send(body);
     }
     if (reply.fault == Fault::stall) {
-      wait_for_stop();
+      wait_for_end();
     }
     if (reply.fault == Fault::early) {
       drain();
@@ -195,11 +208,6 @@ class Connection {
     while (!bytes.empty() && send(bytes.substr(0, 1)) && ::poll(&stop, 1, pause) == 0) {
       bytes.remove_prefix(1);
     }
-  }
-
-  void wait_for_stop() {
-    pollfd stop{stop_fd_, POLLIN, 0};
-    ::poll(&stop, 1, -1);
   }
 
   bool fill() {
@@ -293,9 +301,13 @@ struct ScriptedServer::Impl {
       request->connection = number;
       // An early answer must be known before the body is read; only a script can say so.
       const bool early = next_is_early();
-      const std::optional<std::size_t> cut = cut_of(*request);
+      const std::optional<std::size_t> stall = decision_of(*request, staller);
+      const std::optional<std::size_t> cut = stall ? stall : decision_of(*request, cutter);
       if (!early && !connection.read_body(*request, cut)) {
         return;
+      }
+      if (stall) {
+        connection.wait_for_end();
       }
       Reply reply = reply_to(*request);
       if (cut) {
@@ -312,9 +324,11 @@ struct ScriptedServer::Impl {
     return greeting;
   }
 
-  std::optional<std::size_t> cut_of(const SeenRequest& request) {
+  using Decision = std::function<std::optional<std::size_t>(const SeenRequest&)>;
+
+  std::optional<std::size_t> decision_of(const SeenRequest& request, const Decision& decide) {
     const std::lock_guard lock(mutex);
-    return cutter ? cutter(request) : std::nullopt;
+    return decide ? decide(request) : std::nullopt;
   }
 
   bool next_is_early() {
@@ -348,9 +362,10 @@ struct ScriptedServer::Impl {
   std::atomic<bool> hangs_up = false;
   std::atomic<std::size_t> accepted = 0;
   mutable std::mutex mutex;
-  std::deque<std::pair<std::string, Reply>> script;  // guarded by mutex, as the next five
+  std::deque<std::pair<std::string, Reply>> script;  // guarded by mutex, as the next six
   Handler handler;
-  std::function<std::optional<std::size_t>(const SeenRequest&)> cutter;
+  Decision cutter;
+  Decision staller;
   std::string greeting;
   std::vector<SeenRequest> seen;
   std::vector<std::string> troubles;
@@ -389,6 +404,12 @@ void ScriptedServer::cut_bodies(
     std::function<std::optional<std::size_t>(const SeenRequest&)> decide) {
   const std::lock_guard lock(impl_->mutex);
   impl_->cutter = std::move(decide);
+}
+
+void ScriptedServer::stall_bodies(
+    std::function<std::optional<std::size_t>(const SeenRequest&)> decide) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->staller = std::move(decide);
 }
 
 void ScriptedServer::greet(std::string raw) {

@@ -62,9 +62,10 @@ class TestClient {
  public:
   explicit TestClient(ClientOptions options,
                       std::shared_ptr<const CredentialStore> credentials = {},
-                      std::stop_token stop = {})
-      : client_(test::unwrap(make_curl_transport(
-                    {.stall_timeout = std::chrono::seconds(10), .stop = std::move(stop)})),
+                      std::stop_token stop = {},
+                      std::chrono::seconds stall_timeout = std::chrono::seconds(10))
+      : client_(test::unwrap(
+                    make_curl_transport({.stall_timeout = stall_timeout, .stop = std::move(stop)})),
                 std::move(credentials), with_fast_retries(std::move(options)), diagnostics_) {}
 
   Client* operator->() { return &client_; }

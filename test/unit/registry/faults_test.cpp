@@ -9,7 +9,7 @@
 //   F10 UploadLadder.StoredBytes…, RangesThatCannotBeTrusted…   F11 UploadLadder.ChunksGoInOrder…
 //   F12 Url.Resolves…, Canary.*, Faults.F12…      F13 UploadLadder.SizeLimit…, RefusedPatch…
 //   F14 Matrix (answer lost), Upload.LostAnswer…  F15 Matrix (answer lost)
-//   F16 Transport.DeadKeptAliveConnection…        F17 Transport.Stalled…, Dripping…
+//   F16 Transport.DeadKeptAliveConnection…        F17 Stalls.*, Transport.Stalled…, Dripping…
 //   F18 Matrix (answer cut), Downloads.Resets…    F19 Downloads.Servers…, Ambiguous…
 //   F20 Matrix (flipped byte), Downloads.AByteThatWasFlipped…, BytesThatAreAlwaysWrong…
 //   F21 Matrix (401), UploadLadder.TokenThatExpires…            F22 Auth.EndlessChallengesEnd
@@ -24,6 +24,7 @@
 #include <map>
 #include <mutex>
 #include <ostream>
+#include <thread>
 
 #include <fnimage/registry/memory_store.hpp>
 #include <fnimage/registry/oci_layout.hpp>
@@ -56,9 +57,12 @@ struct Trouble {
   std::optional<Reply> instead{};
   /// What becomes of the registry's answer.
   std::function<void(Reply&)> spoil{};
-  std::optional<std::size_t> cut_request{};  ///< the connection ends after so much of the body
+  std::optional<std::size_t> cut_request{};    ///< the connection ends after so much of the body
+  std::optional<std::size_t> stall_request{};  ///< the rest of the body is not read for good
   std::function<bool(const SeenRequest&)> fits = [](const SeenRequest&) { return true; };
-  bool answer_lost = false;  ///< the registry may have done it although nobody knows
+  bool answer_lost = false;                ///< the registry may have done it although nobody knows
+  std::chrono::seconds stall_timeout{10};  ///< the client's, as the next
+  int attempts = 4;
 };
 
 void PrintTo(const Trouble& trouble, std::ostream* out) {
@@ -149,6 +153,32 @@ std::vector<Trouble> connection_troubles() {
   };
 }
 
+/// Nothing is refused or broken: the registry just does not go on (F17).
+std::vector<Trouble> stall_troubles() {
+  using How = Reply::Fault;
+  constexpr std::chrono::seconds patience{1};
+  return {
+      {.name = "Stalled",
+       .passes = true,
+       .spoil = [](Reply& reply) { reply.fault = How::stall; },
+       .fits = has_answer_body,
+       .stall_timeout = patience,
+       .attempts = 2},
+      {.name = "StalledInTheHead",
+       .passes = true,
+       .spoil = [](Reply& reply) { reply.fault = How::stall_head; },
+       .answer_lost = true,
+       .stall_timeout = patience,
+       .attempts = 2},
+      {.name = "RequestStalled",
+       .passes = true,
+       .stall_request = 100,
+       .fits = [](const SeenRequest& request) { return request.body.size() > 100; },
+       .stall_timeout = patience,
+       .attempts = 2},
+  };
+}
+
 /// What a request is about, whatever upload session it belongs to.
 std::string subject_of(const SeenRequest& request) {
   const std::string path = request.target.substr(0, request.target.find('?'));
@@ -189,8 +219,11 @@ manifest::Document put_sample(ImageStore& store, const std::string& tag) {
 /// A registry in which one thing goes wrong, once or always.
 class TroubledRegistry {
  public:
-  TroubledRegistry()
-      : registry_({.instead = [this](const SeenRequest& request) -> std::optional<Reply> {
+  explicit TroubledRegistry(std::chrono::seconds stall_timeout = std::chrono::seconds(10),
+                            int attempts = 4)
+      : stall_timeout_(stall_timeout),
+        attempts_(attempts),
+        registry_({.instead = [this](const SeenRequest& request) -> std::optional<Reply> {
                      const Trouble* trouble = strike(request, &Trouble::instead);
                      return trouble != nullptr ? trouble->instead : std::nullopt;
                    },
@@ -203,6 +236,10 @@ class TroubledRegistry {
     registry_.server().cut_bodies([this](const SeenRequest& request) {
       const Trouble* trouble = strike(request, &Trouble::cut_request);
       return trouble != nullptr ? trouble->cut_request : std::nullopt;
+    });
+    registry_.server().stall_bodies([this](const SeenRequest& request) {
+      const Trouble* trouble = strike(request, &Trouble::stall_request);
+      return trouble != nullptr ? trouble->stall_request : std::nullopt;
     });
   }
 
@@ -217,8 +254,9 @@ class TroubledRegistry {
 
   [[nodiscard]] std::unique_ptr<TestClient> client() const {
     return std::make_unique<TestClient>(
-        ClientOptions{.plain_http = true, .retry = {.attempts = 4}},
-        fixed_credentials(registry_.address(), {.username = "ann", .password = "secret"}));
+        ClientOptions{.plain_http = true, .retry = {.attempts = attempts_}},
+        fixed_credentials(registry_.address(), {.username = "ann", .password = "secret"}),
+        std::stop_token(), stall_timeout_);
   }
   [[nodiscard]] std::string name() const { return registry_.address() + "/a"; }
   [[nodiscard]] std::string tag() const { return registry_.tag("a", "v1"); }
@@ -252,6 +290,8 @@ class TroubledRegistry {
     return strikes ? trouble_ : nullptr;
   }
 
+  const std::chrono::seconds stall_timeout_;
+  const int attempts_;
   std::mutex mutex_;
   const Trouble* trouble_ = nullptr;
   std::string subject_;
@@ -259,9 +299,9 @@ class TroubledRegistry {
   MemoryRegistry registry_;  // after what its threads read
 };
 
-class Matrix : public ::testing::TestWithParam<Trouble> {
+class Rehearsal : public ::testing::Test {
  protected:
-  Matrix() : list_(put_sample(*source_, "v1")) {}
+  Rehearsal() : list_(put_sample(*source_, "v1")) {}
 
   /// The tag stands for the whole new image, as its bytes say.
   void expect_whole(const TroubledRegistry& registry) const {
@@ -281,17 +321,17 @@ class Matrix : public ::testing::TestWithParam<Trouble> {
     return first;
   }
 
-  void push_once(const std::string& subject, bool always) {
+  void push_once(const Trouble& trouble, const std::string& subject, bool always) {
     SCOPED_TRACE(subject + (always ? " always" : " once"));
-    TroubledRegistry registry;
+    TroubledRegistry registry(trouble.stall_timeout, trouble.attempts);
     const manifest::Document old = registry.put_other();
-    registry.arm(&GetParam(), subject, always);
+    registry.arm(&trouble, subject, always);
     const auto pushed = registry.push(*source_);
     registry.calm();
     if (pushed) {
       EXPECT_EQ(registry.tag(), list_.digest().str());
     } else {
-      EXPECT_FALSE(GetParam().passes && !always) << pushed.error().describe();
+      EXPECT_FALSE(trouble.passes && !always) << pushed.error().describe();
       EXPECT_NE(pushed.error().message(), "");
       EXPECT_EQ(registry.tag(), old.digest().str());
     }
@@ -304,18 +344,19 @@ class Matrix : public ::testing::TestWithParam<Trouble> {
     }
   }
 
-  void pull_once(TroubledRegistry& registry, const std::string& subject, bool always) {
+  void pull_once(TroubledRegistry& registry, const Trouble& trouble, const std::string& subject,
+                 bool always) {
     SCOPED_TRACE(subject + (always ? " always" : " once"));
     const test::TempDir directory;
     const auto target = unwrap(OciLayout::open(directory / "layout", OciLayout::Mode::create));
     const manifest::Document old = test::put_list(*target, "v1");
-    registry.arm(&GetParam(), subject, always);
+    registry.arm(&trouble, subject, always);
     const auto pulled = registry.pull(*target);
     registry.calm();
     const auto tagged = unwrap(target->resolve("v1"));
     ASSERT_TRUE(tagged.has_value());
     if (!pulled) {
-      EXPECT_FALSE(GetParam().passes && !always) << pulled.error().describe();
+      EXPECT_FALSE(trouble.passes && !always) << pulled.error().describe();
       EXPECT_EQ(tagged->digest, old.digest());
       ASSERT_THAT(registry.pull(*target), is_ok());
     }
@@ -329,6 +370,8 @@ class Matrix : public ::testing::TestWithParam<Trouble> {
   manifest::Document list_;
 };
 
+class Matrix : public Rehearsal, public ::testing::WithParamInterface<Trouble> {};
+
 TEST_P(Matrix, PushIsWholeOrTheTagStaysWhereItStood) {
   TroubledRegistry clean;
   clean.put_other();
@@ -338,8 +381,8 @@ TEST_P(Matrix, PushIsWholeOrTheTagStaysWhereItStood) {
   ASSERT_GE(all.size(), 14U);  // five blobs of two requests, two images, the list, its tag
   for (const auto& [subject, request] : all) {
     if (GetParam().fits(request)) {
-      push_once(subject, false);
-      push_once(subject, true);
+      push_once(GetParam(), subject, false);
+      push_once(GetParam(), subject, true);
     }
   }
 }
@@ -354,8 +397,8 @@ TEST_P(Matrix, PullIsWholeOrTheTagStaysWhereItStood) {
   ASSERT_GE(all.size(), 8U);  // the list, two images, five blobs
   for (const auto& [subject, request] : all) {
     if (GetParam().fits(request)) {
-      pull_once(registry, subject, false);
-      pull_once(registry, subject, true);
+      pull_once(registry, GetParam(), subject, false);
+      pull_once(registry, GetParam(), subject, true);
     }
   }
 }
@@ -394,6 +437,85 @@ std::string name_of(const ::testing::TestParamInfo<Trouble>& trouble) {
 
 INSTANTIATE_TEST_SUITE_P(Answers, Matrix, ::testing::ValuesIn(status_troubles()), name_of);
 INSTANTIATE_TEST_SUITE_P(Connections, Matrix, ::testing::ValuesIn(connection_troubles()), name_of);
+
+// --- the same with registries that do not go on ---
+
+/// What waits costs no time beside others that wait.
+void run_side_by_side(const std::vector<std::function<void()>>& jobs) {
+  constexpr std::size_t workers = 32;
+  std::atomic<std::size_t> next = 0;
+  std::vector<std::jthread> threads;
+  for (std::size_t i = 0; i < workers; ++i) {
+    threads.emplace_back([&] {
+      for (std::size_t job = next++; job < jobs.size(); job = next++) {
+        jobs[job]();
+      }
+    });
+  }
+}
+
+/// Of all kinds at once, those that last longest first.
+class Stalls : public Rehearsal {
+ protected:
+  using Job = std::function<void(const Trouble&, const std::string& subject, bool always)>;
+  static void run_all(const std::map<std::string, SeenRequest>& all, const Job& job) {
+    static const std::vector<Trouble> kinds = stall_troubles();
+    std::vector<std::function<void()>> jobs;
+    for (const bool always : {true, false}) {
+      for (const Trouble& kind : kinds) {
+        for (const auto& [subject, request] : all) {
+          if (kind.fits(request)) {
+            jobs.emplace_back([&, always, what = subject] { job(kind, what, always); });
+          }
+        }
+      }
+    }
+    ASSERT_GE(jobs.size(), 20U);
+    run_side_by_side(jobs);
+  }
+};
+
+TEST_F(Stalls, PushIsWholeOrTheTagStaysWhereItStood) {
+  TroubledRegistry clean;
+  clean.put_other();
+  const std::size_t asked = clean.requests().size();
+  ASSERT_THAT(clean.push(*source_), is_ok());
+  run_all(subjects(clean.requests(), asked),
+          [this](const Trouble& kind, const std::string& subject, bool always) {
+            push_once(kind, subject, always);
+          });
+}
+
+TEST_F(Stalls, PullIsWholeOrTheTagStaysWhereItStood) {
+  TroubledRegistry clean;
+  ASSERT_THAT(clean.push(*source_), is_ok());
+  const std::size_t asked = clean.requests().size();
+  ASSERT_THAT(clean.pull(*make_memory_store("mem")), is_ok());
+  run_all(subjects(clean.requests(), asked),
+          [this](const Trouble& kind, const std::string& subject, bool always) {
+            TroubledRegistry registry(kind.stall_timeout, kind.attempts);
+            ASSERT_THAT(registry.push(*source_), is_ok());
+            pull_once(registry, kind, subject, always);
+          });
+}
+
+/// More than the connection itself takes: the sender gets stuck. What the registry had read of it
+/// is gone on with.
+TEST(Faults, F17LargeBodyThatIsNotReadOnIsGoneOnWith) {
+  MemoryRegistry registry;
+  std::atomic<int> stalls = 1;
+  registry.server().stall_bodies([&](const SeenRequest& request) -> std::optional<std::size_t> {
+    const bool large = request.header("Content-Length").value_or("").size() > 5;
+    return large && stalls-- > 0 ? std::optional<std::size_t>(3'000'000) : std::nullopt;
+  });
+  TestClient client({.plain_http = true}, {}, {}, std::chrono::seconds(1));
+  const auto store = client.repository(registry.address() + "/a");
+  const std::string bytes = random_bytes(24'000'000);
+  EXPECT_THAT(store->put_blob(blob_of(bytes), *memory_content(bytes), {}), is_ok());
+  EXPECT_TRUE(registry.blob(blob_of(bytes).digest.str()) == bytes);
+  EXPECT_LT(stalls, 1);
+  EXPECT_EQ(registry.open_uploads(), 0U);
+}
 
 // --- single rows ---
 

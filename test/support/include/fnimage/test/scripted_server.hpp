@@ -35,7 +35,8 @@ struct Reply {
     drop,         ///< closed without an answer
     reset,        ///< the same, by RST
     cut,          ///< closed in the middle of the body
-    stall,        ///< silence in the middle of the body, until the server stops
+    stall,        ///< silence in the middle of the body, until the client has gone
+    stall_head,   ///< the same in the middle of the head
     drip,         ///< head and body byte by byte, ten a second
     drip_body,    ///< the same after a head that comes at once
     early,        ///< answers before reading the body, then closes
@@ -67,6 +68,10 @@ class ScriptedServer {
   /// Asked about each request before its body is read: after how many bytes of it the connection is
   /// reset; nullopt = never. What was read goes to the handler, whose reply nobody gets.
   void cut_bodies(std::function<std::optional<std::size_t>(const SeenRequest&)> decide);
+
+  /// Asked in the same way: after how many bytes the rest is not read for good. When the client has
+  /// gone, what was read goes to the handler, whose reply nobody gets.
+  void stall_bodies(std::function<std::optional<std::size_t>(const SeenRequest&)> decide);
 
   /// From now on every connection gets these bytes at once and is then closed: a peer of another
   /// protocol.
