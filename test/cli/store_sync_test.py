@@ -100,11 +100,14 @@ class StoreSync(stores_test.StoresTest):
         parts = document.get("layers", []) + ([document["config"]] if "config" in document else [])
         return found | {f"{layout}/blobs/{part['digest'].replace(':', '/')}" for part in parts}
 
-    def check_copy(self, source, destination):
-        layout = self.absolute(destination)
-        done = self.traced("copy", "--plain-http", source, f"oci:{destination}:v1")
+    def check_copy(self, source):
+        self.check(self.absolute("layout"), "oci:layout:v1", "copy", "--plain-http", source, "oci:layout:v1")
+
+    def check(self, layout, name, *words):
+        """The command makes the layout, with an image of that name in it. Returns what it has asked the system for."""
+        done = self.traced(*words)
         safe = self.check_order(done, layout)
-        digest = self.digest(f"oci:{destination}:v1")
+        digest = self.digest(name)
         parts = self.needed(layout, digest)
         self.assertGreaterEqual(len(parts), 6, "a list, two images, two configs, a layer")
         last = max(at for at, (call, _, new) in enumerate(done)
@@ -120,21 +123,28 @@ class StoreSync(stores_test.StoresTest):
         # The directories themselves: a crash must not take them away from under what is synced in them.
         for directory in (layout, f"{layout}/blobs", os.path.dirname(layout)):
             self.assertIn(("sync", directory, None), done[:begun], f"{directory} is not synced")
+        return done
 
     def test_copy_from_an_archive(self):
         self.build("-o", "oci-archive:a.tar:v1")
-        self.check_copy("oci-archive:a.tar:v1", "layout")
+        self.check_copy("oci-archive:a.tar:v1")
 
     def test_copy_from_the_store(self):
-        """Which may give its files a second name."""
         self.build("-t", "probe:v1")
-        self.check_copy("probe:v1", "layout")
+        self.check_copy("probe:v1")
+
+    def test_build_into_the_store(self):
+        """Which gives the layer cache's files a second name: that cache does not sync."""
+        store = self.absolute(self.home / ".local/share/fnimage/store")
+        done = self.check(store, "probe:v1", "build", "-t", "probe:v1")
+        links = [new for call, _, new in done if call == "link" and self.absolute(new).startswith(store)]
+        self.assertTrue(links)
 
     @stores_test.needs("docker-registry")
     def test_copy_from_a_registry(self):
         with self.registry() as address:
             self.build("--push", "--plain-http", "-t", f"{address}/probe:v1")
-            self.check_copy(f"docker://{address}/probe:v1", "layout")
+            self.check_copy(f"docker://{address}/probe:v1")
 
 
 if __name__ == "__main__":
