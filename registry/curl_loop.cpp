@@ -58,6 +58,7 @@ void CurlLoop::send(Command::Kind kind, TransferPtr transfer) {
 
 void CurlLoop::run(const std::stop_token& stop) {
   constexpr int idle_milliseconds = 1000;
+  constexpr int stopping_milliseconds = 50;
   // sendfile() to a peer that has gone raises it; libcurl sees to itself.
   sigset_t broken_pipe;
   ::sigemptyset(&broken_pipe);
@@ -71,9 +72,10 @@ void CurlLoop::run(const std::stop_token& stop) {
       end_all(CURLE_FAILED_INIT);
     }
     collect_finished();
+    drop_late();
     send_files();
     curl_multi_poll(multi_.get(), file_sockets_.data(), static_cast<unsigned>(file_sockets_.size()),
-                    idle_milliseconds, nullptr);
+                    stopped_ ? stopping_milliseconds : idle_milliseconds, nullptr);
   }
   take_commands();
   end_all(CURLE_ABORTED_BY_CALLBACK);
@@ -105,6 +107,7 @@ void CurlLoop::handle(Command& command) {
       break;
     case Command::Kind::stop:
       stopped_ = true;
+      stopped_at_ = std::chrono::steady_clock::now();
       drop_all();
       break;
   }
@@ -137,13 +140,28 @@ void CurlLoop::drop_all() {
     doomed.insert(doomed.end(), host.waiting_small.begin(), host.waiting_small.end());
     doomed.insert(doomed.end(), host.waiting_large.begin(), host.waiting_large.end());
   }
-  for (const auto& [key, transfer] : active_) {
-    doomed.push_back(transfer);
-  }
   for (const TransferPtr& transfer : doomed) {
     if (!transfer->outlives_stop()) {
       drop(transfer);
     }
+  }
+  drop_late();
+}
+
+/// Those under way whose grace is over.
+void CurlLoop::drop_late() {
+  if (!stopped_) {
+    return;
+  }
+  const auto since = std::chrono::steady_clock::now() - stopped_at_;
+  std::vector<TransferPtr> doomed;
+  for (const auto& [key, transfer] : active_) {
+    if (!transfer->outlives_stop() && transfer->grace() <= since) {
+      doomed.push_back(transfer);
+    }
+  }
+  for (const TransferPtr& transfer : doomed) {
+    drop(transfer);
   }
 }
 

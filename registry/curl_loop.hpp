@@ -4,6 +4,7 @@
 // Thread-safety: submit(), resume(), cancel() and stop() may be called from any thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -37,7 +38,8 @@ class CurlLoop {
   void submit(TransferPtr transfer) { send(Command::Kind::submit, std::move(transfer)); }
   void resume(TransferPtr transfer) { send(Command::Kind::resume, std::move(transfer)); }
   void cancel(TransferPtr transfer) { send(Command::Kind::cancel, std::move(transfer)); }
-  /// Ends everything under way and to come as cancelled, but for what outlives_stop().
+  /// Ends everything under way and to come as cancelled, but for what outlives_stop(), and what has
+  /// begun and has a grace() when that is over.
   void stop() { send(Command::Kind::stop, nullptr); }
 
  private:
@@ -68,6 +70,7 @@ class CurlLoop {
   void enqueue(TransferPtr transfer);
   void drop(const TransferPtr& transfer);
   void drop_all();
+  void drop_late();
   Host& host_of(const CurlTransfer& transfer);
   [[nodiscard]] static bool may_begin(const Host& host, const CurlTransfer& transfer);
   void begin_waiting(Host& host);
@@ -89,6 +92,7 @@ class CurlLoop {
   std::map<const CurlTransfer*, TransferPtr> active_;
   std::vector<curl_waitfd> file_sockets_;
   bool stopped_ = false;
+  std::chrono::steady_clock::time_point stopped_at_{};
   std::jthread thread_;
 };
 

@@ -76,6 +76,8 @@ class CurlTransfer {
     return is_download() || body_size(request_) > small_body;
   }
   [[nodiscard]] bool outlives_stop() const noexcept { return request_.even_when_stopped; }
+  /// May go on for so long after the stop.
+  [[nodiscard]] std::chrono::milliseconds grace() const noexcept { return request_.grace; }
   [[nodiscard]] const std::string& host() const noexcept { return host_; }
   /// Sockets are opened and closed there, which must outlive all connections.
   bool attach(CurlSockets& sockets);

@@ -367,7 +367,8 @@ Result<HttpResponse> Session::perform(const Call& call, const Endpoint& endpoint
                       .peers = peers,
                       .progress = call.progress,
                       .timeout = call.timeout,
-                      .even_when_stopped = call.even_when_stopped};
+                      .even_when_stopped = call.even_when_stopped,
+                      .grace = call.grace};
   if (request.method == "GET" || request.method == "HEAD") {
     request.headers.push_back({"Accept-Encoding", "identity"});  // digests are of these bytes (F19)
   }

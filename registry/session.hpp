@@ -43,6 +43,7 @@ struct Call {
   bool* renewed = nullptr;
   std::chrono::milliseconds timeout{0};
   bool even_when_stopped = false;
+  std::chrono::milliseconds grace{0};
   std::stop_token stop{};  ///< of whoever waits for the answer; none: the session's
 };
 

@@ -220,7 +220,9 @@ class Uploader {
 
   /// What is in the journal is left for the next run, unless that could not do better.
   Result<BlobOutcome> give_up(Failure failure) {
-    const bool later = failure.again || failure.error.code() == ErrorCode::cancelled;
+    // Stopped before anything was sent, there is nothing to go on with.
+    const bool stopped = failure.error.code() == ErrorCode::cancelled && state_->sent > 0;
+    const bool later = failure.again || stopped;
     if (entry_ && later && !state_->gone && failure.kind != Failure::Kind::session_lost) {
       note();
     } else {

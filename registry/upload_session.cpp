@@ -12,7 +12,8 @@ namespace fnimage::registry {
 
 namespace {
 
-constexpr std::chrono::milliseconds cleanup_time{1000};  // F36
+// F36: for ending a session, and before that for hearing of the one that is just being opened.
+constexpr std::chrono::milliseconds cleanup_time{1000};
 
 /// The blob as the registry gets it: it verifies the digest, so nobody does here.
 class Unverified final : public Content {
@@ -96,7 +97,7 @@ Result<HttpResponse> UploadProtocol::post(std::string_view key, const std::strin
   if (upload_.blob.digest.algorithm() != "sha256") {
     url = url.with_query("digest-algorithm", upload_.blob.digest.algorithm());
   }
-  Call call{.method = "POST", .url = url, .scopes = scopes_, .body = body};
+  Call call{.method = "POST", .url = url, .scopes = scopes_, .body = body, .grace = cleanup_time};
   if (body != nullptr) {
     call.headers.push_back({"Content-Type", "application/octet-stream"});
   }

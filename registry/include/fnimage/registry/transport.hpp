@@ -80,6 +80,9 @@ struct HttpRequest {
   ProgressTask* progress = nullptr;      ///< not owned; body bytes sent, or received into sink
   std::chrono::milliseconds timeout{0};  ///< for the whole exchange; 0 = only the stall timeout
   bool even_when_stopped = false;        ///< for cleaning up after TransportOptions::stop
+  /// How long it may go on after that stop when it is under way already: for what makes something
+  /// that has no name to be removed by before the answer is there.
+  std::chrono::milliseconds grace{0};
 };
 
 /// Bounds of one host; what is absent is as for all.
