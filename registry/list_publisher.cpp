@@ -36,6 +36,8 @@ constexpr std::array<const char*, 9> usual_platform_names{
     "linux/amd64",  "linux/arm64",  "linux/ppc64le", "linux/s390x",  "linux/riscv64",
     "linux/arm/v7", "linux/arm/v6", "linux/386",     "windows/amd64"};
 
+constexpr std::size_t max_shown_name = 100;
+
 std::string random_name() {
   std::random_device device;
   const std::array<std::uint32_t, 2> words{device(), device()};
@@ -82,10 +84,17 @@ class Publisher {
  private:
   [[nodiscard]] std::string what() const { return store_.describe() + ":" + tag_; }
 
+  /// What this run wants of one platform.
+  [[nodiscard]] ListRecord record_of(std::vector<Descriptor> entries) const {
+    return {.entries = std::move(entries),
+            .annotations = change_.annotations,
+            .removed = {change_.remove_annotations.begin(), change_.remove_annotations.end()}};
+  }
+
   /// The change as records, one per platform.
   Result<void> sort_out_change() {
     for (const manifest::Platform& platform : change_.remove) {
-      own_[platform_key(platform)] = {.annotations = change_.annotations};
+      own_[platform_key(platform)] = record_of({});
       names_[platform_key(platform)] = platform;
     }
     for (const Descriptor& entry : change_.add) {
@@ -94,7 +103,7 @@ class Publisher {
         FNIMAGE_CHECK(require_image_of(entry));
         continue;
       }
-      own_[key] = {.entries = {entry}, .annotations = change_.annotations};
+      own_[key] = record_of({entry});
       names_[key] = *entry.platform;
       for (const Descriptor& other : change_.add) {
         if (platform_key(other).empty() && attests(other, entry.digest)) {
@@ -102,8 +111,8 @@ class Publisher {
         }
       }
     }
-    if (own_.empty() && !change_.annotations.empty()) {
-      own_[list_key] = {.annotations = change_.annotations};
+    if (own_.empty() && !(change_.annotations.empty() && change_.remove_annotations.empty())) {
+      own_[list_key] = record_of({});
     }
     if (own_.empty()) {
       return fail(ErrorCode::invalid_argument, "nothing to change in " + what());
@@ -125,19 +134,26 @@ class Publisher {
   }
 
   Result<void> check_removals(const Standing& standing) const {
+    if (!standing.list && !(change_.remove.empty() && change_.remove_annotations.empty())) {
+      return fail(ErrorCode::not_found, fmt::format("there is no list {}", what()),
+                  "check registry, repository and tag");
+    }
     for (const manifest::Platform& platform : change_.remove) {
-      if (!standing.list) {
-        return fail(ErrorCode::not_found, fmt::format("there is no list {}", what()),
-                    "check registry, repository and tag");
+      if (!entry_digest(standing.index, platform_key(platform))) {
+        return has_no("entry for " + platform.str());
       }
-      const std::string key = platform_key(platform);
-      if (!entry_digest(standing.index, key)) {
-        return fail(ErrorCode::not_found,
-                    fmt::format("{} has no entry for {}", what(), platform.str()),
-                    fmt::format("`fnimage manifest inspect {}` shows what it has", what()));
+    }
+    for (const std::string& name : change_.remove_annotations) {
+      if (!standing.index.annotations.contains(name)) {
+        return has_no("annotation " + printable(name, max_shown_name));
       }
     }
     return {};
+  }
+
+  [[nodiscard]] tl::unexpected<Error> has_no(const std::string& thing) const {
+    return fail(ErrorCode::not_found, fmt::format("{} has no {}", what(), thing),
+                fmt::format("`fnimage manifest inspect {}` shows what it has", what()));
   }
 
   /// Runs a task for every item, several at a time unless one is all that is wanted.
@@ -447,7 +463,7 @@ class Publisher {
   static std::string deed(const std::string& key, const ListRecord& record,
                           const Applied& applied) {
     if (!applied.entries) {
-      return "setting annotations";
+      return record.annotations.empty() ? "removing annotations" : "setting annotations";
     }
     return record.entries.empty() ? "removing " + key
                                   : "adding " + record.entries.front().platform->str();

@@ -20,6 +20,8 @@ constexpr const char* replaces_key = "io.fnimage.record.replaces";
 constexpr const char* run_key = "io.fnimage.record.run";
 constexpr const char* after_key = "io.fnimage.record.after";
 constexpr const char* finished_key = "io.fnimage.record.finished";
+/// Before the name of each annotation that is to go: names may hold anything.
+constexpr std::string_view removed_prefix = "io.fnimage.record.removed/";
 constexpr const char* attested_key = "vnd.docker.reference.digest";
 
 /// Takes a value out of the annotations; empty when it is not there.
@@ -38,6 +40,20 @@ std::vector<std::string> take_names(manifest::Annotations& annotations, const ch
       names.emplace_back(name);
     }
   }
+  return names;
+}
+
+/// The names behind removed_prefix.
+std::set<std::string> take_removed(manifest::Annotations& annotations) {
+  std::set<std::string> names;
+  std::erase_if(annotations, [&](const auto& annotation) {
+    const std::string& name = annotation.first;
+    const bool removed = name.starts_with(removed_prefix);
+    if (removed) {
+      names.insert(name.substr(removed_prefix.size()));
+    }
+    return removed;
+  });
   return names;
 }
 
@@ -83,6 +99,9 @@ manifest::Document to_document(const ListRecord& record) {
   if (!record.after.empty()) {
     index.annotations[after_key] = join(record.after, " ");
   }
+  for (const std::string& name : record.removed) {
+    index.annotations[std::string(removed_prefix) + name];
+  }
   if (record.finished) {
     index.annotations[finished_key] = "true";
   }
@@ -101,6 +120,7 @@ std::optional<ListRecord> parse_record(const manifest::Document& document) {
   record.after = take_names(index->annotations, after_key, max_after);
   record.run = take(index->annotations, run_key);
   record.finished = take(index->annotations, finished_key) == "true";
+  record.removed = take_removed(index->annotations);
   record.entries = std::move(index->manifests);
   record.annotations = std::move(index->annotations);
   return record;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct ListRecord {
   /// run began, and in the records that it found.
   std::vector<std::string> replaces{};
   manifest::Annotations annotations{};  ///< of the list
+  std::set<std::string> removed{};      ///< names of annotations of the list that are to go
   std::int64_t time = 0;                ///< when the run began, seconds since 1970 by the store
   std::string run{};                    ///< tells two runs apart that want the same
   /// Digests of the finished records that stood when the run began: it has read the list after

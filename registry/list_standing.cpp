@@ -74,6 +74,19 @@ bool apply_entries(const std::string& key, const std::vector<Descriptor>& entrie
   return true;
 }
 
+bool apply_annotations(const ListRecord& record, Index& index) {
+  bool changed = false;
+  for (const auto& [name, value] : record.annotations) {
+    const auto [place, fresh] = index.annotations.try_emplace(name, value);
+    changed = changed || fresh || place->second != value;
+    place->second = value;
+  }
+  for (const std::string& name : record.removed) {
+    changed = index.annotations.erase(name) > 0 || changed;
+  }
+  return changed;
+}
+
 /// Error: invalid_input when Docker and OCI images stand in one list.
 Result<void> refuse_mixture(const Index& index, const std::string& what) {
   for (const Descriptor& entry : index.manifests) {
@@ -107,8 +120,12 @@ std::string value_of(const Index& index, const std::string& key, const ListRecor
     const auto digest = entry_digest(index, key);
     return digest ? digest->str() : "none";
   }
-  std::string text;
+  std::set<std::string> names = record.removed;
   for (const auto& [name, value] : record.annotations) {
+    names.insert(name);
+  }
+  std::string text;
+  for (const std::string& name : names) {
     const auto found = index.annotations.find(name);
     text += name + (found == index.annotations.end() ? "" : "=" + found->second) + "\n";
   }
@@ -165,15 +182,8 @@ std::vector<std::string> followed(const Standing& standing,
 }
 
 Applied apply_record(const std::string& key, const ListRecord& record, Index& index) {
-  Applied applied{.entries = key != list_key && apply_entries(key, record.entries, index)};
-  if (index.format == Format::oci) {
-    for (const auto& [name, value] : record.annotations) {
-      const auto [place, fresh] = index.annotations.try_emplace(name, value);
-      applied.annotations = applied.annotations || fresh || place->second != value;
-      place->second = value;
-    }
-  }
-  return applied;
+  return {.entries = key != list_key && apply_entries(key, record.entries, index),
+          .annotations = index.format == Format::oci && apply_annotations(record, index)};
 }
 
 Result<void> check_change(const Index& before, const Index& after, const std::string& what) {

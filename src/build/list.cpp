@@ -429,6 +429,55 @@ bool matches(const Descriptor& entry, const EntryName& name) {
           name.platform->os_version == entry.platform->os_version);
 }
 
+/// Error: invalid_argument.
+Result<void> refuse_contradiction(const AnnotationEdit& edit) {
+  for (const std::string& name : edit.removed) {
+    if (edit.set.contains(name)) {
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("annotation {} is set and removed", printable(name, 100)),
+                  "say one of them");
+    }
+  }
+  return {};
+}
+
+tl::unexpected<Error> no_annotation(const std::string& what, const std::string& name) {
+  return fail(ErrorCode::not_found,
+              fmt::format("{} has no annotation {}", what, printable(name, 100)),
+              "`fnimage manifest inspect` shows what it has");
+}
+
+/// Adds what becomes of the entry to the change.
+Result<void> annotate_entry(const ListTarget& target, const Index& index,
+                            const ListAnnotation& annotation, registry::ListChange& change) {
+  FNIMAGE_TRY(Descriptor entry, find_entry(index, *annotation.entry));
+  const std::optional<Platform> before = entry.platform;
+  entry.platform = annotation.platform.applied_to(before.value_or(Platform{}));
+  for (const auto& [name, value] : annotation.annotations.set) {
+    entry.annotations[name] = value;
+  }
+  for (const std::string& name : annotation.annotations.removed) {
+    if (entry.annotations.erase(name) == 0) {
+      return no_annotation(annotation.entry->text, name);
+    }
+  }
+  const bool moves = before && (!manifest::same_platform(*before, *entry.platform) ||
+                                before->os_version != entry.platform->os_version);
+  if (moves) {
+    for (const Descriptor& other : index.manifests) {
+      if (other.digest != entry.digest && matches(other, {.platform = entry.platform})) {
+        return fail(
+            ErrorCode::platform_mismatch,
+            fmt::format("{} has an entry for {} already", what_of(target), entry.platform->str()),
+            "remove that one first");
+      }
+    }
+    change.remove.push_back(*before);
+  }
+  change.add.push_back(std::move(entry));
+  return {};
+}
+
 }  // namespace
 
 bool PlatformEdit::says_anything() const {
@@ -572,46 +621,27 @@ Result<PublishedList> remove_from_list(const ListTarget& target,
 Result<PublishedList> annotate_list(const ListTarget& target, const ListAnnotation& annotation,
                                     const Expectation& expected, Diagnostics& diagnostics) {
   FNIMAGE_CHECK(annotation.platform.check());
+  FNIMAGE_CHECK(refuse_contradiction(annotation.annotations));
+  FNIMAGE_CHECK(refuse_contradiction(annotation.list_annotations));
   FNIMAGE_TRY(const Document document, require_list(target));
   FNIMAGE_CHECK(check_expectation(target, document.digest(), expected));
   FNIMAGE_TRY(const Index index, entries_of(document, target));
-  if (!annotation.annotations.empty() && index.format == manifest::Format::docker) {
+  if (!(annotation.annotations.set.empty() && annotation.list_annotations.set.empty()) &&
+      index.format == manifest::Format::docker) {
     return fail(ErrorCode::unsupported,
                 fmt::format("{} is a Docker list, which has no annotations", what_of(target)),
                 "make it an OCI list: fnimage manifest create --amend --format oci …");
   }
-  if (!annotation.entry) {
-    return publish(target, {.annotations = annotation.annotations}, {}, diagnostics);
-  }
-  FNIMAGE_TRY(Descriptor entry, find_entry(index, *annotation.entry));
-  const std::optional<Platform> before = entry.platform;
-  registry::ListChange change;
-  entry.platform = annotation.platform.applied_to(before.value_or(Platform{}));
-  for (const auto& [name, value] : annotation.annotations) {
-    entry.annotations[name] = value;
-  }
-  for (const std::string& name : annotation.removed) {
-    if (entry.annotations.erase(name) == 0) {
-      return fail(
-          ErrorCode::not_found,
-          fmt::format("{} has no annotation {}", annotation.entry->text, printable(name, 100)),
-          "`fnimage manifest inspect` shows what it has");
+  for (const std::string& name : annotation.list_annotations.removed) {
+    if (!index.annotations.contains(name)) {
+      return no_annotation(what_of(target), name);
     }
   }
-  const bool moves = before && (!manifest::same_platform(*before, *entry.platform) ||
-                                before->os_version != entry.platform->os_version);
-  if (moves) {
-    for (const Descriptor& other : index.manifests) {
-      if (other.digest != entry.digest && matches(other, {.platform = entry.platform})) {
-        return fail(
-            ErrorCode::platform_mismatch,
-            fmt::format("{} has an entry for {} already", what_of(target), entry.platform->str()),
-            "remove that one first");
-      }
-    }
-    change.remove.push_back(*before);
+  registry::ListChange change{.annotations = annotation.list_annotations.set,
+                              .remove_annotations = annotation.list_annotations.removed};
+  if (annotation.entry) {
+    FNIMAGE_CHECK(annotate_entry(target, index, annotation, change));
   }
-  change.add.push_back(std::move(entry));
   return publish(target, change, {}, diagnostics);
 }
 

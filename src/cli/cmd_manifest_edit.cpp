@@ -50,52 +50,44 @@ Result<void> run_list_remove(const ListRemoveArguments& arguments, Session& sess
   return {};
 }
 
-/// Takes "KEY-" texts, which remove an annotation, out of the others.
-std::vector<std::string> take_removals(std::vector<std::string>& texts) {
-  std::vector<std::string> removed;
+/// "KEY=VALUE" sets an annotation, "KEY-" removes it.
+Result<build::AnnotationEdit> parse_edit(std::vector<std::string> texts) {
+  build::AnnotationEdit edit;
   std::erase_if(texts, [&](const std::string& text) {
     if (text.size() < 2 || !text.ends_with('-') || text.find('=') != std::string::npos) {
       return false;
     }
-    removed.push_back(text.substr(0, text.size() - 1));
+    edit.removed.push_back(text.substr(0, text.size() - 1));
     return true;
   });
-  return removed;
+  FNIMAGE_TRY(edit.set, parse_annotations(texts));
+  return edit;
 }
 
 Result<void> run_list_annotate(const ListAnnotateArguments& arguments, Session& session) {
   FNIMAGE_CHECK(arguments.platform.check());
   FNIMAGE_TRY(const build::Expectation expected, parse_expectation(arguments.expectation));
-  std::vector<std::string> texts = arguments.annotations;
-  std::vector<std::string> removed = take_removals(texts);
-  FNIMAGE_TRY(auto entry_annotations, parse_annotations(texts));
-  FNIMAGE_TRY(auto list_annotations, parse_annotations(arguments.list_annotations));
+  build::ListAnnotation annotation{.platform = arguments.platform};
+  FNIMAGE_TRY(annotation.annotations, parse_edit(arguments.annotations));
+  FNIMAGE_TRY(annotation.list_annotations, parse_edit(arguments.list_annotations));
   const bool of_entry =
-      arguments.platform.says_anything() || !entry_annotations.empty() || !removed.empty();
-  if (of_entry == arguments.entry.empty() || (!of_entry && list_annotations.empty())) {
+      annotation.platform.says_anything() || annotation.annotations.says_anything();
+  if (of_entry == arguments.entry.empty() ||
+      (!of_entry && !annotation.list_annotations.says_anything())) {
     return fail(ErrorCode::invalid_argument,
                 of_entry ? "which entry is to be annotated?" : "nothing to annotate",
                 "name the entry and --arch, --os, … or --annotation; or --index-annotation alone "
                 "for the list");
   }
   FNIMAGE_TRY(const OpenedList list, open_list(arguments.list, arguments.where.push, session));
-  std::optional<registry::PublishedList> published;
   if (of_entry) {
     FNIMAGE_TRY(const auto local, local_store_if_any());
     FNIMAGE_TRY(registry::Client * client, session.client());
-    FNIMAGE_TRY(build::EntryName entry,
-                build::parse_entry_name(arguments.entry, local.get(), *client));
-    FNIMAGE_TRY(published, build::annotate_list(list.target,
-                                                {std::move(entry), arguments.platform,
-                                                 std::move(entry_annotations), std::move(removed)},
-                                                expected, session.console()));
+    FNIMAGE_TRY(annotation.entry, build::parse_entry_name(arguments.entry, local.get(), *client));
   }
-  if (!list_annotations.empty()) {
-    FNIMAGE_TRY(published, build::annotate_list(
-                               list.target, {.annotations = std::move(list_annotations)},
-                               of_entry ? build::Expectation{} : expected, session.console()));
-  }
-  print_changed({{list.target, *published}}, "Annotated manifest list", session);
+  FNIMAGE_TRY(const registry::PublishedList published,
+              build::annotate_list(list.target, annotation, expected, session.console()));
+  print_changed({{list.target, published}}, "Annotated manifest list", session);
   return {};
 }
 
@@ -169,7 +161,9 @@ void set_up_manifest_annotate(CLI::App& command, Registration registration) {
       .add_option("--annotation", arguments->annotations,
                   "Of the entry: KEY=VALUE, or KEY- to remove it")
       ->type_name("K=V");
-  command.add_option("--index-annotation", arguments->list_annotations, "Of the list: KEY=VALUE")
+  command
+      .add_option("--index-annotation", arguments->list_annotations,
+                  "Of the list: KEY=VALUE, or KEY- to remove it")
       ->type_name("K=V");
   add_expectation_options(command, arguments->expectation);
   add_common_options(command, registration.settings.common);
@@ -177,7 +171,8 @@ void set_up_manifest_annotate(CLI::App& command, Registration registration) {
   command.footer(
       "Example:\n"
       "  fnimage manifest annotate serverless:30501/action:latest \\\n"
-      "    serverless:30501/action:power --arch ppc64le");
+      "    serverless:30501/action:power --arch ppc64le\n"
+      "  fnimage manifest annotate --push --index-annotation team- serverless:30501/action:latest");
   command.callback([arguments, registration] {
     registration.action = [arguments](Session& session) {
       return run_or_rehearse(arguments->where, session,

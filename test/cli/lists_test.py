@@ -204,6 +204,21 @@ class ListTest(command.CommandTest):
         self.assertEqual({"v": "2"}, self.raw("noted")["annotations"])
         self.assertNotIn("another publisher", done.stderr)
 
+    def test_annotations_of_the_list_are_removed(self):
+        name = self.name("cleared")
+        self.manifest("create", "--push", "--index-annotation", "team=x", "--index-annotation", "v=1", name,
+                      self.name("amd64"))
+        self.manifest("annotate", "--push", "--index-annotation", "team-", name, "amd64", "--annotation", "gpu=no")
+        self.assertEqual({"v": "1"}, self.raw("cleared")["annotations"])
+        self.assertEqual({"gpu": "no"}, self.raw("cleared")["manifests"][0]["annotations"])
+        self.refuse(4, ["has no annotation team", "manifest inspect"], "manifest", "annotate", "--push", "--plain-http",
+                    "--index-annotation", "team-", name)
+        self.refuse(2, ["set and removed"], "manifest", "annotate", "--push", "--plain-http", "--index-annotation",
+                    "v=2", "--index-annotation", "v-", name)
+        self.at_once(["annotate", name, "--index-annotation", "v-"], ["add", name, self.name("ppc64le")])
+        self.assertNotIn("annotations", self.raw("cleared"))
+        self.assertEqual(["amd64", "ppc64le"], self.listed("cleared"))
+
     def test_an_option_leaves_the_arguments_after_it_alone(self):
         """Every option that may be repeated, in front of each command's own arguments."""
         annotated = [("--annotation", "a=b"), ("--index-annotation", "a=b"), ("--os-features", "a")]

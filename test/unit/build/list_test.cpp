@@ -465,14 +465,41 @@ TEST_F(CreateList, AnnotationsOfAnEntryComeAndGo) {
   unwrap(annotate_list(target,
                        {.entry = entry,
                         .platform = {.os_features = {{""}}},
-                        .annotations = {{"site", "y"}},
-                        .removed = {"gpu"}},
+                        .annotations = {.set = {{"site", "y"}}, .removed = {"gpu"}}},
                        {}, null_diagnostics()));
   const auto list = unwrap(unwrap(local_->get_manifest("action:latest")).index());
   EXPECT_THAT(list.manifests[0].annotations, ElementsAre(std::pair("site", "y")));
   EXPECT_TRUE(list.manifests[0].platform->os_features.empty());
-  EXPECT_THAT(annotate_list(target, {.entry = entry, .removed = {"gpu"}}, {}, null_diagnostics()),
+  EXPECT_THAT(annotate_list(target, {.entry = entry, .annotations = {.removed = {"gpu"}}}, {},
+                            null_diagnostics()),
               fails_with(ErrorCode::not_found, HasSubstr("no annotation gpu")));
+}
+
+TEST_F(CreateList, AnnotationsOfTheListComeAndGoWithThoseOfAnEntry) {
+  put_local("action:a", amd64_);
+  unwrap(create("action:latest", {"action:a"}, {.annotations = {{"team", "a"}, {"v", "1"}}}));
+  const ListTarget target{local_.get(), unwrap(Reference::parse("action:latest"))};
+  const EntryName entry = unwrap(parse_entry_name("amd64", local_.get(), client_));
+  const auto annotate = [&](const ListAnnotation& annotation) {
+    return annotate_list(target, annotation, {}, null_diagnostics());
+  };
+  unwrap(annotate({.entry = entry,
+                   .annotations = {.set = {{"gpu", "no"}}},
+                   .list_annotations = {.set = {{"v", "2"}}, .removed = {"team"}}}));
+  const auto standing = unwrap(local_->get_manifest("action:latest"));
+  EXPECT_THAT(unwrap(standing.index()).annotations, ElementsAre(std::pair("v", "2")));
+  EXPECT_THAT(unwrap(standing.index()).manifests[0].annotations,
+              ElementsAre(std::pair("gpu", "no")));
+  // Nothing changes when one part cannot be.
+  EXPECT_THAT(annotate({.entry = entry,
+                        .annotations = {.removed = {"gpu"}},
+                        .list_annotations = {.removed = {"team"}}}),
+              fails_with(ErrorCode::not_found, HasSubstr("action:latest in the local store has no "
+                                                         "annotation team")));
+  EXPECT_THAT(
+      annotate({.list_annotations = {.set = {{"v", "3"}}, .removed = {"v"}}}),
+      fails_with(ErrorCode::invalid_argument, HasSubstr("annotation v is set and removed")));
+  EXPECT_EQ(unwrap(local_->get_manifest("action:latest")).digest(), standing.digest());
 }
 
 TEST_F(CreateList, ErrorsOfABrokenListNameIt) {

@@ -704,6 +704,28 @@ TEST(ListRace, TwoValuesOfOneAnnotationEndInOneOfThem) {
   never_wrong({annotates, publisher({.annotations = {{"v", "2"}}})}, with_list({a}), {}, has_one);
 }
 
+TEST(ListRace, AnAnnotationThatIsRemovedAndSetEndsAsOneOfTheTwoWants) {
+  Tags start = with_list({a});
+  Index annotated = unwrap(start.at(tag)->index());
+  annotated.annotations = {{"team", "x"}, {"v", "0"}};
+  start.insert_or_assign(tag, std::make_shared<const Document>(Document::of(annotated)));
+  const auto value = [](const State& state, const std::string& name) {
+    const Index index = unwrap(state.tags.at(tag)->index());
+    const auto found = index.annotations.find(name);
+    return found == index.annotations.end() ? "none" : found->second;
+  };
+  const Program removes = publisher({.remove_annotations = {"v"}});
+  const auto decided = [&](const State& state) {
+    return value(state, "team") == "x" && (value(state, "v") == "none" || value(state, "v") == "1");
+  };
+  never_wrong({removes, publisher({.annotations = {{"v", "1"}}})}, start, {}, decided);
+  never_wrong({removes, publisher({.add = {entry_of(s)}, .annotations = {{"v", "1"}}})}, start, {},
+              [&](const State& state) { return decided(state) && state.has(a) && state.has(s); });
+  never_wrong({removes, adds(p)}, start, {}, [&](const State& state) {
+    return value(state, "v") == "none" && state.has(a) && state.has(p);
+  });
+}
+
 /// A plain push replaces the list; who reads the list after it adds to it.
 TEST(ListRace, APlainPushLosesNoPlatformThatIsAddedAfterIt) {
   const auto plain = list_of({entry_of(a, "plain"), entry_of(s, "plain")});
@@ -873,6 +895,33 @@ TEST_F(ListPublisher, LastSetAnnotationStandsAndNothingIsPutTwice) {
   EXPECT_EQ(list().annotations.at("v"), "2");
   unwrap(publish({.annotations = {{"v", "1"}}}));
   EXPECT_EQ(list().annotations.at("v"), "1");
+}
+
+TEST_F(ListPublisher, RemovesAnAnnotationAlsoForOneThatDied) {
+  const std::string odd = "a name, of \"any\" text=\n";
+  put_plainly({entry_of(a)});
+  unwrap(publish({.annotations = {{odd, "1"}, {"v", "1"}}}));
+  unwrap(publish({.remove_annotations = {"v"}}));
+  EXPECT_THAT(list().annotations, ElementsAre(std::pair(odd, "1")));
+  EXPECT_THAT(publish({.remove_annotations = {"v"}}),
+              fails_with(ErrorCode::not_found, HasSubstr("has no annotation v")));
+  announce_and_die({.remove_annotations = {odd}});
+  RecordingDiagnostics reports;
+  unwrap(publish({.add = {entry_of(p)}}, 0, reports));
+  EXPECT_THAT(list().annotations, IsEmpty());
+  EXPECT_THAT(reports.messages(), Contains(HasSubstr("removing annotations too")));
+  EXPECT_THAT(names(), ElementsAre(a, p));
+}
+
+TEST_F(ListPublisher, ARemovedAnnotationThatWasPushedPlainlySinceStays) {
+  put_plainly({entry_of(a)});
+  unwrap(publish({.annotations = {{"v", "1"}}}));
+  unwrap(publish({.remove_annotations = {"v"}}));
+  Index again = list();
+  again.annotations = {{"v", "1"}};
+  tags_.insert_or_assign(tag, std::make_shared<const Document>(Document::of(again)));
+  unwrap(publish({.add = {entry_of(p)}}));
+  EXPECT_THAT(list().annotations, ElementsAre(std::pair("v", "1")));
 }
 
 TEST_F(ListPublisher, TheNewerOfTwoUnfinishedAnnotationsStands) {

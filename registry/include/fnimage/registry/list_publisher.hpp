@@ -42,6 +42,8 @@ struct ListChange {
   std::vector<manifest::Descriptor> add{};
   std::vector<manifest::Platform> remove{};
   manifest::Annotations annotations{};  ///< of the list, set or replaced; OCI lists only
+  /// Names of annotations of the list that go; none of those that are set.
+  std::vector<std::string> remove_annotations{};
   /// Of a list that is made now; nullopt = Docker when all its images are Docker's, else OCI. A
   /// list that exists keeps its own.
   std::optional<manifest::Format> format{};
@@ -70,7 +72,8 @@ struct PublishedList {
 
 /// Error: invalid_input when the tag is no list, when the list would mix Docker and OCI images;
 /// invalid_argument for entries without platform; not_found when a list to remove from is not there
-/// or lacks the platform; unavailable (retryable) when others kept changing it for max_rounds.
+/// or lacks the platform or the annotation; unavailable (retryable) when others kept changing it
+/// for max_rounds.
 Result<PublishedList> publish_list_change(ImageStore& store, const std::string& tag,
                                           const ListChange& change,
                                           const PublishListOptions& options,

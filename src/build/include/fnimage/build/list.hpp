@@ -123,15 +123,23 @@ Result<registry::PublishedList> remove_from_list(const ListTarget& target,
                                                  const Expectation& expected,
                                                  Diagnostics& diagnostics);
 
-struct ListAnnotation {
-  std::optional<EntryName> entry{};  ///< nullopt = the list itself
-  PlatformEdit platform{};
-  manifest::Annotations annotations{};  ///< set or replaced, of the entry or the list
-  std::vector<std::string> removed{};   ///< names of annotations that go, of the entry
+struct AnnotationEdit {
+  manifest::Annotations set{};         ///< or replaced
+  std::vector<std::string> removed{};  ///< names; they have to be there
+
+  [[nodiscard]] bool says_anything() const { return !(set.empty() && removed.empty()); }
 };
 
-/// Changes what a list says of itself or of one entry. Errors: not_found; unsupported for
-/// annotations in a Docker list.
+struct ListAnnotation {
+  std::optional<EntryName> entry{};  ///< that the next two are about
+  PlatformEdit platform{};
+  AnnotationEdit annotations{};
+  AnnotationEdit list_annotations{};  ///< of the list itself
+};
+
+/// Changes what a list says of itself and of one entry, at once. Errors: not_found, also for an
+/// annotation to remove; invalid_argument when one is set and removed; unsupported for annotations
+/// in a Docker list.
 Result<registry::PublishedList> annotate_list(const ListTarget& target,
                                               const ListAnnotation& annotation,
                                               const Expectation& expected,
