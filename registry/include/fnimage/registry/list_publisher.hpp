@@ -10,7 +10,8 @@
 // records may be shown to it late):
 // - Once all publishers have ended well, the list has every platform that one of them added, none
 //   that one of them removed, and all else that it had. Of two publishers of one platform, or of
-//   one annotation, who run at the same time, one wins, and both leave the list as that one wants.
+//   annotations alone (whichever these are), who run at the same time, one wins, and both leave the
+//   list as that one wants.
 // - Whoever replaces the list without a record (a plain push, another tool) replaces all of it:
 //   publishers who begin afterwards do not bring back anything of before, even when it is the very
 //   list that stood there once. One that runs meanwhile may come before or after, and may undo the
