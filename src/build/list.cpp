@@ -259,15 +259,26 @@ class ListMaker {
                               draft.wanted->children.size()),
                   "name one; `fnimage manifest add` adds the others");
     }
-    if (options_.format == manifest::Format::docker &&
-        !(options_.annotations.empty() && options_.entry_annotations.empty() &&
-          options_.artifact_type.empty() && !options_.subject)) {
-      return fail(ErrorCode::unsupported,
-                  "Docker lists have no annotations, artifact type or subject", "use --format oci");
-    }
+    FNIMAGE_CHECK(check_family(target, options_.format.value_or(manifest::Format::oci)));
     if (options_.referrers && target.is_local()) {
       return fail(ErrorCode::invalid_argument, "referrers are copied into a registry",
                   "give --push too");
+    }
+    return {};
+  }
+
+  /// What a list of that family cannot say is not left out silently.
+  Result<void> check_family(const ListTarget& target, manifest::Format format) const {
+    if (format == manifest::Format::docker &&
+        !(options_.annotations.empty() && options_.entry_annotations.empty() &&
+          options_.artifact_type.empty() && !options_.subject)) {
+      return fail(ErrorCode::unsupported,
+                  fmt::format("{} is a Docker list, which has no annotations, artifact type or "
+                              "subject",
+                              what_of(target)),
+                  options_.converts_list ? "use --format oci"
+                                         : "leave them out, or make it an OCI list: fnimage "
+                                           "manifest create --amend --format oci …");
     }
     return {};
   }
@@ -323,11 +334,24 @@ class ListMaker {
     if (options_.amend && draft.standing) {
       FNIMAGE_TRY(const Index standing, entries_of(*draft.standing, draft.target()));
       draft.format = options_.format.value_or(standing.format);
+      FNIMAGE_CHECK(check_conversion(draft.target(), standing.format));
     }
+    FNIMAGE_CHECK(check_family(draft.target(), draft.format));
     if (known && same->format == draft.format && same_repository(same->target(), draft.target())) {
       draft.like = same->like.value_or(static_cast<std::size_t>(same - drafts_.begin()));
     }
     return {};
+  }
+
+  Result<void> check_conversion(const ListTarget& target, manifest::Format standing) const {
+    if (options_.converts_list || options_.format.value_or(standing) == standing) {
+      return {};
+    }
+    return fail(
+        ErrorCode::unsupported,
+        fmt::format("{} is {} list, and cannot be converted while others may be adding to it",
+                    what_of(target), standing == manifest::Format::docker ? "a Docker" : "an OCI"),
+        "leave --format out: what is added is converted to what the list is");
   }
 
   static bool same_children(const NewList& a, const NewList& b) {

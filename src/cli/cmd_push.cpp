@@ -1,4 +1,5 @@
 // fnimage push: from the local store to registries.
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -8,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <fnimage/base/worker_pool.hpp>
+#include <fnimage/manifest/platform_match.hpp>
 #include <fnimage/registry/image_sources.hpp>
 #include <fnimage/registry/selection.hpp>
 
@@ -53,16 +55,40 @@ struct PlatformTag {
   std::string tag;
 };
 
-Result<std::vector<PlatformTag>> platform_tags(registry::OciLayout& local,
-                                               const build::ListTarget& list) {
+/// An image of the local store, and the list of a registry that its platforms join.
+struct Joining {
+  manifest::Reference image;
+  build::NewList list;
+  std::unique_ptr<registry::ImageStore> store;
+};
+
+/// Of the platforms that the image has brought, as they stand in the list.
+Result<std::vector<PlatformTag>> platform_tags(registry::OciLayout& local, const Joining& joining,
+                                               const manifest::Digest& list,
+                                               const std::vector<manifest::Platform>& wanted) {
   std::vector<PlatformTag> tags;
-  FNIMAGE_TRY(const manifest::Document document, local.get_manifest(list.name.str()));
-  if (document.is_index()) {
-    FNIMAGE_TRY(const manifest::Index own, document.index());
-    for (const manifest::Descriptor& entry : own.manifests) {
-      if (entry.platform && entry.platform->os != "unknown") {
-        tags.push_back({list.store, entry.digest, list.tag() + "-" + entry.platform->tag_suffix()});
-      }
+  FNIMAGE_TRY(const manifest::Document image, local.get_manifest(joining.image.str()));
+  if (!image.is_index()) {
+    return tags;
+  }
+  FNIMAGE_TRY(const manifest::Index own, image.index());
+  FNIMAGE_TRY(const manifest::Document standing, joining.store->get_manifest(list));
+  FNIMAGE_TRY(const manifest::Index joined, standing.index());
+  const auto is_wanted = [&](const manifest::Platform& platform) {
+    return wanted.empty() || std::ranges::any_of(wanted, [&](const manifest::Platform& one) {
+             return manifest::same_platform(one, platform);
+           });
+  };
+  const auto is_own = [&](const manifest::Platform& platform) {
+    return std::ranges::any_of(own.manifests, [&](const manifest::Descriptor& entry) {
+      return entry.platform && manifest::same_platform(*entry.platform, platform);
+    });
+  };
+  for (const manifest::Descriptor& entry : joined.manifests) {
+    if (entry.platform && entry.platform->os != "unknown" && is_own(*entry.platform) &&
+        is_wanted(*entry.platform)) {
+      tags.push_back({joining.store.get(), entry.digest,
+                      joining.list.target.tag() + "-" + entry.platform->tag_suffix()});
     }
   }
   return tags;
@@ -70,20 +96,15 @@ Result<std::vector<PlatformTag>> platform_tags(registry::OciLayout& local,
 
 /// After the lists: docker-registry empties an image's link file for a moment while it is put under
 /// a tag, and then finds a list that names the image to be wrong.
-Result<void> put_platform_tags(registry::OciLayout& local, const std::vector<build::NewList>& lists,
-                               std::size_t count, Session& session) {
-  std::vector<PlatformTag> tags;
-  for (std::size_t i = 0; i < count; ++i) {
-    FNIMAGE_TRY(const auto some, platform_tags(local, lists[i].target));
-    tags.insert(tags.end(), some.begin(), some.end());
-  }
+Result<void> put_platform_tags(registry::OciLayout& local, const std::vector<PlatformTag>& tags,
+                               Session& session) {
   WorkerPool pool(session.registry_options().connections);
   TaskGroup group(pool);
   for (const PlatformTag& tag : tags) {
     group.run([&local, &tag]() -> Result<void> {
       auto child = local.get_manifest(tag.digest);
       if (!child && child.error().code() == ErrorCode::not_found) {
-        child = tag.store->get_manifest(tag.digest);  // the local list only refers to it
+        child = tag.store->get_manifest(tag.digest);  // referred to, converted, or another's
       }
       FNIMAGE_CHECK(child);
       return tag.store->put_manifest(*child, tag.tag);
@@ -92,29 +113,34 @@ Result<void> put_platform_tags(registry::OciLayout& local, const std::vector<bui
   return group.wait();
 }
 
+Result<void> tag_joined(registry::OciLayout& local, const std::vector<Joining>& all,
+                        const std::vector<registry::PublishedList>& published,
+                        const std::vector<manifest::Platform>& wanted, Session& session) {
+  std::vector<PlatformTag> tags;
+  for (std::size_t i = 0; i < published.size(); ++i) {
+    FNIMAGE_TRY(const auto some, platform_tags(local, all[i], published[i].list.digest, wanted));
+    tags.insert(tags.end(), some.begin(), some.end());
+  }
+  return put_platform_tags(local, tags, session);
+}
+
 /// Joins the platforms of images of the local store into the lists that their registries have.
-Result<void> push_all_into_lists(registry::OciLayout& local,
-                                 const std::vector<manifest::Reference>& references,
-                                 Session& session) {
+Result<void> push_all_into_lists(registry::OciLayout& local, std::vector<Joining> all,
+                                 const build::ListOptions& options, Session& session) {
   FNIMAGE_TRY(registry::Client * client, session.client());
-  build::ListOptions options;
-  options.amend = true;
-  options.parallel = session.registry_options().connections;
-  std::vector<std::unique_ptr<registry::ImageStore>> stores;
   std::vector<build::NewList> lists;
-  for (const manifest::Reference& to : references) {
-    FNIMAGE_TRY(stores.emplace_back(), client->repository(to));
-    registry::Location image{.kind = registry::Location::Kind::local};
-    image.reference = to;
-    lists.push_back({{stores.back().get(), to}, {std::move(image)}});
+  for (Joining& joining : all) {
+    FNIMAGE_TRY(joining.store, client->repository(joining.list.target.name));
+    joining.list.target.store = joining.store.get();
+    lists.push_back(joining.list);
   }
   std::vector<registry::PublishedList> published;
   Result<void> result =
       build::create_lists(lists, options, &local, *client, session.console(), published);
   if (!result && lists.size() == 1) {
-    result = fail(std::move(result).error().while_doing("push " + references.front().str()));
+    result = fail(std::move(result).error().while_doing("push " + all.front().image.str()));
   }
-  Result<void> tagged = put_platform_tags(local, lists, published.size(), session);
+  Result<void> tagged = tag_joined(local, all, published, options.platforms, session);
   print_done(lists, published, "added to", session);
   FNIMAGE_CHECK(result);
   return tagged;
@@ -141,17 +167,49 @@ Result<std::vector<PushItem>> items_of(const std::vector<registry::Selector>& se
   return items;
 }
 
-Result<void> check_push(const PushArguments& arguments, const registry::ImageShape& shape) {
+/// The same for lists that are joined.
+Result<std::vector<Joining>> joinings_of(const std::vector<manifest::Reference>& references,
+                                         const std::vector<std::string>& further) {
+  std::vector<Joining> all;
+  const auto add = [&](const manifest::Reference& image, const manifest::Reference& to) {
+    registry::Location child{.kind = registry::Location::Kind::local};
+    child.reference = image;
+    all.push_back({image, {{nullptr, to}, {std::move(child)}}, nullptr});
+  };
+  for (const manifest::Reference& reference : references) {
+    add(reference, reference);
+  }
+  for (const std::string& text : further) {
+    FNIMAGE_TRY(const manifest::Reference to, further_destination(references.front(), text));
+    add(references.front(), to);
+  }
+  return all;
+}
+
+build::ListOptions joining_options(const registry::ImageShape& shape,
+                                   const build::Expectation& expected, const Session& session) {
+  build::ListOptions options;
+  options.format = shape.format;
+  options.amend = true;
+  options.converts_list = false;  // others may be adding to it
+  options.platforms = shape.platforms;
+  options.annotations = shape.annotations;
+  options.entry_annotations = shape.entry_annotations;
+  options.expected = expected;
+  options.parallel = session.registry_options().connections;
+  return options;
+}
+
+Result<void> check_push(const PushArguments& arguments) {
   const bool several = arguments.references.size() > 1;
   if (several && !(arguments.tags.empty() && arguments.expectation.digest.empty())) {
     return fail(ErrorCode::invalid_argument, "--tag and --expect-digest are about one image",
                 "push the images one by one");
   }
-  const bool guarded = arguments.expectation.no_clobber || !arguments.expectation.digest.empty();
-  if (arguments.add && (shape.says_anything() || !arguments.tags.empty() || guarded)) {
+  if (arguments.add && arguments.expectation.no_clobber) {
     return fail(ErrorCode::invalid_argument,
-                "--add joins images as they are into the list that is there",
-                "use `fnimage manifest add --push`, which has these options");
+                "--add joins the list that is there, which --no-clobber refuses",
+                "leave one of them out");
   }
   return {};
 }
@@ -182,13 +240,15 @@ Result<void> run_push(const PushArguments& arguments, Session& session) {
     references.push_back(std::move(reference));
   }
   FNIMAGE_TRY(const registry::ImageShape shape, parse_shape(arguments.shape));
-  FNIMAGE_CHECK(check_push(arguments, shape));
+  FNIMAGE_CHECK(check_push(arguments));
   PushOptions options{.tag_platforms = true};
   FNIMAGE_TRY(options.expected, parse_expectation(arguments.expectation));
   FNIMAGE_TRY(const auto local, Session::local_store(registry::OciLayout::Mode::create));
   FNIMAGE_TRY(const std::vector<manifest::Digest> digests, find_all(*local, references));
   if (arguments.add) {
-    return push_all_into_lists(*local, references, session);
+    FNIMAGE_TRY(auto joinings, joinings_of(references, arguments.tags));
+    return push_all_into_lists(*local, std::move(joinings),
+                               joining_options(shape, options.expected, session), session);
   }
   FNIMAGE_TRY(registry::Client * client, session.client());
   const auto images = registry::with_referred_images(*local, std::nullopt, *client);

@@ -136,6 +136,53 @@ class ListTest(command.CommandTest):
         self.assertNotIn(record, self.succeed("tags", "--plain-http", self.repository).stdout)
         self.assertIn(record, self.succeed("tags", "--all", "--plain-http", self.repository).stdout)
 
+    def resolved(self, tag):
+        """The digest that a tag stands for, or None."""
+        done = self.run_command("digest", "--plain-http", self.name(tag))
+        return done.stdout.strip() or None
+
+    def test_an_image_joins_a_list_in_another_shape(self):
+        """push --add with the options that push has."""
+        name = self.name("shaped")
+        self.succeed("build", "-q", "--platform", "linux/amd64,linux/ppc64le,linux/s390x", "-t", name, ".")
+        push = ("push", "--add", "--plain-http", name)
+        planned = json.loads(self.succeed(*push, "--platform", "ppc64le", "--dry-run", "--json").stdout)["requests"]
+        self.assertTrue(any(request["url"].endswith("/manifests/shaped-ppc64le") for request in planned))
+        self.assertFalse(any("amd64" in request["url"] for request in planned), planned)
+        self.assertIsNone(self.resolved("shaped"))
+        self.succeed(*push, "--platform", "ppc64le", "--annotation", "gpu=no", "--index-annotation", "team=x", "-t",
+                     "shaped-too")
+        for tag in ("shaped", "shaped-too"):
+            self.assertEqual(["ppc64le"], self.listed(tag))
+            self.assertEqual({"team": "x"}, self.raw(tag)["annotations"])
+            entry = self.raw(tag)["manifests"][0]
+            self.assertEqual({"gpu": "no"}, entry["annotations"])
+            self.assertEqual(entry["digest"], self.resolved(f"{tag}-ppc64le"))
+            self.assertIsNone(self.resolved(f"{tag}-amd64"))
+        before = self.resolved("shaped")
+        self.succeed(*push, "--platform", "linux/s390x", "--expect-digest", before)
+        self.assertEqual(["ppc64le", "s390x"], self.listed("shaped"))
+        self.refuse(5, ["instead of " + before], *push, "--expect-digest", before)
+        self.refuse(2, ["--add joins the list that is there, which --no-clobber refuses"], *push, "--no-clobber")
+        self.refuse(13, ["none of the images is for linux/riscv64"], *push, "--platform", "riscv64")
+        self.refuse(15, ["is an OCI list, and cannot be converted while others may be adding to it"], *push,
+                    "--format", "docker")
+        self.assertEqual(["ppc64le", "s390x"], self.listed("shaped"))
+
+    def test_an_image_joins_a_docker_list(self):
+        name = self.name("joined")
+        self.succeed("build", "-q", "-t", name, ".")
+        push = ("push", "--add", "--plain-http", name)
+        self.succeed(*push, "--platform", "amd64", "--format", "docker")
+        self.succeed(*push, "--platform", "ppc64le")
+        entries = self.raw("joined")["manifests"]
+        self.assertEqual(["application/vnd.docker.distribution.manifest.v2+json"] * 2,
+                         [entry["mediaType"] for entry in entries])
+        self.assertEqual([entry["digest"] for entry in entries],
+                         [self.resolved("joined-amd64"), self.resolved("joined-ppc64le")])
+        for option in ("--annotation", "--index-annotation"):
+            self.refuse(15, ["is a Docker list, which has no annotations"], *push, option, "a=b")
+
     def test_builders_of_layouts_and_other_repositories_lose_nothing_though_some_are_killed(self):
         """Children that have to be brought to the list first; who is killed runs again."""
         for arch in ("ppc64le", "s390x"):

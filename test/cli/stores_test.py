@@ -344,7 +344,10 @@ class Registry(StoresTest):
             raw = json.loads(self.succeed("inspect", "--raw", "--plain-http", f"{name}:v1").stdout)
             self.assertEqual(["ppc64le"], [entry["platform"]["architecture"] for entry in raw["manifests"]])
             self.refuse(13, ["linux/amd64, linux/ppc64le"], *push, "--platform", "s390x")
-            self.refuse(2, ["manifest add"], *push, "--add", "--format", "oci")
+            self.refuse(15, ["leave --format out"], *push, "--add", "--format", "docker")
+            self.succeed(*push, "--add", "--format", "oci")
+            raw = json.loads(self.succeed("inspect", "--raw", "--plain-http", f"{name}:v1").stdout)
+            self.assertEqual(["amd64", "ppc64le"], [entry["platform"]["architecture"] for entry in raw["manifests"]])
 
     def test_pull_of_several_is_one_run_and_failures_name_what_was_wanted(self):
         with self.registry() as address:

@@ -317,6 +317,32 @@ TEST_F(CreateList, AmendingInAnotherFamilyConvertsWhatStands) {
   EXPECT_EQ(list.manifests[0].media_type, manifest::media_type::docker_manifest);
 }
 
+TEST_F(CreateList, WhatADockerListCannotSayIsRefused) {
+  put_local("action:a", make_image("linux/amd64", manifest::Format::docker));
+  put_local("action:p", ppc64le_);
+  const auto refuses = fails_with(ErrorCode::unsupported, HasSubstr("is a Docker list, which has"));
+  EXPECT_THAT(create("action:latest", {"action:a"}, {.annotations = {{"a", "b"}}}), refuses);
+  EXPECT_THAT(create("action:latest", {"action:a"}, {.artifact_type = "a/b"}), refuses);
+  unwrap(create("action:latest", {"action:a"}));
+  EXPECT_THAT(
+      create("action:latest", {"action:p"}, {.amend = true, .entry_annotations = {{"a", "b"}}}),
+      refuses);
+  EXPECT_THAT(platforms_of("action:latest"), ElementsAre("linux/amd64"));
+}
+
+TEST_F(CreateList, ConvertsNoListThatOthersMayBeAddingTo) {
+  put_local("action:a", amd64_);
+  put_local("action:p", ppc64le_);
+  unwrap(create("action:latest", {"action:a"}));
+  ListOptions options{.format = manifest::Format::docker, .amend = true, .converts_list = false};
+  const auto refused = create("action:latest", {"action:p"}, options);
+  EXPECT_THAT(refused, fails_with(ErrorCode::unsupported, HasSubstr("is an OCI list, and cannot")));
+  EXPECT_THAT(refused.error().hint(), HasSubstr("leave --format out"));
+  options.format = manifest::Format::oci;
+  EXPECT_THAT(create("action:latest", {"action:p"}, options), is_ok());
+  EXPECT_THAT(platforms_of("action:latest"), ElementsAre("linux/amd64", "linux/ppc64le"));
+}
+
 TEST_F(CreateList, TakesOnlyThePlatformsThatAreWanted) {
   put_local("action:a", amd64_);
   put_local("action:p", ppc64le_);

@@ -56,6 +56,9 @@ struct ListOptions {
   /// there is one; else Docker when all children are Docker images; else OCI.
   std::optional<manifest::Format> format{};
   bool amend = false;  ///< add to (and replace in) the list that stands instead of making a new one
+  /// When amending with another format than the list has: convert the list, which is then replaced
+  /// as a whole and so may lose what others add meanwhile. False: that is unsupported.
+  bool converts_list = true;
   std::vector<manifest::Platform> platforms{};    ///< take only these; empty = all
   PlatformEdit platform_edit{};                   ///< said of the one image that is added
   manifest::Annotations annotations{};            ///< of the list
