@@ -172,7 +172,7 @@ class Planner {
     FNIMAGE_CHECK(settle_platform_tags(done));
     for (const std::size_t index : done) {
       Target& target = plan_.targets[index];
-      target.stands = target.platform_tags.empty();
+      target.stands = target.platform_tags.empty() && !target.destination->repair;
       if (target.stands) {
         note_holder(target, target.root->digest());
         target.manifests.clear();

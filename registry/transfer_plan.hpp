@@ -1,7 +1,8 @@
 // What transfer_all() has to send: the manifests of all destinations read from the roots down,
 // level by level and in parallel, and the blobs below. What is checked at a registry, and why:
 //   - Every child and every tag of the root is asked for, in one parallel step. When all tags stand
-//     where they should, nothing would be published, so nothing is checked further or sent.
+//     where they should, nothing would be published, so nothing is checked further or sent, unless
+//     the destination is to be repaired.
 //   - Otherwise a child that the registry has is not sent, but its blobs are asked for: a registry
 //     keeps a manifest whose blobs it has lost, and a new tag must not stand for that. This runs
 //     beside the uploads of what is new. Not so for children that only the registry knows (a list

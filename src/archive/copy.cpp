@@ -275,7 +275,8 @@ class Copier {
     std::vector<registry::Destination> destinations;
     for (Job* job : jobs) {
       FNIMAGE_CHECK(from.add(*job->source.store, *job->root));
-      destinations.push_back({.selector = job->root->digest(), .store = job->to.get()});
+      destinations.push_back(
+          {.selector = job->root->digest(), .store = job->to.get(), .repair = options_.repair});
       if (job->companions.empty()) {
         destinations.back().tags = job->tags;
       }

@@ -202,6 +202,7 @@ void set_up_copy(CLI::App& command, Registration registration) {
       ->type_name("TAG")
       ->allow_extra_args(false);
   command.add_flag("--all-tags", arguments->all_tags, "Every tag of the repository SRC");
+  add_repair_flag(command, arguments->options.repair);
   command.add_flag("--dry-run", arguments->dry_run,
                    "Write nothing; print each request, or what would be written elsewhere");
   add_common_options(command, registration.settings.common);

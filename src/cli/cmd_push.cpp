@@ -27,6 +27,7 @@ struct PushArguments {
   ShapeArguments shape;
   ExpectationArguments expectation;
   bool add = false;
+  bool repair = false;
   bool dry_run = false;
 };
 
@@ -211,6 +212,11 @@ Result<void> check_push(const PushArguments& arguments) {
                 "--add joins the list that is there, which --no-clobber refuses",
                 "leave one of them out");
   }
+  if (arguments.add && arguments.repair) {
+    return fail(ErrorCode::invalid_argument,
+                "--add does not look into images that the registry has, so it repairs none",
+                "push the image with --repair under a tag of its own; that heals it in every list");
+  }
   return {};
 }
 
@@ -241,7 +247,7 @@ Result<void> run_push(const PushArguments& arguments, Session& session) {
   }
   FNIMAGE_TRY(const registry::ImageShape shape, parse_shape(arguments.shape));
   FNIMAGE_CHECK(check_push(arguments));
-  PushOptions options{.tag_platforms = true};
+  PushOptions options{.tag_platforms = true, .repair = arguments.repair};
   FNIMAGE_TRY(options.expected, parse_expectation(arguments.expectation));
   FNIMAGE_TRY(const auto local, Session::local_store(registry::OciLayout::Mode::create));
   FNIMAGE_TRY(const std::vector<manifest::Digest> digests, find_all(*local, references));
@@ -286,6 +292,7 @@ void set_up_push(CLI::App& command, Registration registration) {
   command.add_flag("--keep-list", arguments->shape.keep_list,
                    "With --platform: a list, for one platform too");
   add_expectation_options(command, arguments->expectation);
+  add_repair_flag(command, arguments->repair);
   add_dry_run_flag(command, arguments->dry_run);
   add_common_options(command, registration.settings.common);
   add_registry_options(command, registration.settings.registry);

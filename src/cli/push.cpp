@@ -92,7 +92,8 @@ Result<std::vector<Pushed>> push_all(registry::ImageStore& from, const std::vect
     FNIMAGE_CHECK(guarded
                       ? build::require_expected({stores.back().get(), item.to}, options.expected)
                       : Result<void>());
-    destinations.push_back({.selector = item.selector, .store = stores.back().get()});
+    destinations.push_back(
+        {.selector = item.selector, .store = stores.back().get(), .repair = options.repair});
     if (!guarded) {
       destinations.back().tags = {item.to.tag_or_latest()};
       destinations.back().tag_platforms = options.tag_platforms;

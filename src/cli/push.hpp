@@ -31,6 +31,7 @@ Result<void> check_registries(const std::vector<manifest::Reference>& references
 struct PushOptions {
   bool tag_platforms = false;     ///< each platform gets "<tag>-<platform>" too
   build::Expectation expected{};  ///< where the tags have to stand
+  bool repair = false;            ///< look for all blobs where the tags stand already, too
 };
 
 /// Error: already_exists when a tag is not where it is expected.

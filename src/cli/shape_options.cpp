@@ -25,6 +25,11 @@ void add_shape_options(CLI::App& command, ShapeArguments& arguments) {
       ->allow_extra_args(false);
 }
 
+void add_repair_flag(CLI::App& command, bool& repair) {
+  command.add_flag("--repair", repair,
+                   "Look for all content although the tags stand, and send what is lost");
+}
+
 Result<registry::ImageShape> parse_shape(const ShapeArguments& arguments) {
   registry::ImageShape shape{.keep_list = arguments.keep_list};
   FNIMAGE_TRY(shape.platforms, parse_platforms(arguments.platforms));

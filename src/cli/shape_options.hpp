@@ -27,6 +27,8 @@ struct ShapeArguments {
 
 /// --platform, --format, --annotation, --index-annotation.
 void add_shape_options(CLI::App& command, ShapeArguments& arguments);
+/// --repair.
+void add_repair_flag(CLI::App& command, bool& repair);
 Result<registry::ImageShape> parse_shape(const ShapeArguments& arguments);
 
 /// "oci" or "docker"; nullopt for an empty text.

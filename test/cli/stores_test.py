@@ -349,6 +349,37 @@ class Registry(StoresTest):
             raw = json.loads(self.succeed("inspect", "--raw", "--plain-http", f"{name}:v1").stdout)
             self.assertEqual(["amd64", "ppc64le"], [entry["platform"]["architecture"] for entry in raw["manifests"]])
 
+    def test_repair_sends_what_the_registry_lost_on_its_disk(self):
+        with self.registry() as address:
+            name = f"{address}/probe:v1"
+            self.build("--push", "--plain-http", "-t", name)
+            shown = self.succeed("inspect", "--raw", "--plain-http", f"{address}/probe:v1-ppc64le").stdout
+            image = json.loads(shown)
+            blobs = self.scratch / f"registry-{address.split(':')[1]}/docker/registry/v2/blobs/sha256"
+            config, layer = (blobs / digest[7:9] / digest[7:] / "data"
+                             for digest in (image["config"]["digest"], image["layers"][-1]["digest"]))
+            push = ("push", "--plain-http", name)
+            config.unlink()
+            self.assertEqual(0, self.json(*push)["pushed"][0]["blobsUploaded"], "all tags stand")
+            planned = self.json(*push, "--repair", "--dry-run")["requests"]
+            self.assertEqual({"POST", "PUT"}, {request["method"] for request in planned})
+            self.assertFalse(any("/manifests/" in request["url"] for request in planned), planned)
+            repaired = self.json(*push, "--repair")["pushed"][0]
+            self.assertEqual((1, []), (repaired["blobsUploaded"], repaired["moved"]))
+            self.assertTrue(config.exists())
+            layer.write_bytes(b"x")
+            self.refuse(12, ["keeps a damaged copy", "delete that blob"], *push, "--repair")
+            layer.unlink()
+            self.succeed(*push, "--repair")
+            self.assertEqual(image["layers"][-1]["size"], layer.stat().st_size)
+            self.succeed("copy", "--plain-http", name, "oci:whole:v1")
+            layer.unlink()
+            self.succeed("copy", "--plain-http", "oci:whole:v1", name)
+            self.assertFalse(layer.exists())
+            copied = self.json("copy", "--plain-http", "--repair", "oci:whole:v1", name)["copied"][0]
+            self.assertEqual(1, copied["blobsUploaded"])
+            self.refuse(2, ["--add does not look into images"], *push, "--add", "--repair")
+
     def test_pull_of_several_is_one_run_and_failures_name_what_was_wanted(self):
         with self.registry() as address:
             for name in ("one", "two"):

@@ -252,6 +252,56 @@ TEST_F(ScheduleTest, ImageThatTheRegistryLostIsSentAgainUnderATagThatStands) {
   EXPECT_TRUE(unwrap(store->resolve(lost)).has_value());
 }
 
+TEST_F(ScheduleTest, RepairSendsWhatTheRegistryLostUnderTagsThatStand) {
+  unwrap(send({"a"}, true));
+  const auto store = client_.repository(registry_.address() + "/a");
+  const Destination repair{.selector = Selector("v1"),
+                           .store = store.get(),
+                           .tags = {"latest"},
+                           .tag_platforms = true,
+                           .repair = true};
+  for (const auto& child : unwrap(list_.index()).manifests) {
+    const auto image = unwrap(unwrap(from_->get_manifest(child.digest)).image());
+    for (const auto& blob : {image.config, image.layers.front(), image.layers.back()}) {
+      registry_.lose(blob.digest.str());
+      EXPECT_EQ(unwrap(send({"a"}, true))[0].blobs_uploaded, 0U) << "nothing would be published";
+      const std::size_t manifests = registry_.count("PUT /v2/a/manifests/");
+      const auto results = unwrap(transfer_all(*from_, {repair}, 8, null_diagnostics()));
+      EXPECT_EQ(results[0].blobs_uploaded, 1U);
+      EXPECT_EQ(results[0].blobs_existed, 4U);
+      EXPECT_TRUE(results[0].moved.empty());
+      EXPECT_TRUE(registry_.blob(blob.digest.str()).has_value());
+      EXPECT_EQ(registry_.count("PUT /v2/a/manifests/"), manifests);
+    }
+  }
+  const std::size_t posts = registry_.count("POST ");
+  EXPECT_EQ(unwrap(transfer_all(*from_, {repair}, 8, null_diagnostics()))[0].blobs_existed, 5U);
+  EXPECT_EQ(registry_.count("POST "), posts);
+}
+
+TEST_F(ScheduleTest, RepairSaysWhatNobodyHas) {
+  unwrap(send({"a"}));
+  const auto children = unwrap(list_.index()).manifests;
+  const auto image = unwrap(unwrap(from_->get_manifest(children[0].digest)).image());
+  registry_.lose(image.config.digest.str());
+  const auto lists_only = make_memory_store("without blobs");
+  for (const auto& child : children) {
+    unwrap(lists_only->put_manifest(unwrap(from_->get_manifest(child.digest)), std::nullopt));
+  }
+  unwrap(lists_only->put_manifest(list_, "v1"));
+  const auto store = client_.repository(registry_.address() + "/a");
+  EXPECT_THAT(transfer_all(*lists_only,
+                           {{.selector = Selector("v1"), .store = store.get(), .tags = {"latest"}}},
+                           8, null_diagnostics()),
+              is_ok());
+  EXPECT_THAT(
+      transfer_all(
+          *lists_only,
+          {{.selector = Selector("v1"), .store = store.get(), .tags = {"latest"}, .repair = true}},
+          8, null_diagnostics()),
+      fails_with(ErrorCode::not_found, ::testing::HasSubstr("config sha256:")));
+}
+
 TEST_F(ScheduleTest, EachBlobGoesToARegistryOnceAndIsMountedElsewhere) {
   const std::string large = random_bytes(300'000);
   manifest::ImageManifest image{

@@ -60,6 +60,8 @@ struct Destination {
   ImageStore* store = nullptr;  ///< not owned
   std::vector<std::string> tags{};
   bool tag_platforms = false;
+  /// Look for all blobs of a registry where the tags stand already, too: it may have lost some.
+  bool repair = false;
 };
 
 /// transfer() of many images or to many places at once. Each distinct blob is sent to each registry

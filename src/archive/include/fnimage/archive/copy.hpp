@@ -25,6 +25,7 @@ struct CopyOptions {
   registry::ImageShape shape{};  ///< platforms, and other changes; those change digests
   bool referrers = false;    ///< signatures, SBOMs and the like go along, and what refers to those
   bool dry_run = false;      ///< read only, and say what would be sent
+  bool repair = false;       ///< look for all blobs of a registry where the tags stand already, too
   std::size_t parallel = 8;  ///< large blobs in flight at the same time
 };
 
