@@ -75,6 +75,11 @@ INSTANTIATE_TEST_SUITE_P(
                "unknown command 'craete'; did you mean 'create'?"},
         Misuse{
             "UnknownOption", {"build", "--platfrom=linux/amd64"}, 2, "did you mean '--platform'?"},
+        Misuse{"UnknownOptionOfASubcommand",
+               {"manifest", "create", "--amned", "x:y", "x:z"},
+               2,
+               "did you mean '--amend'?"},
+        Misuse{"OptionOfAnotherCommand", {"images", "--amend"}, 2, "unknown option '--amend'"},
         Misuse{"TooMany", {"inspect", "a", "b"}, 2, "unexpected argument 'b'"},
         Misuse{"ControlBytes", {"\x1b[2J"}, 2, "unknown command '\\x1b[2J'"},
         Misuse{"NoReference", {"push"}, 2, "REF is required"},
@@ -173,6 +178,57 @@ TEST_F(Command, EveryHelpHasAnExample) {
     EXPECT_THAT(outcome.out, AllOf(HasSubstr("Usage: fnimage"), HasSubstr("Example:\n  fnimage ")));
   }
   EXPECT_THAT(run({"--version"}).out, StartsWith("fnimage "));
+}
+
+/// Options of their own, of output, and of registries where they have to do with one.
+TEST_F(Command, EveryHelpListsItsOptions) {
+  const std::vector<std::pair<std::vector<std::string>, std::vector<std::string>>> commands{
+      {{"init"}, {"--runtime", "--json"}},
+      {{"build"}, {"--platform", "--push", "--json", "--ca-file"}},
+      {{"push"}, {"--add", "--json", "--ca-file"}},
+      {{"pull"}, {"--platform", "--json", "--ca-file"}},
+      {{"copy"}, {"--platform", "--json", "--ca-file", "--src-insecure", "--dest-creds"}},
+      {{"inspect"}, {"--raw", "--json", "--ca-file"}},
+      {{"digest"}, {"--platform", "--json", "--ca-file"}},
+      {{"images"}, {"--json"}},
+      {{"doctor"}, {"--json", "--ca-file"}},
+      {{"login"}, {"--password-stdin", "--json", "--ca-file"}},
+      {{"logout"}, {"--json"}},
+      {{"tag"}, {"--json", "--ca-file"}},
+      {{"tags"}, {"--all", "--json", "--ca-file"}},
+      {{"rm"}, {"--json", "--ca-file"}},
+      {{"manifest", "create"}, {"--amend", "--json", "--ca-file"}},
+      {{"manifest", "add"}, {"--concurrent", "--json", "--ca-file"}},
+      {{"manifest", "remove"}, {"--push", "--json", "--ca-file"}},
+      {{"manifest", "annotate"}, {"--arch", "--json", "--ca-file"}},
+      {{"manifest", "inspect"}, {"--json", "--ca-file"}},
+      {{"manifest", "push"}, {"--purge", "--json", "--ca-file"}},
+      {{"manifest", "rm"}, {"--json"}}};
+  for (const auto& [command, options] : commands) {
+    std::vector<std::string> arguments = command;
+    arguments.emplace_back("-h");
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.exit_code, 0);
+    for (const std::string& option : options) {
+      EXPECT_THAT(outcome.out, ::testing::ContainsRegex("[ ,]" + option + "[ ,\n]"))
+          << command.back();
+    }
+  }
+}
+
+TEST_F(Command, OptionsTakeOneValueEachAndTwoDashesEndThem) {
+  EXPECT_THAT(json({"build", "-t", "probe:a", "--tag", "probe:b", "project"}).at("names"),
+              ElementsAre("probe:a", "probe:b"));
+  // What would be the option's if it took all that follows is the command's own.
+  EXPECT_THAT(json({"build", "--tag=probe:c", "-t", "probe:d", "project"}).at("names"),
+              ElementsAre("probe:c", "probe:d"));
+  EXPECT_EQ(run({"build", "-t", "probe:e", "--", "project"}).exit_code, 0);
+  const Outcome joined = run({"manifest", "create", "-t", "probe:g", "probe:f", "probe:a"});
+  EXPECT_EQ(joined.exit_code, 0) << joined.err;
+  EXPECT_EQ(run({"manifest", "rm", "--", "probe:f", "probe:g"}).exit_code, 0);
+  const Outcome dashes = run({"inspect", "--", "--json"});
+  EXPECT_EQ(dashes.exit_code, 2);
+  EXPECT_THAT(dashes.err, Not(HasSubstr("REF is required")));
 }
 
 TEST_F(Command, ErrorsAreJsonToo) {

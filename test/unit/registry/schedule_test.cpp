@@ -25,6 +25,8 @@ namespace {
 using test::fails_with;
 using test::is_ok;
 using test::MemoryRegistry;
+using test::Reply;
+using test::SeenRequest;
 using test::unwrap;
 using ::testing::ElementsAre;
 
@@ -159,7 +161,55 @@ TEST_F(ScheduleTest, FirstPushOfTwoPlatforms) {
   // Three questions, five small blobs of two requests, two images and the list under their tags.
   EXPECT_EQ(lines().size(), 3U + 10U + 2U + 1U);
   EXPECT_EQ(registry_.count("HEAD /v2/a/blobs/"), 0U);
-  EXPECT_EQ(lines().back(), "PUT /v2/a/manifests/latest");
+  const std::vector<std::string> all = lines();
+  for (const auto* line = all.data(); line != all.data() + 3; ++line) {
+    EXPECT_THAT(*line, ::testing::StartsWith("HEAD /v2/a/manifests/"));
+  }
+  EXPECT_THAT(std::vector<std::string>(all.end() - 3, all.end() - 1),
+              ::testing::UnorderedElementsAre("PUT /v2/a/manifests/latest-amd64",
+                                              "PUT /v2/a/manifests/latest-ppc64le"));
+  EXPECT_EQ(all.back(), "PUT /v2/a/manifests/latest");
+}
+
+TEST_F(ScheduleTest, TargetsOfOneRepositoryAreTaggedByPlatformToo) {
+  const auto store = client_.repository(registry_.address() + "/a");
+  const std::vector<Destination> destinations{
+      {.selector = Selector("v1"), .store = store.get(), .tags = {"one"}, .tag_platforms = true},
+      {.selector = Selector("v1"),
+       .store = store.get(),
+       .tags = {"two", "three"},
+       .tag_platforms = true}};
+  unwrap(transfer_all(*from_, destinations, 8, null_diagnostics()));
+  const auto children = unwrap(list_.index()).manifests;
+  for (const std::string tag : {"one", "two", "three"}) {
+    EXPECT_EQ(registry_.tag("a", tag), list_.digest().str());
+    EXPECT_EQ(registry_.tag("a", tag + "-amd64"), children[0].digest.str());
+    EXPECT_EQ(registry_.tag("a", tag + "-ppc64le"), children[1].digest.str());
+  }
+  EXPECT_EQ(registry_.count("POST"), 5U);
+  // One: two images and the list. The other two: one request for the two tags of each of the three.
+  EXPECT_EQ(registry_.count("PUT /v2/a/manifests/"), 6U);
+}
+
+TEST_F(ScheduleTest, RefusedListLeavesItsTagAndSaysWhy) {
+  std::atomic<bool> refuses = true;
+  MemoryRegistry registry({.instead = [&](const SeenRequest& request) -> std::optional<Reply> {
+    const bool list = request.line() == "PUT /v2/a/manifests/latest";
+    return list && refuses
+               ? std::optional<Reply>(
+                     {.status = 403,
+                      .body = R"({"errors":[{"code":"DENIED","message":"lists are not taken"}]})"})
+               : std::nullopt;
+  }});
+  const auto store = client_.repository(registry.address() + "/a");
+  const TransferOptions options{.tags = {"latest"}, .tag_platforms = true};
+  EXPECT_THAT(transfer(*from_, "v1", *store, options, null_diagnostics()),
+              fails_with(ErrorCode::unauthorized, ::testing::HasSubstr("lists are not taken")));
+  EXPECT_EQ(registry.tag("a", "latest"), "");
+  EXPECT_NE(registry.tag("a", "latest-amd64"), "");
+  refuses = false;
+  EXPECT_THAT(transfer(*from_, "v1", *store, options, null_diagnostics()), is_ok());
+  EXPECT_EQ(registry.tag("a", "latest"), list_.digest().str());
 }
 
 TEST_F(ScheduleTest, ChangedLayerOfOnePlatformSendsOnlyItself) {

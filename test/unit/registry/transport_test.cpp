@@ -5,6 +5,11 @@
 #include <cstring>
 #include <mutex>
 #include <thread>
+#include <utility>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <fnimage/base/text.hpp>
 #include <fnimage/registry/transport.hpp>
@@ -96,6 +101,140 @@ TEST(Transport, PostWithoutBodySaysLengthZero) {
   HttpRequest request{.method = "POST", .url = server.url("/u/")};
   EXPECT_EQ(unwrap(transport()->perform(request)).status, 202);
   EXPECT_EQ(server.requests().at(0).header("content-length"), "0");
+  EXPECT_EQ(server.requests().at(0).header("content-type"), std::nullopt);
+}
+
+TEST(Transport, SmallBodiesGoAsTheyAreWithTheHeadersThatAreGiven) {
+  ScriptedServer server([](const SeenRequest&) { return Reply{.status = 201}; });
+  const std::string bytes = pattern(65'536);
+  for (const std::uint64_t rate : {0U, 100'000'000U}) {
+    const auto client = transport({.rate_limit = rate});
+    for (const std::string method : {"PUT", "POST", "PATCH"}) {
+      for (const std::uint64_t offset : {0U, 1U, 65'535U, 65'536U}) {
+        for (const std::string type : {"", "application/octet-stream"}) {
+          SCOPED_TRACE(method + " " + std::to_string(offset) + " " + type);
+          const CountingContent content(bytes);
+          HttpRequest request{
+              .method = method, .url = server.url("/x"), .body = &content, .body_offset = offset};
+          if (!type.empty()) {
+            request.headers.push_back({"content-type", type});
+          }
+          EXPECT_EQ(unwrap(client->perform(request)).status, 201);
+          const SeenRequest seen = server.requests().back();
+          EXPECT_EQ(seen.method, method);
+          EXPECT_TRUE(seen.body == bytes.substr(offset));
+          EXPECT_EQ(seen.header("content-length"), std::to_string(bytes.size() - offset));
+          EXPECT_EQ(seen.header("content-type"), type.empty() ? std::nullopt : std::optional(type));
+          EXPECT_EQ(seen.header("expect"), std::nullopt);
+          EXPECT_EQ(seen.header("transfer-encoding"), std::nullopt);
+        }
+      }
+    }
+  }
+}
+
+TEST(Transport, PartOfABodyThatIsSmallGoesAlone) {
+  ScriptedServer server([](const SeenRequest&) { return Reply{.status = 202}; });
+  const std::string bytes = pattern(2'000'000);
+  const CountingContent content(bytes);
+  HttpRequest request{.method = "PATCH",
+                      .url = server.url("/x"),
+                      .body = &content,
+                      .body_offset = 1'000'000,
+                      .body_limit = 1000};
+  EXPECT_EQ(unwrap(transport()->perform(request)).status, 202);
+  EXPECT_TRUE(server.requests().at(0).body == bytes.substr(1'000'000, 1000));
+}
+
+/// How many times the peer of a request had to read until all of it was there.
+class CountingPeer {
+ public:
+  CountingPeer() : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    auto* generic = reinterpret_cast<sockaddr*>(&address);
+    EXPECT_EQ(::bind(listener_, generic, size), 0);
+    EXPECT_EQ(::listen(listener_, 1), 0);
+    EXPECT_EQ(::getsockname(listener_, generic, &size), 0);
+    port_ = ntohs(address.sin_port);
+  }
+  CountingPeer(const CountingPeer&) = delete;
+  CountingPeer& operator=(const CountingPeer&) = delete;
+  ~CountingPeer() { ::close(listener_); }
+
+  [[nodiscard]] std::string url() const {
+    return "http://127.0.0.1:" + std::to_string(port_) + "/x";
+  }
+  /// Answers one request whose body ends so.
+  int reads_until(const std::string& end) const {
+    const int connection = ::accept(listener_, nullptr, nullptr);
+    std::string request;
+    std::vector<char> buffer(1 << 20);
+    int reads = 0;
+    while (!request.ends_with(end)) {
+      const ssize_t count = ::recv(connection, buffer.data(), buffer.size(), 0);
+      if (count <= 0) {
+        break;
+      }
+      request.append(buffer.data(), static_cast<std::size_t>(count));
+      ++reads;
+    }
+    constexpr std::string_view answer = "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n";
+    EXPECT_EQ(::send(connection, answer.data(), answer.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(answer.size()));
+    ::close(connection);
+    return reads;
+  }
+
+ private:
+  int listener_;
+  int port_ = 0;
+};
+
+TEST(Transport, SmallBodyComesInOnePieceWithItsHead) {
+  for (const std::uint64_t rate : {0U, 100'000'000U}) {
+    const CountingPeer peer;
+    const auto client = transport({.rate_limit = rate});
+    const std::string bytes = pattern(3000) + "the end";
+    std::jthread sender([&] {
+      const CountingContent content(bytes);
+      HttpRequest request{.method = "PUT", .url = peer.url(), .body = &content};
+      EXPECT_EQ(unwrap(client->perform(request)).status, 201);
+    });
+    EXPECT_EQ(peer.reads_until("the end"), 1) << rate;
+  }
+}
+
+TEST(Transport, SmallBodyThatWentIsToldAlsoWhenItFailed) {
+  class ToldProgress final : public ProgressTask {
+   public:
+    void update(std::uint64_t done) noexcept override { last = done; }
+    void finish(std::string_view /*outcome*/) noexcept override {}
+    std::uint64_t last = 0;
+  };
+  const CountingContent content(pattern(1000));
+  ToldProgress progress;
+  ScriptedServer server;
+  server.expect("PUT /x", {.status = 201})
+      .expect("PUT /x", {.status = 503})
+      .expect("PUT /x", {.fault = Reply::Fault::reset});
+  for (int i = 0; i < 3; ++i) {
+    const auto client = transport();  // and a fresh connection
+    HttpRequest request{
+        .method = "PUT", .url = server.url("/x"), .body = &content, .progress = &progress};
+    EXPECT_EQ(client->perform(request).has_value(), i < 2);
+    EXPECT_EQ(std::exchange(progress.last, 0), 1000U) << i;
+  }
+  std::string gone;
+  {
+    const ScriptedServer closed;
+    gone = closed.url("/x");
+  }
+  HttpRequest request{.method = "PUT", .url = gone, .body = &content, .progress = &progress};
+  EXPECT_FALSE(transport()->perform(request));
+  EXPECT_EQ(progress.last, 0U) << "nobody was there to take it";
 }
 
 TEST(Transport, SinkTakesOnlyGoodBodies) {
