@@ -17,9 +17,7 @@ namespace fnimage::registry {
 
 /// A plain http client on the repository a/b of a server.
 struct ScriptedRepository {
-  ScriptedRepository() {
-    store = client.repository(server.address() + "/a/b");
-  }
+  ScriptedRepository() { store = client.repository(server.address() + "/a/b"); }
   explicit ScriptedRepository(test::ScriptedServer::Handler handler) : ScriptedRepository() {
     server.otherwise(std::move(handler));
   }
