@@ -211,6 +211,10 @@ class Uploader {
   Result<BlobOutcome> end(BlobOutcome outcome) {
     if (entry_) {
       entry_->remove();
+      // Now that the registry is known to answer.
+      for (const UploadJournal::Abandoned& old : upload_.session.journal().take_abandoned()) {
+        protocol_.abandon(old);
+      }
     }
     if (state_ && upload_.options.progress != nullptr) {
       upload_.options.progress->update(upload_.blob.size);

@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
@@ -55,21 +56,36 @@ std::string read_entry(int fd) {
   return text;
 }
 
-Result<UploadJournal::State> parse_entry(std::string_view text, const UploadJournal::Key& key) {
+struct Note {
+  UploadJournal::Abandoned upload;
+  std::string registry;
+  std::string digest;
+  std::int64_t size = 0;
+  std::int64_t offset = 0;
+};
+
+Result<Note> parse_note(std::string_view text) {
   FNIMAGE_TRY(const nlohmann::json json, parse_json(text, "upload journal"));
   FNIMAGE_TRY(const JsonObject object, JsonObject::of(json, "upload journal"));
-  FNIMAGE_TRY(const std::string registry, object.string_or("registry", ""));
-  FNIMAGE_TRY(const std::string repository, object.string_or("repository", ""));
-  FNIMAGE_TRY(const std::string digest, object.string_or("digest", ""));
-  FNIMAGE_TRY(const std::int64_t size, object.integer_or("size", -1));
-  FNIMAGE_TRY(const std::int64_t offset, object.integer_or("offset", -1));
-  FNIMAGE_TRY(std::string location, object.string_or("location", ""));
-  if (registry != key.registry || repository != key.repository || digest != key.digest.str() ||
-      static_cast<std::uint64_t>(size) != key.size || offset < 0 || offset > size ||
-      location.empty()) {
+  Note note;
+  FNIMAGE_TRY(note.registry, object.string_or("registry", ""));
+  FNIMAGE_TRY(note.upload.repository, object.string_or("repository", ""));
+  FNIMAGE_TRY(note.digest, object.string_or("digest", ""));
+  FNIMAGE_TRY(note.size, object.integer_or("size", -1));
+  FNIMAGE_TRY(note.offset, object.integer_or("offset", -1));
+  FNIMAGE_TRY(note.upload.location, object.string_or("location", ""));
+  return note;
+}
+
+Result<UploadJournal::State> parse_entry(std::string_view text, const UploadJournal::Key& key) {
+  FNIMAGE_TRY(Note note, parse_note(text));
+  if (note.registry != key.registry || note.upload.repository != key.repository ||
+      note.digest != key.digest.str() || static_cast<std::uint64_t>(note.size) != key.size ||
+      note.offset < 0 || note.offset > note.size || note.upload.location.empty()) {
     return fail(ErrorCode::invalid_input, "upload journal: an entry of something else");
   }
-  return UploadJournal::State{std::move(location), static_cast<std::uint64_t>(offset)};
+  return UploadJournal::State{std::move(note.upload.location),
+                              static_cast<std::uint64_t>(note.offset)};
 }
 
 struct OldEntry {
@@ -92,22 +108,54 @@ std::vector<OldEntry> list_entries(const fs::path& directory) {
   return entries;
 }
 
-/// Old entries, and the oldest of too many, but for those that somebody works with.
-void prune(const fs::path& directory) {
-  const auto oldest =
-      fs::file_time_type::clock::now() - std::chrono::hours(24 * UploadJournal::max_days);
-  const std::vector<OldEntry> entries = list_entries(directory);
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    if (i < UploadJournal::max_entries && entries[i].time >= oldest) {
-      continue;
+/// Old entries go, and the oldest of too many, but for those that somebody works with. What one
+/// registry may still hold of them is returned.
+class Pruning {
+ public:
+  explicit Pruning(const std::string& registry) : registry_(registry) {}
+
+  std::vector<UploadJournal::Abandoned> run(const fs::path& directory) {
+    const std::vector<OldEntry> entries = list_entries(directory);
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const bool is_surplus = i >= UploadJournal::max_entries;
+      if (is_surplus || entries[i].time < oldest_) {
+        prune(entries[i], is_surplus);
+      }
     }
-    const auto fd = lock_entry(entries[i].path);
-    if (fd && *fd >= 0) {
-      ::unlink(entries[i].path.c_str());
-      ::close(*fd);
-    }
+    return std::move(abandoned_);
   }
-}
+
+ private:
+  void prune(const OldEntry& entry, bool is_surplus) {
+    const auto fd = lock_entry(entry.path);
+    if (!fd || *fd < 0) {
+      return;
+    }
+    auto note = parse_note(read_entry(*fd));
+    if (is_surplus || !note || !waits(*note, entry.time)) {
+      if (note && is_ours(*note) && has_room()) {
+        abandoned_.push_back(std::move(note->upload));
+      }
+      ::unlink(entry.path.c_str());
+    }
+    ::close(*fd);
+  }
+
+  /// For a run that has to do with its registry, or has the time.
+  [[nodiscard]] bool waits(const Note& note, fs::file_time_type time) const {
+    return is_ours(note) ? !has_room() : time >= oldest_ - keep_time;
+  }
+  [[nodiscard]] bool is_ours(const Note& note) const {
+    return note.registry == registry_ && !note.upload.location.empty();
+  }
+  [[nodiscard]] bool has_room() const { return abandoned_.size() < UploadJournal::max_abandoned; }
+
+  static constexpr std::chrono::hours keep_time{24 * UploadJournal::max_days};
+
+  const std::string& registry_;
+  fs::file_time_type oldest_ = fs::file_time_type::clock::now() - keep_time;
+  std::vector<UploadJournal::Abandoned> abandoned_;
+};
 
 }  // namespace
 
@@ -160,7 +208,7 @@ void UploadJournal::Entry::remove() noexcept {
   kept_ = false;
 }
 
-Result<void> UploadJournal::prepare() {
+Result<void> UploadJournal::prepare(const std::string& registry) {
   const std::lock_guard lock(mutex_);
   if (prepared_) {
     return {};
@@ -169,9 +217,14 @@ Result<void> UploadJournal::prepare() {
   if (::mkdir(directory_.c_str(), 0700) != 0 && errno != EEXIST) {
     return fail(error_from_errno(errno, "make directory " + directory_.string()));
   }
-  prune(directory_);
+  abandoned_ = Pruning(registry).run(directory_);
   prepared_ = true;
   return {};
+}
+
+std::vector<UploadJournal::Abandoned> UploadJournal::take_abandoned() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(abandoned_, {});
 }
 
 fs::path UploadJournal::path_of(const Key& key) const {
@@ -192,7 +245,7 @@ Result<std::optional<UploadJournal::Entry>> UploadJournal::claim(const Key& key)
   if (!enabled()) {
     return std::nullopt;
   }
-  FNIMAGE_CHECK(prepare());
+  FNIMAGE_CHECK(prepare(key.registry));
   const fs::path path = path_of(key);
   FNIMAGE_TRY(const int fd, lock_entry(path));
   if (fd < 0) {

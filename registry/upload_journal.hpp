@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <fnimage/base/result.hpp>
 #include <fnimage/manifest/digest.hpp>
@@ -22,7 +23,8 @@ class UploadJournal {
   static constexpr std::uint64_t max_entry_bytes = std::uint64_t{32} * 1024;
   /// Of larger blobs an entry outlives a crash of the machine: sending them again costs more.
   static constexpr std::uint64_t synced_size = std::uint64_t{16} << 20;
-  static constexpr int max_days = 7;  ///< registries forget sessions sooner
+  static constexpr int max_days = 7;               ///< registries forget sessions sooner
+  static constexpr std::size_t max_abandoned = 4;  ///< in one run; the others wait for the next
 
   struct Key {
     std::string registry;
@@ -33,6 +35,12 @@ class UploadJournal {
   struct State {
     std::string location;
     std::uint64_t offset = 0;  ///< bytes that the registry has acknowledged
+  };
+
+  /// An upload that was too old to be gone on with.
+  struct Abandoned {
+    std::string repository;
+    std::string location;
   };
 
   /// The right to one entry; no other process or thread has it meanwhile.
@@ -72,14 +80,19 @@ class UploadJournal {
   Result<std::optional<Entry>> claim(const Key& key);
   /// As claim(), but nullopt also when no earlier run has left anything.
   Result<std::optional<Entry>> claim_known(const Key& key);
+  /// Uploads to the registry of the first claim() which that has dropped from the journal, each
+  /// given once: their sessions may still be there and are to be ended (C18). Those to other
+  /// registries are kept twice as long, until one talks to that registry, and are dropped then.
+  std::vector<Abandoned> take_abandoned();
 
  private:
-  Result<void> prepare();
+  Result<void> prepare(const std::string& registry);
   [[nodiscard]] std::filesystem::path path_of(const Key& key) const;
 
   std::filesystem::path directory_;
   std::mutex mutex_;
-  bool prepared_ = false;  // guarded by mutex_
+  bool prepared_ = false;  // guarded by mutex_, as the next
+  std::vector<Abandoned> abandoned_;
 };
 
 }  // namespace fnimage::registry

@@ -303,6 +303,17 @@ void UploadProtocol::abandon(const Url& location) {
                                           .even_when_stopped = true}));
 }
 
+void UploadProtocol::abandon(const UploadJournal::Abandoned& upload) {
+  const auto location = known_location(upload.location);
+  if (location) {
+    static_cast<void>(upload_.session.send({.method = "DELETE",
+                                            .url = *location,
+                                            .scopes = push_scopes(upload.repository),
+                                            .retry = false,
+                                            .timeout = cleanup_time}));
+  }
+}
+
 Result<void> UploadProtocol::check_digest(const HttpResponse& response) const {
   const auto reported = response.header("Docker-Content-Digest");
   const auto digest = reported ? manifest::Digest::parse(*reported) : upload_.blob.digest;

@@ -73,6 +73,8 @@ class UploadProtocol {
   StatusAnswer status(const UploadState& state);
   /// Best effort: whether the registry still knows the session is of no interest (C18).
   void abandon(const Url& location);
+  /// The same for what an earlier run has left, of any repository.
+  void abandon(const UploadJournal::Abandoned& upload);
 
  private:
   Result<HttpResponse> post(std::string_view key, const std::string& from, const Content* body,
