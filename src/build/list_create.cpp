@@ -1,11 +1,10 @@
-// `manifest create`, add, remove, annotate: what has to change becomes a new list, or a ListChange
-// that the publisher brings into the one that stands.
+// `manifest create` and `add`: images become the entries of a new list, or a ListChange that the
+// publisher brings into the one that stands.
 #include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include <fnimage/base/text.hpp>
 #include <fnimage/base/worker_pool.hpp>
 #include <fnimage/build/list.hpp>
 #include <fnimage/manifest/platform_match.hpp>
@@ -13,95 +12,19 @@
 #include <fnimage/registry/image_sources.hpp>
 
 #include "list_placement.hpp"
+#include "list_target.hpp"
 
 namespace fnimage::build {
 
 namespace {
 
 using manifest::Descriptor;
-using manifest::Digest;
 using manifest::Document;
 using manifest::Index;
 using manifest::Platform;
-using manifest::Reference;
 using registry::PublishedList;
 
 constexpr std::size_t parallel_lists = 8;  ///< requests in flight at the same time
-
-std::string what_of(const ListTarget& target) {
-  return target.is_local() ? target.name.str() + " in the local store" : target.name.str();
-}
-
-tl::unexpected<Error> not_where_expected(const ListTarget& target,
-                                         const std::optional<Digest>& actual,
-                                         const Expectation& expected) {
-  if (target.is_local() && !expected.digest) {
-    return fail(ErrorCode::already_exists,
-                fmt::format("the local store has a list {} already", target.name.str()),
-                "use --amend to add to it or to replace entries of it");
-  }
-  if (expected.digest && !actual) {
-    return fail(ErrorCode::already_exists,
-                fmt::format("there is no list {}, where {} was expected", what_of(target),
-                            expected.digest->str()),
-                "leave --expect-digest out to make a new one");
-  }
-  return fail(ErrorCode::already_exists,
-              expected.digest ? fmt::format("{} is {} instead of {}", what_of(target),
-                                            actual->str(), expected.digest->str())
-                              : fmt::format("{} exists already", what_of(target)),
-              "somebody else has published it: look with `fnimage manifest inspect`");
-}
-
-/// What a list holds. Error: invalid_input that names the list.
-Result<Index> entries_of(const Document& document, const ListTarget& target) {
-  auto index = document.index();
-  if (!index) {
-    return fail(std::move(index).error().while_doing("read " + what_of(target)));
-  }
-  return index;
-}
-
-/// The list that stands; nullopt when there is none.
-Result<std::optional<Document>> standing_list(const ListTarget& target) {
-  auto document = target.store->get_manifest(target.tag());
-  if (!document) {
-    if (document.error().code() == ErrorCode::not_found) {
-      return std::nullopt;
-    }
-    return fail(std::move(document).error());
-  }
-  return std::move(*document);
-}
-
-tl::unexpected<Error> single_image(const ListTarget& target, ErrorCode code, std::string hint) {
-  return fail(code, fmt::format("{} is a single image, not a list", what_of(target)),
-              std::move(hint));
-}
-
-Result<Document> require_list(const ListTarget& target) {
-  FNIMAGE_TRY(std::optional<Document> document, standing_list(target));
-  if (!document) {
-    return fail(ErrorCode::not_found, fmt::format("there is no list {}", what_of(target)),
-                target.is_local()
-                    ? "create it with `fnimage manifest create`, or use --push for a "
-                      "list in a registry"
-                    : "check registry, repository and tag; a list of the local store is "
-                      "published with `fnimage manifest push`");
-  }
-  if (!document->is_index()) {
-    return single_image(target, ErrorCode::invalid_argument,
-                        "make a list of it under another name: `fnimage manifest create`");
-  }
-  return std::move(*document);
-}
-
-Result<void> check_expectation(const ListTarget& target, const std::optional<Digest>& actual,
-                               const Expectation& expected) {
-  const bool wrong =
-      (expected.absent && actual) || (expected.digest && (!actual || *actual != *expected.digest));
-  return wrong ? Result<void>(not_where_expected(target, actual, expected)) : Result<void>();
-}
 
 /// Keeps the wanted platforms. Error: platform_mismatch naming one that is not there.
 Result<void> keep_only(std::vector<ListEntry>& entries, const std::vector<Platform>& wanted) {
@@ -130,28 +53,6 @@ std::vector<Descriptor> descriptors_of(const std::vector<ListEntry>& entries) {
     result.insert(result.end(), entry.attestations.begin(), entry.attestations.end());
   }
   return result;
-}
-
-/// Reports what some runtimes cope with and others do not. Attestations are not asked: they came
-/// with an image, and no runtime takes them for one.
-void warn_about(const std::vector<Descriptor>& entries, const ListTarget& target,
-                Diagnostics& diagnostics) {
-  Index images;
-  for (const Descriptor& entry : entries) {
-    images.format = entry.media_type == manifest::media_type::docker_manifest
-                        ? manifest::Format::docker
-                        : manifest::Format::oci;
-    images.manifests = {entry};
-    if (entry.platform && entry.platform->os == "unknown") {
-      continue;
-    }
-    for (const manifest::Finding& finding : manifest::validate(images)) {
-      if (!finding.fatal) {
-        diagnostics.report(Severity::warning, fmt::format("{}: {}; {}", what_of(target),
-                                                          finding.message, finding.fix));
-      }
-    }
-  }
 }
 
 /// Puts a list of exactly these entries, if the tag stands where it should.
@@ -187,14 +88,6 @@ Result<PublishedList> put_list(const ListTarget& target, const std::vector<ListE
     return not_where_expected(target, std::nullopt, options.expected);
   }
   return result;
-}
-
-Result<PublishedList> publish(const ListTarget& target, const registry::ListChange& change,
-                              const std::vector<Platform>& also, Diagnostics& diagnostics) {
-  warn_about(change.add, target, diagnostics);
-  registry::PublishListOptions options;
-  options.also = also;
-  return registry::publish_list_change(*target.store, target.tag(), change, options, diagnostics);
 }
 
 /// A list on its way.
@@ -444,96 +337,7 @@ class ListMaker {
   std::vector<Draft> drafts_;
 };
 
-bool matches(const Descriptor& entry, const EntryName& name) {
-  if (!name.platform) {
-    return std::find(name.digests.begin(), name.digests.end(), entry.digest) != name.digests.end();
-  }
-  return entry.platform && manifest::same_platform(*entry.platform, *name.platform) &&
-         (name.platform->os_version.empty() ||
-          name.platform->os_version == entry.platform->os_version);
-}
-
-/// Error: invalid_argument.
-Result<void> refuse_contradiction(const AnnotationEdit& edit) {
-  for (const std::string& name : edit.removed) {
-    if (edit.set.contains(name)) {
-      return fail(ErrorCode::invalid_argument,
-                  fmt::format("annotation {} is set and removed", printable(name, 100)),
-                  "say one of them");
-    }
-  }
-  return {};
-}
-
-tl::unexpected<Error> no_annotation(const std::string& what, const std::string& name) {
-  return fail(ErrorCode::not_found,
-              fmt::format("{} has no annotation {}", what, printable(name, 100)),
-              "`fnimage manifest inspect` shows what it has");
-}
-
-/// Adds what becomes of the entry to the change.
-Result<void> annotate_entry(const ListTarget& target, const Index& index,
-                            const ListAnnotation& annotation, registry::ListChange& change) {
-  FNIMAGE_TRY(Descriptor entry, find_entry(index, *annotation.entry));
-  const std::optional<Platform> before = entry.platform;
-  entry.platform = annotation.platform.applied_to(before.value_or(Platform{}));
-  for (const auto& [name, value] : annotation.annotations.set) {
-    entry.annotations[name] = value;
-  }
-  for (const std::string& name : annotation.annotations.removed) {
-    if (entry.annotations.erase(name) == 0) {
-      return no_annotation(annotation.entry->text, name);
-    }
-  }
-  const bool moves = before && (!manifest::same_platform(*before, *entry.platform) ||
-                                before->os_version != entry.platform->os_version);
-  if (moves) {
-    for (const Descriptor& other : index.manifests) {
-      if (other.digest != entry.digest && matches(other, {.platform = entry.platform})) {
-        return fail(
-            ErrorCode::platform_mismatch,
-            fmt::format("{} has an entry for {} already", what_of(target), entry.platform->str()),
-            "remove that one first");
-      }
-    }
-    change.remove.push_back(*before);
-  }
-  change.add.push_back(std::move(entry));
-  return {};
-}
-
 }  // namespace
-
-bool PlatformEdit::says_anything() const {
-  return os || architecture || variant || os_version || os_features;
-}
-
-Result<void> PlatformEdit::check() const {
-  if ((os && os->empty()) || (architecture && architecture->empty())) {
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("an image cannot be for no {}",
-                            os && os->empty() ? "operating system" : "architecture"),
-                "write Go's name, for example --os linux --arch ppc64le");
-  }
-  return manifest::check_words({os.value_or(""), architecture.value_or(""), variant.value_or(""),
-                                os_version.value_or(""),
-                                os_features.value_or(std::vector<std::string>())});
-}
-
-Platform PlatformEdit::applied_to(Platform platform) const {
-  const std::string before = manifest::normalize(platform).architecture;
-  platform.os = os.value_or(platform.os);
-  platform.architecture = architecture.value_or(platform.architecture);
-  if (variant) {
-    platform.variant = *variant;
-  } else if (architecture && manifest::normalize(platform).architecture != before) {
-    platform.variant.clear();
-  }
-  platform.os_version = os_version.value_or(platform.os_version);
-  platform.os_features = os_features.value_or(platform.os_features);
-  std::erase(platform.os_features, "");
-  return manifest::normalize(std::move(platform));
-}
 
 Result<void> create_lists(const std::vector<NewList>& lists, const ListOptions& options,
                           registry::ImageStore* local, registry::Client& client,
@@ -548,125 +352,6 @@ Result<PublishedList> create_list(const ListTarget& target,
   std::vector<PublishedList> published;
   FNIMAGE_CHECK(create_lists({{target, children}}, options, local, client, diagnostics, published));
   return std::move(published.front());
-}
-
-Result<Descriptor> find_entry(const Index& index, const EntryName& name) {
-  const auto meant = [&](const Descriptor& entry) { return matches(entry, name); };
-  const auto found = std::find_if(index.manifests.begin(), index.manifests.end(), meant);
-  if (found == index.manifests.end()) {
-    std::vector<std::string> held;
-    for (const Descriptor& entry : index.manifests) {
-      held.push_back(printable(entry.platform ? entry.platform->str() : entry.digest.str(), 100));
-    }
-    return fail(ErrorCode::not_found,
-                fmt::format("the list has no entry {}", printable(name.text, 200)),
-                "it has " + join(held, ", "));
-  }
-  if (std::count_if(index.manifests.begin(), index.manifests.end(), meant) > 1) {
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("{} means several entries of the list", printable(name.text, 200)),
-                "name one by its platform (linux/ppc64le) or digest");
-  }
-  return *found;
-}
-
-Result<void> require_expected(const ListTarget& target, const Expectation& expected) {
-  FNIMAGE_TRY(const auto standing, target.store->resolve(target.tag()));
-  return check_expectation(target, standing ? std::optional(standing->digest) : std::nullopt,
-                           expected);
-}
-
-Result<EntryName> parse_entry_name(std::string_view text, registry::ImageStore* local,
-                                   registry::Client& client) {
-  if (auto digest = Digest::parse(text)) {
-    return EntryName{.text = std::string(text), .digests = {std::move(*digest)}};
-  }
-  if (auto platform = Platform::parse(text)) {
-    return EntryName{.text = platform->str(), .platform = std::move(*platform)};
-  }
-  FNIMAGE_TRY(const Reference reference, Reference::parse(text));
-  if (reference.digest()) {
-    return EntryName{.text = std::string(text), .digests = {*reference.digest()}};
-  }
-  std::optional<Document> found;
-  FNIMAGE_TRY(const auto stored, local == nullptr ? Result<std::optional<Descriptor>>(std::nullopt)
-                                                  : local->resolve(reference.str()));
-  if (stored) {
-    FNIMAGE_TRY(found, local->get_manifest(stored->digest));
-  } else if (!reference.registry().empty()) {
-    FNIMAGE_TRY(const auto remote, client.repository(reference));
-    auto document = remote->get_manifest(reference.tag_or_latest());
-    if (!document && document.error().code() != ErrorCode::not_found) {
-      return fail(std::move(document).error());
-    }
-    found = document ? std::optional(std::move(*document)) : std::nullopt;
-  }
-  if (!found) {
-    return fail(ErrorCode::not_found, fmt::format("there is no image {}", reference.str()),
-                "name the entry by its platform (linux/ppc64le) or digest");
-  }
-  EntryName name{.text = std::string(text), .digests = {found->digest()}};
-  if (found->is_index()) {
-    FNIMAGE_TRY(const Index index, found->index());
-    for (const Descriptor& entry : index.manifests) {
-      name.digests.push_back(entry.digest);
-    }
-  }
-  return name;
-}
-
-Result<PublishedList> remove_from_list(const ListTarget& target,
-                                       const std::vector<EntryName>& entries,
-                                       const Expectation& expected, Diagnostics& diagnostics) {
-  FNIMAGE_TRY(const Document document, require_list(target));
-  FNIMAGE_CHECK(check_expectation(target, document.digest(), expected));
-  FNIMAGE_TRY(Index index, entries_of(document, target));
-  registry::ListChange change;
-  for (const EntryName& name : entries) {
-    FNIMAGE_TRY(const Descriptor entry, find_entry(index, name));
-    if (!entry.platform) {
-      return fail(ErrorCode::unsupported, fmt::format("{} has no platform", entry.digest.str()),
-                  "make the list again from the images that it shall have");
-    }
-    change.remove.push_back(*entry.platform);
-    std::erase(index.manifests, entry);
-  }
-  if (std::none_of(index.manifests.begin(), index.manifests.end(), [](const Descriptor& entry) {
-        return !entry.platform || entry.platform->os != "unknown";
-      })) {
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("nothing would be left of {}", what_of(target)),
-                fmt::format("remove the list itself: `fnimage {} {}`",
-                            target.is_local() ? "manifest rm" : "rm", target.name.str()));
-  }
-  return publish(target, change, {}, diagnostics);
-}
-
-Result<PublishedList> annotate_list(const ListTarget& target, const ListAnnotation& annotation,
-                                    const Expectation& expected, Diagnostics& diagnostics) {
-  FNIMAGE_CHECK(annotation.platform.check());
-  FNIMAGE_CHECK(refuse_contradiction(annotation.annotations));
-  FNIMAGE_CHECK(refuse_contradiction(annotation.list_annotations));
-  FNIMAGE_TRY(const Document document, require_list(target));
-  FNIMAGE_CHECK(check_expectation(target, document.digest(), expected));
-  FNIMAGE_TRY(const Index index, entries_of(document, target));
-  if (!(annotation.annotations.set.empty() && annotation.list_annotations.set.empty()) &&
-      index.format == manifest::Format::docker) {
-    return fail(ErrorCode::unsupported,
-                fmt::format("{} is a Docker list, which has no annotations", what_of(target)),
-                "make it an OCI list: fnimage manifest create --amend --format oci …");
-  }
-  for (const std::string& name : annotation.list_annotations.removed) {
-    if (!index.annotations.contains(name)) {
-      return no_annotation(what_of(target), name);
-    }
-  }
-  registry::ListChange change{.annotations = annotation.list_annotations.set,
-                              .remove_annotations = annotation.list_annotations.removed};
-  if (annotation.entry) {
-    FNIMAGE_CHECK(annotate_entry(target, index, annotation, change));
-  }
-  return publish(target, change, {}, diagnostics);
 }
 
 }  // namespace fnimage::build
