@@ -348,14 +348,11 @@ void add_build_options(CLI::App& command, BuildArguments& arguments) {
 void set_up_build(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<BuildArguments>();
   add_build_options(command, *arguments);
-  add_common_options(command, registration.settings.common);
-  add_registry_options(command, registration.settings.registry);
-  command.footer(
+  complete_with_registry(
+      command, registration,
       "Without -t the list is called <name>:latest in the local store.\n"
-      "Example:\n  fnimage build --push --plain-http -t 127.0.0.1:30501/hello:latest hello");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) { return run_build(*arguments, session); };
-  });
+      "Example:\n  fnimage build --push --plain-http -t 127.0.0.1:30501/hello:latest hello",
+      [arguments](Session& session) { return run_build(*arguments, session); });
 }
 
 }  // namespace fnimage::cli

@@ -205,17 +205,14 @@ void set_up_copy(CLI::App& command, Registration registration) {
   add_repair_flag(command, arguments->options.repair);
   command.add_flag("--dry-run", arguments->dry_run,
                    "Write nothing; print each request, or what would be written elsewhere");
-  add_common_options(command, registration.settings.common);
-  add_registry_options(command, registration.settings.registry);
-  add_side_options(command, registration.settings.registry);
-  command.footer(
+  complete_with_registry(
+      command, registration,
       "SRC and DST: registry/name:tag, oci:DIR[:tag], oci-archive:FILE[:tag],\n"
       "docker-archive:FILE[:name:tag], or a name in the local store. Digests stay as they are,\n"
       "unless --platform, --format or the annotations ask for another list.\n"
-      "Example:\n  fnimage copy --plain-http 127.0.0.1:30501/hello:latest oci-archive:hello.tar");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) { return run_copy(*arguments, session); };
-  });
+      "Example:\n  fnimage copy --plain-http 127.0.0.1:30501/hello:latest oci-archive:hello.tar",
+      [arguments](Session& session) { return run_copy(*arguments, session); });
+  add_side_options(command, registration.settings.registry);
 }
 
 }  // namespace fnimage::cli

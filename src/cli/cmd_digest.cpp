@@ -56,12 +56,9 @@ void set_up_digest(CLI::App& command, Registration registration) {
       ->type_name("P");
   command.add_flag("--local", arguments->local,
                    "Look in the local store, for a name with a registry too");
-  add_common_options(command, registration.settings.common);
-  add_registry_options(command, registration.settings.registry);
-  command.footer("Example:\n  fnimage digest --plain-http 127.0.0.1:30501/hello:latest");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) { return run_digest(*arguments, session); };
-  });
+  complete_with_registry(command, registration,
+                         "Example:\n  fnimage digest --plain-http 127.0.0.1:30501/hello:latest",
+                         [arguments](Session& session) { return run_digest(*arguments, session); });
 }
 
 }  // namespace fnimage::cli

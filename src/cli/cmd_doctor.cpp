@@ -102,14 +102,10 @@ void set_up_doctor(CLI::App& command, Registration registration) {
                   "Without a repository, fnimage-doctor is used to try things in")
       ->required();
   command.add_flag("--read-only", arguments->read_only, "Write nothing: only reach it and log in");
-  add_common_options(command, registration.settings.common);
-  add_registry_options(command, registration.settings.registry);
-  command.footer(
-      "Exit code 0 means that images can be published there.\n"
-      "Example:\n  fnimage doctor --insecure serverless:30501");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) { return run_doctor(*arguments, session); };
-  });
+  complete_with_registry(command, registration,
+                         "Exit code 0 means that images can be published there.\n"
+                         "Example:\n  fnimage doctor --insecure serverless:30501",
+                         [arguments](Session& session) { return run_doctor(*arguments, session); });
 }
 
 }  // namespace fnimage::cli

@@ -127,11 +127,8 @@ Result<void> run_images(const std::string& place, Session& session) {
 void set_up_images(CLI::App& command, Registration registration) {
   const auto place = std::make_shared<std::string>();
   command.add_option("PLACE", *place, "oci:DIR or an archive instead of the local store");
-  add_common_options(command, registration.settings.common);
-  command.footer("Example:\n  fnimage images --json");
-  command.callback([place, registration] {
-    registration.action = [place](Session& session) { return run_images(*place, session); };
-  });
+  complete(command, registration, "Example:\n  fnimage images --json",
+           [place](Session& session) { return run_images(*place, session); });
 }
 
 }  // namespace fnimage::cli

@@ -60,11 +60,8 @@ void set_up_init(CLI::App& command, Registration registration) {
       ->type_name("NAME");
   command.add_flag("--schema", arguments->schema,
                    "Only print the JSON Schema of build files, for editors");
-  add_common_options(command, registration.settings.common);
-  command.footer("Example:\n  fnimage init --name hello functions/hello");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) { return run_init(*arguments, session); };
-  });
+  complete(command, registration, "Example:\n  fnimage init --name hello functions/hello",
+           [arguments](Session& session) { return run_init(*arguments, session); });
 }
 
 }  // namespace fnimage::cli

@@ -117,16 +117,13 @@ Result<void> run_logout(const std::string& name, bool all, Session& session) {
 void set_up_login(CLI::App& command, Registration registration) {
   const auto name = std::make_shared<std::string>();
   command.add_option("REGISTRY", *name, "host or host:port")->required();
-  add_common_options(command, registration.settings.common);
-  add_registry_options(command, registration.settings.registry);
-  command.footer(
+  complete_with_registry(
+      command, registration,
       "Credentials go to the helper that docker's config.json names, or into that file\n"
       "($REGISTRY_AUTH_FILE or --authfile: another one).\n"
       "Example:\n"
-      "  fnimage login serverless:30501 --username ann --password-stdin < password.txt");
-  command.callback([name, registration] {
-    registration.action = [name](Session& session) { return run_login(*name, session); };
-  });
+      "  fnimage login serverless:30501 --username ann --password-stdin < password.txt",
+      [name](Session& session) { return run_login(*name, session); });
 }
 
 void set_up_logout(CLI::App& command, Registration registration) {
@@ -135,13 +132,8 @@ void set_up_logout(CLI::App& command, Registration registration) {
   command.add_option("REGISTRY", *name, "host or host:port");
   command.add_flag("--all", *all, "Those of all registries");
   add_authfile_option(command, registration.settings.registry);
-  add_common_options(command, registration.settings.common);
-  command.footer("Example:\n  fnimage logout serverless:30501");
-  command.callback([name, all, registration] {
-    registration.action = [name, all](Session& session) {
-      return run_logout(*name, *all, session);
-    };
-  });
+  complete(command, registration, "Example:\n  fnimage logout serverless:30501",
+           [name, all](Session& session) { return run_logout(*name, *all, session); });
 }
 
 }  // namespace fnimage::cli

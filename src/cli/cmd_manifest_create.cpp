@@ -132,38 +132,32 @@ void set_up_manifest_create(CLI::App& command, Registration registration) {
       ->type_name("TYPE");
   command.add_option("--subject", arguments->subject, "Digest or tag of what the list is about")
       ->type_name("REF");
-  add_common_options(command, registration.settings.common);
-  add_registry_options(command, registration.settings.registry);
-  command.footer(
+  complete_with_registry(
+      command, registration,
       "Without --push the list is made in the local store, for `fnimage manifest push`.\n"
       "Example:\n"
       "  fnimage manifest create --push --insecure serverless:30501/action:latest \\\n"
-      "    serverless:30501/action:ppc64le serverless:30501/action:x86-64");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) {
-      return run_or_rehearse(arguments->where, session,
-                             [&] { return run_list_create(*arguments, session); });
-    };
-  });
+      "    serverless:30501/action:ppc64le serverless:30501/action:x86-64",
+      [arguments](Session& session) {
+        return run_or_rehearse(arguments->where, session,
+                               [&] { return run_list_create(*arguments, session); });
+      });
 }
 
 void set_up_manifest_add(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<ListCreateArguments>();
   arguments->amend = true;
   add_list_options(command, *arguments);
-  add_common_options(command, registration.settings.common);
-  add_registry_options(command, registration.settings.registry);
-  command.footer(
+  complete_with_registry(
+      command, registration,
       "With --push several machines may do this to one list at the same time.\n"
       "Example:\n"
       "  fnimage manifest add --push --insecure serverless:30501/action:latest \\\n"
-      "    serverless:30501/action:ppc64le");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) {
-      return run_or_rehearse(arguments->where, session,
-                             [&] { return run_list_create(*arguments, session); });
-    };
-  });
+      "    serverless:30501/action:ppc64le",
+      [arguments](Session& session) {
+        return run_or_rehearse(arguments->where, session,
+                               [&] { return run_list_create(*arguments, session); });
+      });
 }
 
 }  // namespace fnimage::cli

@@ -137,18 +137,15 @@ void set_up_manifest_remove(CLI::App& command, Registration registration) {
       ->required();
   add_push_flags(command, arguments->where);
   add_expectation_options(command, arguments->expectation);
-  add_common_options(command, registration.settings.common);
-  add_registry_options(command, registration.settings.registry);
-  command.footer(
+  complete_with_registry(
+      command, registration,
       "The image itself stays.\n"
       "Example:\n"
-      "  fnimage manifest remove --push --insecure serverless:30501/action:latest linux/s390x");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) {
-      return run_or_rehearse(arguments->where, session,
-                             [&] { return run_list_remove(*arguments, session); });
-    };
-  });
+      "  fnimage manifest remove --push --insecure serverless:30501/action:latest linux/s390x",
+      [arguments](Session& session) {
+        return run_or_rehearse(arguments->where, session,
+                               [&] { return run_list_remove(*arguments, session); });
+      });
 }
 
 void set_up_manifest_annotate(CLI::App& command, Registration registration) {
@@ -166,31 +163,23 @@ void set_up_manifest_annotate(CLI::App& command, Registration registration) {
                   "Of the list: KEY=VALUE, or KEY- to remove it")
       ->type_name("K=V");
   add_expectation_options(command, arguments->expectation);
-  add_common_options(command, registration.settings.common);
-  add_registry_options(command, registration.settings.registry);
-  command.footer(
+  complete_with_registry(
+      command, registration,
       "Example:\n"
       "  fnimage manifest annotate serverless:30501/action:latest \\\n"
       "    serverless:30501/action:power --arch ppc64le\n"
-      "  fnimage manifest annotate --push --index-annotation team- serverless:30501/action:latest");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) {
-      return run_or_rehearse(arguments->where, session,
-                             [&] { return run_list_annotate(*arguments, session); });
-    };
-  });
+      "  fnimage manifest annotate --push --index-annotation team- serverless:30501/action:latest",
+      [arguments](Session& session) {
+        return run_or_rehearse(arguments->where, session,
+                               [&] { return run_list_annotate(*arguments, session); });
+      });
 }
 
 void set_up_manifest_rm(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<ListRmArguments>();
   command.add_option("LIST", arguments->lists, "The lists' names")->required();
-  add_common_options(command, registration.settings.common);
-  command.footer("Example:\n  fnimage manifest rm serverless:30501/action:latest");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) {
-      return run_list_rm(*arguments, session);
-    };
-  });
+  complete(command, registration, "Example:\n  fnimage manifest rm serverless:30501/action:latest",
+           [arguments](Session& session) { return run_list_rm(*arguments, session); });
 }
 
 }  // namespace fnimage::cli

@@ -226,14 +226,10 @@ void set_up_manifest_inspect(CLI::App& command, Registration registration) {
   command.add_option("ENTRY", arguments->entry,
                      "Print this image of the list: platform, digest, or its name");
   command.add_flag("-v,--verbose", arguments->verbose, "With the manifests of the images");
-  add_common_options(command, registration.settings.common);
-  add_registry_options(command, registration.settings.registry);
-  command.footer("Example:\n  fnimage manifest inspect --insecure serverless:30501/action:latest");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) {
-      return run_list_inspect(*arguments, session);
-    };
-  });
+  complete_with_registry(
+      command, registration,
+      "Example:\n  fnimage manifest inspect --insecure serverless:30501/action:latest",
+      [arguments](Session& session) { return run_list_inspect(*arguments, session); });
 }
 
 void set_up_manifest_push(CLI::App& command, Registration registration) {
@@ -243,15 +239,13 @@ void set_up_manifest_push(CLI::App& command, Registration registration) {
   command.add_flag("-p,--purge", arguments->purge, "Remove it from the local store afterwards");
   add_dry_run_flag(command, arguments->dry_run);
   add_expectation_options(command, arguments->expectation);
-  add_common_options(command, registration.settings.common);
-  add_registry_options(command, registration.settings.registry);
-  command.footer("Example:\n  fnimage manifest push --insecure serverless:30501/action:latest");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) {
-      return run_or_rehearse({.push = true, .dry_run = arguments->dry_run}, session,
-                             [&] { return run_list_push(*arguments, session); });
-    };
-  });
+  complete_with_registry(
+      command, registration,
+      "Example:\n  fnimage manifest push --insecure serverless:30501/action:latest",
+      [arguments](Session& session) {
+        return run_or_rehearse({.push = true, .dry_run = arguments->dry_run}, session,
+                               [&] { return run_list_push(*arguments, session); });
+      });
 }
 
 }  // namespace fnimage::cli

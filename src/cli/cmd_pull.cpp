@@ -99,14 +99,10 @@ void set_up_pull(CLI::App& command, Registration registration) {
       ->type_name("P,...")
       ->delimiter(',')
       ->allow_extra_args(false);
-  add_common_options(command, registration.settings.common);
-  add_registry_options(command, registration.settings.registry);
-  command.footer(
-      "All platforms of a list are fetched unless some are named.\n"
-      "Example:\n  fnimage pull --plain-http 127.0.0.1:30501/hello:latest");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) { return run_pull(*arguments, session); };
-  });
+  complete_with_registry(command, registration,
+                         "All platforms of a list are fetched unless some are named.\n"
+                         "Example:\n  fnimage pull --plain-http 127.0.0.1:30501/hello:latest",
+                         [arguments](Session& session) { return run_pull(*arguments, session); });
 }
 
 }  // namespace fnimage::cli

@@ -294,17 +294,13 @@ void set_up_push(CLI::App& command, Registration registration) {
   add_expectation_options(command, arguments->expectation);
   add_repair_flag(command, arguments->repair);
   add_dry_run_flag(command, arguments->dry_run);
-  add_common_options(command, registration.settings.common);
-  add_registry_options(command, registration.settings.registry);
-  command.footer(
-      "Each platform is tagged <tag>-<arch> too.\n"
-      "Example:\n  fnimage push --plain-http 127.0.0.1:30501/hello:latest");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) {
-      const auto work = [&] { return run_push(*arguments, session); };
-      return arguments->dry_run ? rehearse(session, work) : work();
-    };
-  });
+  complete_with_registry(command, registration,
+                         "Each platform is tagged <tag>-<arch> too.\n"
+                         "Example:\n  fnimage push --plain-http 127.0.0.1:30501/hello:latest",
+                         [arguments](Session& session) {
+                           const auto work = [&] { return run_push(*arguments, session); };
+                           return arguments->dry_run ? rehearse(session, work) : work();
+                         });
 }
 
 }  // namespace fnimage::cli

@@ -187,21 +187,18 @@ void set_up_rm(CLI::App& command, Registration registration) {
   command.add_flag("--local", arguments->local,
                    "Remove from the local store, for names with a registry too");
   add_dry_run_flag(command, arguments->dry_run);
-  add_common_options(command, registration.settings.common);
-  add_registry_options(command, registration.settings.registry);
-  command.footer(
+  complete_with_registry(
+      command, registration,
       "registry/name:tag removes that tag only (and what publishers of that list noted beside "
       "it);\n"
       "other tags of the same image stay. A registry that\n"
       "deletes manifests but no tags gets a placeholder put under the tag, which is then deleted.\n"
       "registry/name@sha256:… deletes the manifest itself, and all its tags with it.\n"
-      "Example:\n  fnimage rm hello:latest");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) {
-      const auto work = [&] { return Remover(*arguments, session).run(); };
-      return arguments->dry_run ? rehearse(session, work) : work();
-    };
-  });
+      "Example:\n  fnimage rm hello:latest",
+      [arguments](Session& session) {
+        const auto work = [&] { return Remover(*arguments, session).run(); };
+        return arguments->dry_run ? rehearse(session, work) : work();
+      });
 }
 
 }  // namespace fnimage::cli

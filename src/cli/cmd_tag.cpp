@@ -121,18 +121,15 @@ void set_up_tag(CLI::App& command, Registration registration) {
   command.add_flag("--local", arguments->local,
                    "SRC is in the local store, although it names a registry");
   add_dry_run_flag(command, arguments->dry_run);
-  add_common_options(command, registration.settings.common);
-  add_registry_options(command, registration.settings.registry);
-  command.footer(
+  complete_with_registry(
+      command, registration,
       "On a registry nothing is downloaded: the manifest is put under the new tags.\n"
       "Example:\n  fnimage tag hello:latest registry.example/hello:v1\n"
-      "  fnimage tag registry.example/hello:v1 stable");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) {
-      const auto work = [&] { return run_tag(*arguments, session); };
-      return arguments->dry_run ? rehearse(session, work) : work();
-    };
-  });
+      "  fnimage tag registry.example/hello:v1 stable",
+      [arguments](Session& session) {
+        const auto work = [&] { return run_tag(*arguments, session); };
+        return arguments->dry_run ? rehearse(session, work) : work();
+      });
 }
 
 }  // namespace fnimage::cli

@@ -63,12 +63,9 @@ void set_up_tags(CLI::App& command, Registration registration) {
   command.add_option("REPO", arguments->repository, "registry/name, oci:DIR, or an archive")
       ->required();
   command.add_flag("--all", arguments->all, "Also those that side-by-side publishers leave");
-  add_common_options(command, registration.settings.common);
-  add_registry_options(command, registration.settings.registry);
-  command.footer("Example:\n  fnimage tags --plain-http 127.0.0.1:30501/hello");
-  command.callback([arguments, registration] {
-    registration.action = [arguments](Session& session) { return run_tags(*arguments, session); };
-  });
+  complete_with_registry(command, registration,
+                         "Example:\n  fnimage tags --plain-http 127.0.0.1:30501/hello",
+                         [arguments](Session& session) { return run_tags(*arguments, session); });
 }
 
 }  // namespace fnimage::cli

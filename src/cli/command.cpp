@@ -1,6 +1,8 @@
 // See command.hpp.
 #include "command.hpp"
 
+#include <utility>
+
 #include <CLI/CLI.hpp>
 
 namespace fnimage::cli {
@@ -26,6 +28,18 @@ void add_command(CLI::App& parent, const char* name, const char* description, Se
     set_up(command, registration);
     take_one_value_each(command);
   });
+}
+
+void complete(CLI::App& command, Registration registration, const char* footer, Action action) {
+  add_common_options(command, registration.settings.common);
+  command.footer(footer);
+  command.callback([registration, action = std::move(action)] { registration.action = action; });
+}
+
+void complete_with_registry(CLI::App& command, Registration registration, const char* footer,
+                            Action action) {
+  complete(command, registration, footer, std::move(action));
+  add_registry_options(command, registration.settings.registry);
 }
 
 }  // namespace fnimage::cli

@@ -30,6 +30,12 @@ using SetUp = void (*)(CLI::App& command, Registration registration);
 void add_command(CLI::App& parent, const char* name, const char* description, SetUp set_up,
                  Registration registration);
 
+/// Ends a set-up: the options that all commands have, what --help says below them, and the action.
+void complete(CLI::App& command, Registration registration, const char* footer, Action action);
+/// The same of a command that speaks to registries, with the options about these.
+void complete_with_registry(CLI::App& command, Registration registration, const char* footer,
+                            Action action);
+
 void set_up_init(CLI::App& command, Registration registration);
 void set_up_build(CLI::App& command, Registration registration);
 void set_up_push(CLI::App& command, Registration registration);
