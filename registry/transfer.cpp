@@ -83,6 +83,7 @@ class Sender {
         open.pop_back();
       }
     }
+    root_tasks_[target.place].push_back(manifest_tasks_.at({target.place, target.root->digest()}));
   }
 
   /// What the tags of one target wait for.
@@ -107,6 +108,8 @@ class Sender {
         continue;  // its tags come with it
       }
       Ids after = stage.blobs;
+      const Ids& roots = root_tasks_[target.place];  // which may name it; see add_manifest()
+      after.insert(after.end(), roots.begin(), roots.end());
       if (is_sent) {
         after.push_back(sent->second);
       }
@@ -126,7 +129,9 @@ class Sender {
     }
     Ids after = stage.platform_tags;
     after.push_back(root);
-    add([this, index, &target] { return tag(index, *target.root, target.tags); }, std::move(after));
+    root_tasks_[target.place].push_back(
+        add([this, index, &target] { return tag(index, *target.root, target.tags); },
+            std::move(after)));
   }
 
   /// A child goes under its platform's tags at once, when everything of the target that is large is
@@ -272,6 +277,7 @@ class Sender {
   TaskGraph graph_;
   Ids blob_tasks_;
   std::map<std::pair<std::string, Digest>, TaskGraph::Id> manifest_tasks_;  ///< by place
+  std::map<std::string, Ids> root_tasks_;                                   ///< the same
 
   std::mutex mutex_;
   std::vector<TransferResult> results_;  // guarded by mutex_ while the graph runs
