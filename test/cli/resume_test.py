@@ -106,7 +106,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if "/uploads/" in self.path:
             return self.upload()
-        return self.answer(200 if self.path == "/v2/" else 404)
+        return self.answer(404)
 
     def do_HEAD(self):
         found = self.server.blobs.get(self.path.rsplit("/", 1)[1])

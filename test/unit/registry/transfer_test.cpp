@@ -228,6 +228,9 @@ TEST_F(TransferTest, TargetsOfOneRepositoryGetAllTheirTags) {
   const auto position = [&to](const std::string& put) {
     return std::ranges::find(to.puts, put) - to.puts.begin();
   };
+  // A list is not put while an image that it names is put under another tag.
+  EXPECT_LT(position("tag one"), position("tag two-amd64"));
+  EXPECT_LT(position("tag two"), position("tag three-amd64"));
   EXPECT_LT(position("tag three-amd64"), position("tag three"));
   EXPECT_LT(position("tag two-amd64"), position("tag two"));
 }
