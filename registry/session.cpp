@@ -150,6 +150,7 @@ Result<void> Session::try_candidate(const Endpoint& candidate) {
 Result<void> Session::learn(const Endpoint& candidate, const HttpResponse& response) {
   FNIMAGE_CHECK(note_peer(candidate, response));
   is_open_ = response.status == 200;
+  has_been_asked_ = !is_transient_status(response.status);
   if (response.status == 401) {
     Scopes none;
     FNIMAGE_CHECK(authenticator_.challenged(response, std::nullopt, none));
@@ -300,7 +301,6 @@ Result<bool> Session::learn_challenge(const Endpoint& endpoint, const Scopes& sc
       return fail(response_error(response, "GET", target.str()).retryable(false));
     }
     FNIMAGE_CHECK(learn(endpoint, response));
-    has_been_asked_ = true;
   }
   return authenticator_.knows_challenge();
 }

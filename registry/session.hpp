@@ -132,10 +132,10 @@ class Session {
   std::atomic<std::int64_t> clock_offset_ = 0;  ///< of the registry's, in seconds; see now()
   std::atomic<AddressKind> address_ = AddressKind::global;  ///< where the registry answered last
   Authenticator authenticator_;
-  std::atomic<bool> has_answered_ = false;  ///< anything at all
-  std::atomic<bool> is_open_ = false;       ///< to those without credentials: /v2/ says so
-  std::mutex asking_;                       // held while the registry is asked for its challenge
-  bool has_been_asked_ = false;             // guarded by asking_
+  std::atomic<bool> has_answered_ = false;    ///< anything at all
+  std::atomic<bool> has_been_asked_ = false;  ///< at /v2/
+  std::atomic<bool> is_open_ = false;         ///< to those without credentials: /v2/ says so
+  std::mutex asking_;                         // held while the registry is asked for its challenge
   std::mutex mutex_;
   std::optional<Endpoint> endpoint_;  // guarded by mutex_, as the next
   std::set<std::string> warnings_;
