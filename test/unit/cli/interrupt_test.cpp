@@ -1,13 +1,11 @@
 // A push that is killed or interrupted in the middle of a large blob: the next one goes on where it
 // stopped, and nothing is left behind that nobody needs.
-#include <chrono>
 #include <condition_variable>
 #include <csignal>
 #include <memory>
 #include <mutex>
 #include <random>
 #include <string>
-#include <thread>
 
 #include <fnimage/test/memory_registry.hpp>
 #include <fnimage/test/result_matchers.hpp>
@@ -72,24 +70,11 @@ class InterruptedPush : public ::testing::Test {
     registry_.cut_next({halfway});
     const pid_t child = program_.start(push());
     reached->wait();
-    let_small_blobs_end();
     ::kill(child, signal);
     const int code = Program::finish(child);
     registry_.on_cut({});
     released->happen();
     return code;
-  }
-
-  /// An upload whose session is just being opened when a signal comes has no name yet and cannot
-  /// be cancelled: only the model's is to be under way.
-  void let_small_blobs_end() {
-    std::size_t seen = 0;
-    for (int quiet = 0; quiet < 20; ++quiet) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-      const std::size_t now = registry_.count("");
-      quiet = now == seen ? quiet : 0;
-      seen = now;
-    }
   }
 
   MemoryRegistry registry_;
