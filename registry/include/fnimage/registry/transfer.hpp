@@ -1,7 +1,8 @@
 // transfer(): the one way an image gets from a store to another; push, pull, copy, `build -o` and
-// `manifest push` are this. Order (publishing rule 6): blobs, child manifests, the list by digest,
-// then tags; a tag never points to something incomplete. Received manifests are passed on byte for
-// byte. Thread-safety: may run several times at once, on the same stores too.
+// `manifest push` are this. Order (publishing rule 6): all blobs, child manifests, the list; each
+// goes under its tags at once, so a tag never points to something incomplete, and tags move in the
+// last two steps, the list's in the very last. Received manifests are passed on byte for byte.
+// Thread-safety: may run several times at once, on the same stores too.
 #pragma once
 
 #include <cstdint>
@@ -50,7 +51,8 @@ struct TransferResult {
 /// Otherwise a child that the registry has is not sent, but its blobs are looked for and those that
 /// the registry has lost are sent; a child that only `to` has is taken as it is, so a list made of
 /// pushed images needs only itself. Nested lists deeper than 8 and cycles are invalid_input. On
-/// failure no tag has moved; what was sent stays and is found by the next run.
+/// failure the root's tags have not moved; those of platforms may have when it is the list itself
+/// that failed. What was sent stays and is found by the next run.
 Result<TransferResult> transfer(ImageStore& from, const Selector& selector, ImageStore& to,
                                 const TransferOptions& options, Diagnostics& diagnostics);
 
