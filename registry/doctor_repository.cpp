@@ -1,5 +1,6 @@
 // See doctor.hpp. Each request of distribution-spec that publishing can make use of is tried once,
-// with content of a few bytes that is new each time, so that nothing is there before.
+// with content of a few bytes that is new each time, so that nothing is there before. Only the
+// upload that is cut is larger: a part of it must have gone when its connection is closed.
 #include <algorithm>
 #include <array>
 
@@ -26,6 +27,35 @@ std::string digest_of(const std::string& bytes) {
   return manifest::Digest::of(bytes).str();
 }
 
+/// A body that breaks its request off when a part of it has gone: its own progress tells.
+class TornContent final : public Content, public ProgressTask {
+ public:
+  [[nodiscard]] std::uint64_t size() const noexcept override { return std::uint64_t{4} << 20; }
+  [[nodiscard]] Result<std::unique_ptr<Reader>> open(std::uint64_t /*offset*/) const override {
+    return std::make_unique<TornReader>(sent_);
+  }
+  void update(std::uint64_t done) noexcept override { sent_ = done; }
+  void finish(std::string_view /*outcome*/) noexcept override {}
+
+ private:
+  class TornReader final : public Reader {
+   public:
+    explicit TornReader(const std::uint64_t& sent) : sent_(sent) {}
+    Result<std::size_t> read(std::span<std::byte> buffer) override {
+      if (sent_ > 0) {
+        return fail(ErrorCode::cancelled, "a part has gone, which is enough");
+      }
+      std::fill(buffer.begin(), buffer.end(), std::byte{});
+      return buffer.size();
+    }
+
+   private:
+    const std::uint64_t& sent_;
+  };
+
+  std::uint64_t sent_ = 0;
+};
+
 class RepositoryProbe {
  public:
   RepositoryProbe(Session& session, const std::string& repository, Diagnosis& diagnosis)
@@ -44,6 +74,7 @@ class RepositoryProbe {
       return;
     }
     chunked();
+    cut();
     mounts();
     if (images()) {
       tags();
@@ -104,6 +135,17 @@ class RepositoryProbe {
   Result<Url> next(const HttpResponse& response) {
     FNIMAGE_TRY(const Url from, session_.url("/v2/" + name_ + "/blobs/uploads/"));
     return session_.location(response, from, session_.is_insecure());
+  }
+
+  /// Where a 202 leads to.
+  Result<Url> follow(const Answer& answer) {
+    if (!answer) {
+      return fail(Error(answer.error()));
+    }
+    if (answer->status != 202) {
+      return fail(response_error(*answer, "POST", name_));
+    }
+    return next(*answer);
   }
 
   Answer open_upload(const std::string& query = {}) {
@@ -190,16 +232,87 @@ class RepositoryProbe {
     const auto status_url = next(*patched);
     const Answer status = status_url ? send_to("GET", *status_url, nullptr, {})
                                      : Answer(tl::unexpected<Error>(status_url.error()));
-    const Answer closed = close_upload(*patched, digest_of(blob), blob.substr(first.size()));
+    const bool has_moved = status && status->header("Location");  // an old one may be refused (F11)
+    const Answer closed =
+        close_upload(has_moved ? *status : *patched, digest_of(blob), blob.substr(first.size()));
     const std::string said = least ? "chunks of at least " + printable(*least) + " bytes" : "";
     if (note("chunked upload", closed, 201, said)) {
       blobs_.push_back(digest_of(blob));
     }
-    note("upload status", status, 204,
-         "broken uploads go on where they were, but docker-registry 2.8 forgets one that is cut "
-         "within a "
-         "request",
-         "");
+    note("upload status", status, 204, "broken uploads go on where they were");
+  }
+
+  /// A chunk that arrives, and one whose connection breaks in its middle.
+  void cut() {
+    const std::string first = "cut " + unique_;
+    const Answer opened = open_upload();
+    const auto start = follow(opened);
+    const std::vector<Header> headers{{"Content-Type", "application/octet-stream"},
+                                      {"Content-Range", fmt::format("0-{}", first.size() - 1)}};
+    const Answer patched =
+        start ? send_to("PATCH", *start, &first, headers) : Answer(tl::unexpected(start.error()));
+    auto location = follow(patched);
+    if (!location) {
+      cancel(opened);
+      return;  // nothing was acknowledged that could be gone on with: "chunked upload" says why
+    }
+    TornContent torn;
+    static_cast<void>(
+        session_.send({.method = "PATCH",
+                       .url = *location,
+                       .scopes = push_scopes(name_),
+                       .headers = {{"Content-Type", "application/octet-stream"},
+                                   {"Content-Range", fmt::format("{}-{}", first.size(),
+                                                                 first.size() + torn.size() - 1)}},
+                       .body = &torn,
+                       .progress = &torn,
+                       .retry = false}));
+    note_cut(ask_after_cut(*location, first.size()), first.size());
+    static_cast<void>(send_to("DELETE", *location, nullptr, {}));
+  }
+
+  /// How an upload stands. The registry may not have seen yet that the connection is gone.
+  Answer ask_after_cut(Url& location, std::uint64_t acknowledged) {
+    constexpr int questions = 10;
+    constexpr std::chrono::milliseconds pause{100};
+    const Clock& clock = session_.clock();
+    for (int i = 1;; ++i) {
+      const bool stopped = !clock.sleep_until(clock.now() + pause, session_.stop_token());
+      Answer answer = ask_status(location);
+      if (stopped || i == questions || stored_in(answer) != acknowledged) {
+        return answer;
+      }
+    }
+  }
+
+  /// @param location is where the upload goes on after that.
+  Answer ask_status(Url& location) {
+    Answer answer = send_to("GET", location, nullptr, {});
+    if (answer && answer->header("Location")) {
+      FNIMAGE_TRY(location, next(*answer));
+    }
+    return answer;
+  }
+
+  static std::optional<std::uint64_t> stored_in(const Answer& answer) {
+    const bool good = answer && answer->status >= 200 && answer->status <= 204;
+    return good ? stored_bytes(answer->header("Range").value_or("")) : std::nullopt;
+  }
+
+  void note_cut(const Answer& answer, std::uint64_t acknowledged) {
+    const auto stored = stored_in(answer);
+    Finding finding{.name = "cut uploads", .verdict = Verdict::no};
+    if (stored && *stored >= acknowledged) {
+      finding.verdict = Verdict::ok;
+      finding.detail = fmt::format("resumed at byte {}", *stored);
+    } else if (!answer) {
+      finding.detail = "begin again: " + answer.error().message();
+    } else if (answer->status > 204) {
+      finding.detail = fmt::format("begin again: status {}", answer->status);
+    } else {
+      finding.detail = "begin again: the registry does not tell what it has";
+    }
+    diagnosis_.findings.push_back(std::move(finding));
   }
 
   void mounts() {

@@ -1,10 +1,14 @@
 // fnimage doctor against real registries of several settings, and against one that is none.
+#include <atomic>
+#include <future>
 #include <map>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 
 #include <fnimage/base/json.hpp>
 #include <fnimage/test/docker_registry.hpp>
+#include <fnimage/test/memory_registry.hpp>
 #include <fnimage/test/result_matchers.hpp>
 #include <fnimage/test/scripted_server.hpp>
 
@@ -14,6 +18,7 @@ namespace fnimage::test {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -52,13 +57,47 @@ TEST_F(Doctor, FindsWhatARegistryCanDoAndRemovesWhatItPut) {
     ASSERT_TRUE(found.contains(name)) << name;
     EXPECT_EQ(found.at(name), "ok") << name;
   }
-  for (const char* name : {"mount from anywhere", "conditional PUT", "referrers API"}) {
+  // docker-registry 2.8 does not know an upload any more that was cut within a request.
+  for (const char* name :
+       {"cut uploads", "mount from anywhere", "conditional PUT", "referrers API"}) {
     EXPECT_EQ(found.at(name), "no") << name;
   }
   EXPECT_FALSE(found.contains("cleaned up"));
   const Outcome inspect = program_.run(
       {"inspect", "--plain-http", registry.address() + "/fnimage-doctor:fnimage-doctor"});
   EXPECT_EQ(inspect.exit_code, 4) << inspect.err;
+}
+
+TEST(DoctorOfUploads, CutOnesAreGoneOnWithWhereTheRegistryKeepsThem) {
+  const Program program;
+  for (const bool forgets : {false, true}) {
+    // A part of the large body arrives. Only then is it told how that upload stands; before, the
+    // doctor asks once about another.
+    std::atomic<int> questions = 0;
+    std::promise<void> arrived;
+    const std::shared_future<void> has_arrived = arrived.get_future().share();
+    MemoryRegistry registry({.forgets = forgets,
+                             .instead = [&](const SeenRequest& request) -> std::optional<Reply> {
+                               if (request.line().starts_with("GET /up/") && questions++ > 0) {
+                                 has_arrived.wait();
+                               }
+                               return std::nullopt;
+                             },
+                             .spoil =
+                                 [&](const SeenRequest& request, Reply&) {
+                                   if (request.header("Content-Length").value_or("").size() > 5) {
+                                     arrived.set_value();
+                                   }
+                                 }});
+    registry.cut_next({50'000});
+    const Outcome told =
+        program.run({"doctor", "--plain-http", registry.address() + "/team/probe"});
+    const char* expected = forgets ? "cut uploads +no +begin again: status 404"
+                                   : "cut uploads +ok +resumed at byte 50028";
+    EXPECT_THAT(told.out, ContainsRegex(expected)) << told.err;
+    EXPECT_THAT(told.out, ContainsRegex("chunked upload +ok"));
+    EXPECT_EQ(registry.open_uploads(), forgets ? 1U : 0U) << "cancelled where that is possible";
+  }
 }
 
 TEST_F(Doctor, SaysWhatStays) {
