@@ -499,9 +499,9 @@ TEST_F(Stalls, PullIsWholeOrTheTagStaysWhereItStood) {
           });
 }
 
-/// More than the connection itself takes: the sender gets stuck. What the registry had read of it
-/// is gone on with.
-TEST(Faults, F17LargeBodyThatIsNotReadOnIsGoneOnWith) {
+/// More than the connection itself takes: the sender gets stuck. The registry tells of nothing that
+/// it has kept, so the upload is ended and begun again.
+TEST(Faults, F17LargeBodyThatIsNotReadOnIsSentAgain) {
   MemoryRegistry registry;
   std::atomic<int> stalls = 1;
   registry.server().stall_bodies([&](const SeenRequest& request) -> std::optional<std::size_t> {
