@@ -181,29 +181,33 @@ TEST(HostLimitsTest, ConnectionsOfOneHost) {
   EXPECT_EQ(most, 2U);
 }
 
+/// Much more than libcurl 7.88 reads in one go (100 buffers), which it does not hold back.
+std::string more_than_a_burst() {
+  return std::string(40'000'000, 'x');
+}
+
 TEST(HostLimitsTest, RateOfOneHost) {
-  const std::string bytes = random_bytes(4'000'000);
+  const std::string bytes = more_than_a_burst();
   ScriptedServer slow([&](const SeenRequest&) { return Reply{.body = bytes}; });
   TransportOptions options;
-  options.hosts[slow.address()].rate_limit = 4'000'000;
+  options.hosts[slow.address()].rate_limit = bytes.size();
   const auto transport = unwrap(make_curl_transport(options));
   std::string target;
   StringWriter sink(target);
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_THAT(transport->perform({.url = slow.url("/"), .sink = &sink}), is_ok());
-  // What is buffered when a transfer begins is not held back.
   EXPECT_GT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(300));
-  EXPECT_EQ(target, bytes);
+  EXPECT_TRUE(target == bytes);
 }
 
 TEST(HostLimitsTest, RateOfOneHostHoldsNobodyElseUp) {
-  const std::string bytes = random_bytes(4'000'000);
+  const std::string bytes = more_than_a_burst();
   std::promise<void> asked;
   ScriptedServer slow([&](const SeenRequest&) {
     asked.set_value();
     return Reply{.body = bytes};
   });
-  ScriptedServer other([&](const SeenRequest&) { return Reply{.body = bytes}; });
+  ScriptedServer other([](const SeenRequest&) { return Reply{.body = "small"}; });
   std::stop_source stop;
   TransportOptions options;
   options.hosts[slow.address()].rate_limit = 40'000;  // it would take minutes
