@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import platform
+import secrets
 import shutil
 import signal
 import socket
@@ -58,7 +59,9 @@ def free_port():
 @contextlib.contextmanager
 def scratch_directory():
     """A temporary directory that goes away even if what it holds is write-protected."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix="fnimage-e2e-"))
+    # buildah takes a layout's path for a reference too, which has no "_" where it likes.
+    path = pathlib.Path(tempfile.gettempdir()) / f"fnimage-e2e-{secrets.token_hex(8)}"
+    path.mkdir(mode=0o700)
     try:
         yield path
     finally:
