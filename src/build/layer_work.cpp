@@ -61,7 +61,7 @@ class LayerMaker {
         store_(store),
         environment_(environment),
         cache_(cache),
-        budget_(std::make_shared<layer::BlockBudget>(environment.pool.threads())) {}
+        blocks_(std::make_shared<layer::BlockPool>(environment.pool.threads())) {}
 
   Result<void> make(std::vector<Job>& jobs) {
     const std::size_t parallel =
@@ -90,7 +90,7 @@ class LayerMaker {
         .compression = options_.compression,
         .label = own ? fmt::format("{} ({})", job.planned->name, job.platforms.front())
                      : job.planned->name,
-        .budget = budget_};
+        .blocks = blocks_};
     auto built = layer::build_layer(job.planned->tree, layer_options, cache_, environment_.pool,
                                     environment_.diagnostics);
     if (!built) {
@@ -106,7 +106,7 @@ class LayerMaker {
   registry::ImageStore& store_;
   const Environment& environment_;
   layer::LayerCache& cache_;
-  std::shared_ptr<layer::BlockBudget> budget_;
+  std::shared_ptr<layer::BlockPool> blocks_;
 };
 
 }  // namespace

@@ -1,5 +1,4 @@
 // The choice of engines. Thread-safety: see the header.
-#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -14,8 +13,6 @@
 namespace fnimage::layer {
 
 namespace {
-
-constexpr std::size_t max_blocks = 16;  // about 3 MiB each
 
 /// No compression: only gathers the tar writer's small writes.
 class PlainWriter final : public Compressor {
@@ -68,29 +65,12 @@ std::string engine_id(Compression compression) {
   return "none";
 }
 
-BlockBudget::BlockBudget(std::size_t threads) noexcept
-    : limit_(std::min(2 * threads, max_blocks)) {}
-
-bool BlockBudget::take(bool is_first) noexcept {
-  std::size_t taken = taken_.load(std::memory_order_relaxed);
-  do {
-    if (taken >= limit_ && !is_first) {
-      return false;
-    }
-  } while (!taken_.compare_exchange_weak(taken, taken + 1, std::memory_order_relaxed));
-  return true;
-}
-
-void BlockBudget::give_back(std::size_t blocks) noexcept {
-  taken_.fetch_sub(blocks, std::memory_order_relaxed);
-}
-
 std::unique_ptr<Compressor> make_compressor(Compression compression, Writer& out, WorkerPool& pool,
-                                            std::shared_ptr<BlockBudget> budget) {
+                                            std::shared_ptr<BlockPool> blocks) {
   switch (compression) {
     case Compression::gzip:
       return detail::make_gzip(
-          out, pool, budget ? std::move(budget) : std::make_shared<BlockBudget>(pool.threads()));
+          out, pool, blocks ? std::move(blocks) : std::make_shared<BlockPool>(pool.threads()));
     case Compression::zstd:
       return detail::make_zstd(out, pool);
     case Compression::none:

@@ -10,13 +10,16 @@
 #include <atomic>
 #include <cstring>
 #include <deque>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 #include <libdeflate.h>
 
-namespace fnimage::layer::detail {
+namespace fnimage::layer {
+
+namespace detail {
 
 namespace {
 
@@ -29,9 +32,11 @@ struct CompressorFree {
   }
 };
 
-class Block {
+}  // namespace
+
+class GzipBlock {
  public:
-  Block()
+  GzipBlock()
       : input_(
             std::make_unique_for_overwrite<std::byte[]>(block_bytes)),  // NOLINT(*-avoid-c-arrays)
         compressor_(libdeflate_alloc_compressor(level)) {
@@ -92,13 +97,23 @@ class Block {
   std::atomic<State> state_ = State::filling;
 };
 
+namespace {
+
 class GzipCompressor final : public Compressor {
  public:
-  GzipCompressor(Writer& out, WorkerPool& pool, std::shared_ptr<BlockBudget> budget)
-      : out_(out), pool_(pool), budget_(std::move(budget)) {}
+  GzipCompressor(Writer& out, WorkerPool& pool, std::shared_ptr<BlockPool> spare)
+      : out_(out), pool_(pool), spare_(std::move(spare)) {}
   GzipCompressor(const GzipCompressor&) = delete;
   GzipCompressor& operator=(const GzipCompressor&) = delete;
-  ~GzipCompressor() override { budget_->give_back(owned_); }
+  ~GzipCompressor() override {
+    if (current_) {
+      give_back(std::move(current_));
+    }
+    // After an error only: a thread may be at work on them, so that nobody else can have them.
+    for (std::size_t left = blocks_.size(); left > 0; --left) {
+      spare_->give_back(nullptr);
+    }
+  }
 
   Result<void> write(Bytes bytes) override {
     while (!bytes.empty()) {
@@ -127,24 +142,17 @@ class GzipCompressor final : public Compressor {
       return {};
     }
     FNIMAGE_CHECK(drain(blocks_.size()));
-    if (free_.empty() && budget_->take(owned_ == 0)) {
-      ++owned_;
-      current_ = std::make_shared<Block>();
-      return {};
-    }
-    if (free_.empty()) {
+    while (!(current_ = spare_->take(blocks_.empty()))) {
       FNIMAGE_CHECK(drain(blocks_.size() - 1));
     }
-    current_ = std::move(free_.back());
-    free_.pop_back();
     return {};
   }
 
   void submit() {
     any_ = true;
     current_->set_waiting();
-    pool_.submit([weak = std::weak_ptr<Block>(current_)] {
-      if (const std::shared_ptr<Block> block = weak.lock()) {
+    pool_.submit([weak = std::weak_ptr<GzipBlock>(current_)] {
+      if (const std::shared_ptr<GzipBlock> block = weak.lock()) {
         block->try_compress();
       }
     });
@@ -172,25 +180,26 @@ class GzipCompressor final : public Compressor {
   }
 
   Result<void> write_front() {
-    std::shared_ptr<Block> block = std::move(blocks_.front());
+    std::shared_ptr<GzipBlock> block = std::move(blocks_.front());
     blocks_.pop_front();
     const Bytes output = block->output();
-    if (output.empty()) {
-      return fail(ErrorCode::internal, "cannot compress: out of memory");
-    }
-    FNIMAGE_CHECK(out_.write(output));
+    Result<void> written = output.empty()
+                               ? fail(ErrorCode::internal, "cannot compress: out of memory")
+                               : out_.write(output);
+    give_back(std::move(block));
+    return written;
+  }
+
+  void give_back(std::shared_ptr<GzipBlock> block) {
     block->reuse();
-    free_.push_back(std::move(block));
-    return {};
+    spare_->give_back(std::move(block));
   }
 
   Writer& out_;
   WorkerPool& pool_;
-  std::shared_ptr<BlockBudget> budget_;
-  std::size_t owned_ = 0;
-  std::shared_ptr<Block> current_;
-  std::deque<std::shared_ptr<Block>> blocks_;  // under way, oldest first
-  std::vector<std::shared_ptr<Block>> free_;
+  std::shared_ptr<BlockPool> spare_;
+  std::shared_ptr<GzipBlock> current_;
+  std::deque<std::shared_ptr<GzipBlock>> blocks_;  // under way, oldest first
   bool any_ = false;
 };
 
@@ -201,8 +210,42 @@ std::string gzip_engine_id() {
 }
 
 std::unique_ptr<Compressor> make_gzip(Writer& out, WorkerPool& pool,
-                                      std::shared_ptr<BlockBudget> budget) {
-  return std::make_unique<GzipCompressor>(out, pool, std::move(budget));
+                                      std::shared_ptr<BlockPool> blocks) {
+  return std::make_unique<GzipCompressor>(out, pool, std::move(blocks));
 }
 
-}  // namespace fnimage::layer::detail
+}  // namespace detail
+
+namespace {
+
+constexpr std::size_t max_blocks = 16;
+
+}  // namespace
+
+BlockPool::BlockPool(std::size_t threads) noexcept : limit_(std::min(2 * threads, max_blocks)) {}
+
+std::shared_ptr<detail::GzipBlock> BlockPool::take(bool is_first) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (taken_ >= limit_ && !is_first) {
+      return nullptr;
+    }
+    ++taken_;
+    if (!free_.empty()) {
+      std::shared_ptr<detail::GzipBlock> block = std::move(free_.back());
+      free_.pop_back();
+      return block;
+    }
+  }
+  return std::make_shared<detail::GzipBlock>();
+}
+
+void BlockPool::give_back(std::shared_ptr<detail::GzipBlock> block) {
+  const std::lock_guard lock(mutex_);
+  --taken_;
+  if (block && taken_ + free_.size() < limit_) {
+    free_.push_back(std::move(block));
+  }
+}
+
+}  // namespace fnimage::layer

@@ -10,6 +10,6 @@ namespace fnimage::layer::detail {
 
 std::string gzip_engine_id();
 std::unique_ptr<Compressor> make_gzip(Writer& out, WorkerPool& pool,
-                                      std::shared_ptr<BlockBudget> budget);
+                                      std::shared_ptr<BlockPool> blocks);
 
 }  // namespace fnimage::layer::detail

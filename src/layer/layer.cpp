@@ -74,7 +74,7 @@ Result<LayerCache::Record> pack(const FileTree& tree, const LayerOptions& option
   }
   HashingWriter blob(file);
   const std::unique_ptr<Compressor> compressor =
-      make_compressor(compression, blob, pool, options.budget);
+      make_compressor(compression, blob, pool, options.blocks);
   HashingWriter tar(*compressor);
   FNIMAGE_CHECK(detail::write_tar(tree, tar, report));
   FNIMAGE_CHECK(compressor->finish());

@@ -5,12 +5,13 @@
 // compressor belongs to one thread; it uses the pool's threads for its blocks.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <fnimage/base/result.hpp>
 #include <fnimage/base/stream.hpp>
@@ -33,27 +34,35 @@ class Compressor : public Writer {
   virtual Result<void> finish() = 0;
 };
 
-/// How many blocks compressors that work side by side hold together, so that memory grows neither
-/// with their number nor with the threads. Thread-safety: all methods from several threads.
-class BlockBudget {
+namespace detail {
+class GzipBlock;
+}
+
+/// The blocks that compressors working side by side share, so that memory grows neither with their
+/// number nor with the threads. A block is about 3 MiB and passes from one compressor to the next:
+/// freed in one thread and allocated in another it would cost its size in each arena of malloc.
+/// Thread-safety: all methods from several threads.
+class BlockPool {
  public:
   /// @param threads of the pool that compresses: two blocks for each, but no more than 16.
-  explicit BlockBudget(std::size_t threads) noexcept;
+  explicit BlockPool(std::size_t threads) noexcept;
 
-  /// Takes one more block. A compressor that has none gets its first one in any case: it can always
-  /// go on, whatever the others hold.
-  [[nodiscard]] bool take(bool is_first) noexcept;
-  void give_back(std::size_t blocks) noexcept;
+  /// A block for a compressor; null when all are in use. A compressor that has none gets its first
+  /// one in any case: it can always go on, whatever the others hold.
+  [[nodiscard]] std::shared_ptr<detail::GzipBlock> take(bool is_first);
+  void give_back(std::shared_ptr<detail::GzipBlock> block);
 
  private:
   std::size_t limit_;
-  std::atomic<std::size_t> taken_ = 0;
+  std::mutex mutex_;
+  std::size_t taken_ = 0;
+  std::vector<std::shared_ptr<detail::GzipBlock>> free_;
 };
 
-/// @param out not owned. @param pool where blocks are compressed (not owned). @param budget shared
-/// with others; null = one of its own. Memory does not depend on the input.
+/// @param out not owned. @param pool where blocks are compressed (not owned). @param blocks shared
+/// with others; null = some of its own. Memory does not depend on the input.
 std::unique_ptr<Compressor> make_compressor(Compression compression, Writer& out, WorkerPool& pool,
-                                            std::shared_ptr<BlockBudget> budget = nullptr);
+                                            std::shared_ptr<BlockPool> blocks = nullptr);
 
 /// Whether the first bytes are those of gzip, zstd or xz.
 Result<bool> is_compressed(const Content& input);

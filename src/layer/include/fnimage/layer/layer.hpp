@@ -27,8 +27,8 @@ struct Layer {
 
 struct LayerOptions {
   Compression compression = Compression::gzip;
-  std::string label{};                    ///< for progress: "packages (linux/ppc64le)"
-  std::shared_ptr<BlockBudget> budget{};  ///< of layers packed at once; null = one of its own
+  std::string label{};                  ///< for progress: "packages (linux/ppc64le)"
+  std::shared_ptr<BlockPool> blocks{};  ///< of layers packed at once; null = some of its own
 };
 
 /// Packs a tree, or takes the layer from the cache when the tree has a key that was packed before
