@@ -145,6 +145,15 @@ class ScheduleTest : public ::testing::Test {
     }
     return transfer_all(*from_, destinations, 8, null_diagnostics());
   }
+  /// A store with the list and its images as "v1", and not one blob.
+  std::unique_ptr<ImageStore> without_blobs() {
+    std::unique_ptr<ImageStore> store = make_memory_store("without blobs");
+    for (const auto& child : unwrap(list_.index()).manifests) {
+      unwrap(store->put_manifest(unwrap(from_->get_manifest(child.digest)), std::nullopt));
+    }
+    unwrap(store->put_manifest(list_, "v1"));
+    return store;
+  }
   [[nodiscard]] std::vector<std::string> lines() { return registry_.server().lines(); }
 
   MemoryRegistry registry_{{.many_tags = true}};
@@ -282,11 +291,7 @@ TEST_F(ScheduleTest, BlobThatNobodyHasKeepsTheNewTagAway) {
   const auto children = unwrap(list_.index()).manifests;
   const auto image = unwrap(unwrap(from_->get_manifest(children[0].digest)).image());
   registry_.lose(image.config.digest.str());
-  const auto lists_only = make_memory_store("without blobs");
-  for (const auto& child : children) {
-    unwrap(lists_only->put_manifest(unwrap(from_->get_manifest(child.digest)), std::nullopt));
-  }
-  unwrap(lists_only->put_manifest(list_, "v1"));
+  const auto lists_only = without_blobs();
   EXPECT_THAT(transfer(*lists_only, "v1", *store, {.tags = {"v2"}}, null_diagnostics()),
               fails_with(ErrorCode::not_found, ::testing::HasSubstr("config sha256:")));
   EXPECT_EQ(registry_.tag("a", "v2"), "");
@@ -334,11 +339,7 @@ TEST_F(ScheduleTest, RepairSaysWhatNobodyHas) {
   const auto children = unwrap(list_.index()).manifests;
   const auto image = unwrap(unwrap(from_->get_manifest(children[0].digest)).image());
   registry_.lose(image.config.digest.str());
-  const auto lists_only = make_memory_store("without blobs");
-  for (const auto& child : children) {
-    unwrap(lists_only->put_manifest(unwrap(from_->get_manifest(child.digest)), std::nullopt));
-  }
-  unwrap(lists_only->put_manifest(list_, "v1"));
+  const auto lists_only = without_blobs();
   const auto store = client_.repository(registry_.address() + "/a");
   EXPECT_THAT(transfer_all(*lists_only,
                            {{.selector = Selector("v1"), .store = store.get(), .tags = {"latest"}}},
