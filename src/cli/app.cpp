@@ -96,24 +96,25 @@ void set_up(CLI::App& app, Registration registration) {
   app.set_version_flag("--version", "fnimage " FNIMAGE_VERSION);
   app.add_flag("-D,--debug", registration.settings.common.debug, "Say more about what is done");
   app.footer(example);
-  const auto add = [&](const char* name, const char* description, SetUp set_up) {
-    add_command(app, name, description, set_up, registration);
-  };
-  add("init", "Write a starter build file and handler", set_up_init);
-  add("build", "Build every platform of a build file", set_up_build);
-  add("push", "Publish images of the local store", set_up_push);
-  add("pull", "Fetch images into the local store", set_up_pull);
-  add("copy", "Copy an image or list to another place", set_up_copy);
-  add("inspect", "Show a list or image as a tree", set_up_inspect);
-  add("digest", "Print the digest of an image or list", set_up_digest);
-  add("images", "List the images of the local store", set_up_images);
-  add("doctor", "Find out what works at a registry", set_up_doctor);
-  add("login", "Try and keep the credentials of a registry", set_up_login);
-  add("logout", "Forget the credentials of a registry", set_up_logout);
-  add("tag", "Give an image further names", set_up_tag);
-  add("tags", "List the tags of a repository", set_up_tags);
-  add("rm", "Remove images, or tags of a registry", set_up_rm);
-  add("manifest", "Make lists of images that exist, as `docker manifest` does", set_up_manifest);
+  add_commands(app, registration,
+               {
+                   {"init", "Write a starter build file and handler", set_up_init},
+                   {"build", "Build every platform of a build file", set_up_build},
+                   {"push", "Publish images of the local store", set_up_push},
+                   {"pull", "Fetch images into the local store", set_up_pull},
+                   {"copy", "Copy an image or list to another place", set_up_copy},
+                   {"inspect", "Show a list or image as a tree", set_up_inspect},
+                   {"digest", "Print the digest of an image or list", set_up_digest},
+                   {"images", "List the images of the local store", set_up_images},
+                   {"doctor", "Find out what works at a registry", set_up_doctor},
+                   {"login", "Try and keep the credentials of a registry", set_up_login},
+                   {"logout", "Forget the credentials of a registry", set_up_logout},
+                   {"tag", "Give an image further names", set_up_tag},
+                   {"tags", "List the tags of a repository", set_up_tags},
+                   {"rm", "Remove images, or tags of a registry", set_up_rm},
+                   {"manifest", "Make lists of images that exist, as `docker manifest` does",
+                    set_up_manifest},
+               });
 }
 
 ConsoleOptions console_options(const CommonOptions& common) {

@@ -274,12 +274,11 @@ Result<void> run_build(const BuildArguments& arguments, Session& session) {
   FNIMAGE_TRY(const std::vector<Reference> references, read_tags(arguments));
   FNIMAGE_TRY(build::BuildOptions options, build_options(arguments));
   FNIMAGE_TRY(const build::BuildSpec spec, read_spec(arguments));
-  std::shared_future<Result<void>> registries;
   if (arguments.push) {
     FNIMAGE_TRY(registry::Client * client, session.client());
-    registries = std::async(std::launch::async, [&references, client] {
-      return check_registries(references, *client);
-    });
+    const std::shared_future<Result<void>> registries =
+        std::async(std::launch::async,
+                   [&references, client] { return check_registries(references, *client); });
     options.before_layers = [registries] { return registries.get(); };  // not after the work
   }
   FNIMAGE_TRY(const Target target, open_target(arguments, spec, references));

@@ -130,16 +130,18 @@ void print_done(const std::vector<build::NewList>& wanted,
 void set_up_manifest(CLI::App& command, Registration registration) {
   command.require_subcommand(1);
   command.footer("Example:\n  fnimage manifest create --help");
-  const auto add = [&](const char* name, const char* description, SetUp set_up) {
-    add_command(command, name, description, set_up, registration);
-  };
-  add("create", "Make a list of images", set_up_manifest_create);
-  add("add", "Add images to a list, or replace those of their platforms", set_up_manifest_add);
-  add("remove", "Take entries out of a list", set_up_manifest_remove);
-  add("annotate", "Change what a list says of itself or of an entry", set_up_manifest_annotate);
-  add("inspect", "Print a list or manifest", set_up_manifest_inspect);
-  add("push", "Publish a list of the local store", set_up_manifest_push);
-  add("rm", "Remove lists from the local store", set_up_manifest_rm);
+  add_commands(
+      command, registration,
+      {
+          {"create", "Make a list of images", set_up_manifest_create},
+          {"add", "Add images to a list, or replace those of their platforms", set_up_manifest_add},
+          {"remove", "Take entries out of a list", set_up_manifest_remove},
+          {"annotate", "Change what a list says of itself or of an entry",
+           set_up_manifest_annotate},
+          {"inspect", "Print a list or manifest", set_up_manifest_inspect},
+          {"push", "Publish a list of the local store", set_up_manifest_push},
+          {"rm", "Remove lists from the local store", set_up_manifest_rm},
+      });
 }
 
 }  // namespace fnimage::cli

@@ -21,13 +21,16 @@ void take_one_value_each(CLI::App& command) {
 
 }  // namespace
 
-void add_command(CLI::App& parent, const char* name, const char* description, SetUp set_up,
-                 Registration registration) {
-  CLI::App& command = *parent.add_subcommand(name, description);
-  command.preparse_callback([&command, set_up, registration](std::size_t /*arguments*/) {
-    set_up(command, registration);
-    take_one_value_each(command);
-  });
+void add_commands(CLI::App& parent, Registration registration,
+                  std::initializer_list<CommandEntry> entries) {
+  for (const CommandEntry& entry : entries) {
+    CLI::App& command = *parent.add_subcommand(entry.name, entry.description);
+    const SetUp set_up = entry.set_up;
+    command.preparse_callback([&command, set_up, registration](std::size_t /*arguments*/) {
+      set_up(command, registration);
+      take_one_value_each(command);
+    });
+  }
 }
 
 void complete(CLI::App& command, Registration registration, const char* footer, Action action) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 
 #include <fnimage/base/result.hpp>
 
@@ -25,10 +26,16 @@ struct Registration {
 /// Gives a command its options, and the action that it leaves.
 using SetUp = void (*)(CLI::App& command, Registration registration);
 
-/// Adds a subcommand that is set up when it is chosen: options are hundreds in all, and most of
-/// what a short command would take.
-void add_command(CLI::App& parent, const char* name, const char* description, SetUp set_up,
-                 Registration registration);
+struct CommandEntry {
+  const char* name;
+  const char* description;
+  SetUp set_up;
+};
+
+/// Adds subcommands, each of which is set up when it is chosen: options are hundreds in all, and
+/// most of what a short command would take.
+void add_commands(CLI::App& parent, Registration registration,
+                  std::initializer_list<CommandEntry> entries);
 
 /// Ends a set-up: the options that all commands have, what --help says below them, and the action.
 void complete(CLI::App& command, Registration registration, const char* footer, Action action);
