@@ -116,15 +116,11 @@ Result<void> CurlTransfer::hold_body(std::uint64_t size) {
   }
   FNIMAGE_TRY(const auto reader, request_.body->open(request_.body_offset));
   held_body_.resize(size);
-  std::size_t held = 0;
-  while (held < size) {
-    FNIMAGE_TRY(const std::size_t count,
-                reader->read(std::as_writable_bytes(std::span(held_body_).subspan(held))));
-    if (count == 0) {
-      return fail(ErrorCode::io,
-                  "the content to be sent ended " + std::to_string(size - held) + " bytes early");
-    }
-    held += count;
+  FNIMAGE_TRY(const std::size_t held,
+              read_full(*reader, std::as_writable_bytes(std::span(held_body_))));
+  if (held < size) {
+    return fail(ErrorCode::io,
+                "the content to be sent ended " + std::to_string(size - held) + " bytes early");
   }
   return {};
 }
@@ -250,9 +246,7 @@ bool CurlTransfer::set_method() {
          curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(size)) ==
              CURLE_OK &&
          curl_easy_setopt(curl, CURLOPT_READFUNCTION, &CurlTransfer::on_read) == CURLE_OK &&
-         curl_easy_setopt(curl, CURLOPT_READDATA, static_cast<void*>(this)) == CURLE_OK &&
-         curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, &CurlTransfer::on_seek) == CURLE_OK &&
-         curl_easy_setopt(curl, CURLOPT_SEEKDATA, static_cast<void*>(this)) == CURLE_OK;
+         curl_easy_setopt(curl, CURLOPT_READDATA, static_cast<void*>(this)) == CURLE_OK;
 }
 
 /// To libcurl it is a request without a body, but for the Content-Length among its headers.
@@ -369,7 +363,7 @@ std::size_t CurlTransfer::give_body(char* target, std::size_t capacity) noexcept
     return CURL_READFUNC_PAUSE;
   }
   body_left_ -= std::min<std::uint64_t>(*copied, body_left_);
-  if (body_left_ == 0 && is_large()) {
+  if (body_left_ == 0) {
     // From here on silence means that the registry verifies and stores what it has got.
     curl_easy_setopt(handle(), CURLOPT_LOW_SPEED_TIME, static_cast<long>(answer_time_.count()));
   }
@@ -464,24 +458,15 @@ CURLcode CurlTransfer::send_file() {
   return CURLE_OK;
 }
 
-int CurlTransfer::on_seek(void* self, curl_off_t offset, int origin) noexcept {
-  auto* transfer = static_cast<CurlTransfer*>(self);
-  // libcurl sends again what broke on a kept-alive connection. Much of a large body may have
-  // arrived, and its sender can find out how much.
-  if (origin != SEEK_SET || offset < 0 || transfer->is_large()) {
-    return CURL_SEEKFUNC_FAIL;
-  }
-  transfer->exchange_.restart(static_cast<std::uint64_t>(offset));
-  return CURL_SEEKFUNC_OK;
-}
-
 void CurlTransfer::complete(CURLcode code) {
   // An endless error page was cut on purpose: its status and beginning are what is wanted.
   if (code == CURLE_WRITE_ERROR && error_body_read_ > max_error_body_read) {
     code = CURLE_OK;
   }
+  // libcurl would send again what broke on a kept-alive connection, and cannot. Much of a large
+  // body may have arrived, and its sender can find out how much.
   if (code == CURLE_SEND_FAIL_REWIND) {
-    code = CURLE_SEND_ERROR;  // see on_seek(); its own words would be of the seeking
+    code = CURLE_SEND_ERROR;
     error_text_[0] = '\0';
   }
   long request_bytes = 0;

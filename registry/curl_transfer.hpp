@@ -112,7 +112,6 @@ class CurlTransfer {
   static curl_socket_t on_open(void* self, curlsocktype purpose, curl_sockaddr* address) noexcept;
   static int on_debug(CURL* handle, curl_infotype type, char* data, std::size_t size,
                       void* self) noexcept;
-  static int on_seek(void* self, curl_off_t offset, int origin) noexcept;
 
   std::size_t give_body(char* target, std::size_t capacity) noexcept;
   bool set_common(const TransportOptions& options);

@@ -43,17 +43,6 @@ std::optional<std::size_t> Exchange::collect(char* target, std::size_t capacity)
   return std::nullopt;
 }
 
-void Exchange::restart(std::uint64_t offset) {
-  const std::lock_guard lock(mutex_);
-  chunks_.clear();
-  front_offset_ = 0;
-  sent_ = offset;
-  body_ended_ = false;
-  ++generation_;
-  restart_at_ = offset;
-  changed_.notify_one();
-}
-
 void Exchange::moved(std::uint64_t sent) {
   const std::lock_guard lock(mutex_);
   sent_ = sent;
@@ -71,29 +60,23 @@ void Exchange::finish() {
 Exchange::Step Exchange::next() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] {
-    return finished_ || (!abandoned_ &&
-                         (!received_.empty() || news() || restart_at_.has_value() || wants_body()));
+    return finished_ || (!abandoned_ && (!received_.empty() || news() || wants_body()));
   });
   Step step;
   step.finished = finished_;
   step.sent = sent_;
   told_ = sent_;
-  step.generation = generation_;
   if (!abandoned_) {
     step.received = std::exchange(received_, {});
     step.resume = std::exchange(receive_paused_, false);
-    step.restart_at = std::exchange(restart_at_, std::nullopt);
-    step.wants_body = step.restart_at.has_value() || wants_body();
+    step.wants_body = wants_body();
   }
   return step;
 }
 
-bool Exchange::supply(std::string chunk, std::uint64_t generation) {
+bool Exchange::supply(std::string chunk) {
   const std::lock_guard lock(mutex_);
   has_body_ = true;
-  if (generation != generation_) {
-    return false;
-  }
   if (chunk.empty()) {
     body_ended_ = true;
   } else {

@@ -22,10 +22,8 @@ class Exchange {
 
   /// What the calling thread has to do next.
   struct Step {
-    std::string received{};                     ///< to be written to the sink
-    std::optional<std::uint64_t> restart_at{};  ///< the body is wanted again, from this offset
-    std::uint64_t generation = 0;               ///< of the body; to be given back with supply()
-    std::uint64_t sent = 0;                     ///< bytes of body that libcurl has taken
+    std::string received{};  ///< to be written to the sink
+    std::uint64_t sent = 0;  ///< bytes of body that libcurl has taken
     bool wants_body = false;
     bool resume = false;  ///< the transfer thread waits for what `received` made room for
     bool finished = false;
@@ -37,7 +35,6 @@ class Exchange {
   /// Copies body bytes; 0 = end of body, nullopt = none there yet: the transfer pauses until it is
   /// resumed.
   std::optional<std::size_t> collect(char* target, std::size_t capacity);
-  void restart(std::uint64_t offset);
   /// So much of the body has gone, not through here.
   void moved(std::uint64_t sent);
   void finish();
@@ -45,9 +42,8 @@ class Exchange {
   // --- calling thread ---
   /// Waits until there is something to do.
   Step next();
-  /// Gives body bytes (empty = end of body); a chunk of an outdated generation is dropped. True:
-  /// resume the transfer.
-  bool supply(std::string chunk, std::uint64_t generation);
+  /// Gives body bytes (empty = end of body). True: resume the transfer.
+  bool supply(std::string chunk);
   /// From now on next() only waits for the end.
   void abandon();
 
@@ -63,9 +59,7 @@ class Exchange {
   std::string received_;
   std::deque<std::string> chunks_;
   std::size_t front_offset_ = 0;
-  std::uint64_t generation_ = 0;
   std::uint64_t sent_ = 0;
-  std::optional<std::uint64_t> restart_at_;
   std::uint64_t told_ = 0;  ///< of sent_, to the calling thread
   bool has_body_ = false;
   bool body_ended_ = false;

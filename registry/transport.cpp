@@ -14,24 +14,11 @@ namespace fnimage::registry {
 
 namespace {
 
-/// Reads the request body in chunks, again from any offset when asked.
+/// Reads the request body in chunks.
 class BodyFeed {
  public:
   explicit BodyFeed(const HttpRequest& request)
-      : body_(request.body),
-        offset_(request.body_offset),
-        whole_(body_size(request)),
-        left_(whole_) {}
-
-  Result<void> restart(std::uint64_t position) {
-    reader_.reset();
-    if (position > whole_) {
-      return fail(ErrorCode::internal, "the request body was wanted from behind its end");
-    }
-    start_ = offset_ + position;
-    left_ = whole_ - position;
-    return {};
-  }
+      : body_(request.body), offset_(request.body_offset), left_(body_size(request)) {}
 
   /// Empty at the end.
   Result<std::string> next() {
@@ -39,7 +26,7 @@ class BodyFeed {
       return std::string();
     }
     if (!reader_) {
-      FNIMAGE_TRY(reader_, body_->open(start_.value_or(offset_)));
+      FNIMAGE_TRY(reader_, body_->open(offset_));
     }
     std::string chunk(std::min<std::uint64_t>(Exchange::chunk_bytes, left_), '\0');
     FNIMAGE_TRY(const std::size_t count,
@@ -56,9 +43,7 @@ class BodyFeed {
  private:
   const Content* body_;
   std::uint64_t offset_;
-  std::uint64_t whole_;
   std::uint64_t left_;
-  std::optional<std::uint64_t> start_;
   std::unique_ptr<Reader> reader_;
 };
 
@@ -76,7 +61,7 @@ class Attendant {
       return {};
     }
     FNIMAGE_TRY(std::string chunk, feed_.next());
-    transfer_->exchange().supply(std::move(chunk), 0);
+    transfer_->exchange().supply(std::move(chunk));
     loop_.submit(transfer_);
     return {};
   }
@@ -93,12 +78,9 @@ class Attendant {
     if (step.resume) {
       loop_.resume(transfer_);
     }
-    if (step.restart_at && !step.finished) {
-      FNIMAGE_CHECK(feed_.restart(*step.restart_at));
-    }
     if (step.wants_body && !step.finished) {
       FNIMAGE_TRY(std::string chunk, feed_.next());
-      if (transfer_->exchange().supply(std::move(chunk), step.generation)) {
+      if (transfer_->exchange().supply(std::move(chunk))) {
         loop_.resume(transfer_);
       }
     }

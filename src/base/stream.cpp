@@ -162,6 +162,18 @@ std::unique_ptr<Reader> memory_reader(std::string bytes) {
   return std::make_unique<MemoryReader>(std::make_shared<const std::string>(std::move(bytes)), 0);
 }
 
+Result<std::size_t> read_full(Reader& reader, MutableBytes buffer) {
+  std::size_t have = 0;
+  while (have < buffer.size()) {
+    FNIMAGE_TRY(const std::size_t got, reader.read(buffer.subspan(have)));
+    if (got == 0) {
+      break;
+    }
+    have += got;
+  }
+  return have;
+}
+
 Result<std::string> read_all(Reader& reader, std::uint64_t limit) {
   std::string text;
   std::size_t used = 0;

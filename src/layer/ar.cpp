@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <fnimage/base/stream.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/layer/archive.hpp>
 
@@ -53,19 +54,6 @@ class MemberReader final : public Reader {
   std::string_view what_;
   std::uint64_t left_;
 };
-
-/// Fills the buffer as far as the stream goes.
-Result<std::size_t> read_full(Reader& reader, MutableBytes buffer) {
-  std::size_t have = 0;
-  while (have < buffer.size()) {
-    FNIMAGE_TRY(const std::size_t got, reader.read(buffer.subspan(have)));
-    if (got == 0) {
-      break;
-    }
-    have += got;
-  }
-  return have;
-}
 
 struct MemberHeader {
   std::string name;

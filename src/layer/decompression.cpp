@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <fnimage/base/stream.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/layer/compression.hpp>
 
@@ -83,14 +84,7 @@ class PrefixedReader final : public Reader {
 
 Result<std::string> read_magic(Reader& reader) {
   std::array<std::byte, magic_size> bytes{};
-  std::size_t have = 0;
-  while (have < bytes.size()) {
-    FNIMAGE_TRY(const std::size_t got, reader.read(std::span(bytes).subspan(have)));
-    if (got == 0) {
-      break;
-    }
-    have += got;
-  }
+  FNIMAGE_TRY(const std::size_t have, read_full(reader, bytes));
   return std::string(as_text(std::span(bytes).first(have)));
 }
 

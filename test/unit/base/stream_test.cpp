@@ -1,6 +1,12 @@
 // Streams: offsets, limits, and files that change while they are read.
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <filesystem>
+#include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -33,6 +39,31 @@ TEST(MemoryContent, OpensAgainFromAnyOffset) {
 TEST(MemoryContent, ReaderOutlivesContent) {
   std::unique_ptr<Reader> reader = unwrap(memory_content("hello")->open());
   EXPECT_EQ(unwrap(read_all(*reader, 10)), "hello");
+}
+
+/// Gives three bytes at a time, as a network may.
+class Dripping final : public Reader {
+ public:
+  explicit Dripping(std::string_view text) : left_(text) {}
+  Result<std::size_t> read(MutableBytes buffer) override {
+    const std::size_t count = std::min({left_.size(), buffer.size(), std::size_t{3}});
+    std::memcpy(buffer.data(), left_.data(), count);
+    left_.remove_prefix(count);
+    return count;
+  }
+
+ private:
+  std::string_view left_;
+};
+
+TEST(ReadFull, FillsTheBufferAsFarAsTheStreamGoes) {
+  Dripping reader("0123456789");
+  std::vector<std::byte> buffer(7);
+  EXPECT_EQ(unwrap(read_full(reader, buffer)), 7U);
+  EXPECT_EQ(as_text(buffer), "0123456");
+  EXPECT_EQ(unwrap(read_full(reader, buffer)), 3U);
+  EXPECT_EQ(as_text(Bytes(buffer).first(3)), "789");
+  EXPECT_EQ(unwrap(read_full(reader, buffer)), 0U);
 }
 
 TEST(FileContent, ReadsWholeFileAndSlice) {

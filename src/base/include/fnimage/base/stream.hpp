@@ -73,6 +73,9 @@ Result<std::unique_ptr<Reader>> open_file(const std::filesystem::path& path,
 /// A reader over bytes in memory (owned).
 std::unique_ptr<Reader> memory_reader(std::string bytes);
 
+/// Fills the buffer as far as the stream goes; returns how many bytes there were.
+Result<std::size_t> read_full(Reader& reader, MutableBytes buffer);
+
 /// Reads a stream to its end. Error: invalid_input when there are more than `limit` bytes.
 Result<std::string> read_all(Reader& reader, std::uint64_t limit);
 
