@@ -18,6 +18,7 @@ MODULES = {  # module -> directory
     "registry": "registry",
     "layer": "src/layer",
     "archive": "src/archive",
+    "elf": "src/elf",
     "source": "src/source",
     "runtime": "src/runtime",
     "build": "src/build",
@@ -29,10 +30,15 @@ ALLOWED = {
     "registry": {"base", "manifest"},
     "layer": {"base", "manifest"},
     "archive": {"base", "manifest", "registry", "layer"},
-    "source": {"base", "manifest", "registry", "layer"},
+    "elf": {"base"},
+    "source": {"base", "manifest", "registry", "layer", "elf"},
     "runtime": {"base", "manifest", "layer"},
-    "build": {"base", "manifest", "registry", "layer", "archive", "source", "runtime"},
-    "cli": {"base", "manifest", "registry", "layer", "archive", "source", "runtime", "build"},
+    "build": {
+        "base", "manifest", "registry", "layer", "archive", "elf", "source", "runtime"
+    },
+    "cli": {
+        "base", "manifest", "registry", "layer", "archive", "source", "runtime", "build"
+    },
 }
 LIBRARIES = {  # first part of an include path -> modules that may use it; libraries not named here are free to all
     "curl": {"registry"},

@@ -118,6 +118,7 @@ class Archive final : public DebianArchive {
     FNIMAGE_CHECK(configure_base_files(image));
     FNIMAGE_CHECK(configure_accounts(image, context));
     FNIMAGE_CHECK(configure_alternatives(image, context));
+    FNIMAGE_CHECK(configure_loader_cache(image, context));  // after links to libraries
     FNIMAGE_CHECK(configure_ca_bundle(image));
     return write_dpkg_status(image, context);
   }

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include <fnimage/base/text.hpp>
+#include <fnimage/elf/loader_cache.hpp>
 #include <fnimage/source/debian.hpp>
 #include <fnimage/test/result_matchers.hpp>
 #include <fnimage/test/temp_dir.hpp>
@@ -183,6 +184,53 @@ TEST_P(Network, EveryNeededLibraryOfNumpyIsThere) {
     }
   }
   EXPECT_GT(checked, 50U);
+}
+
+// What ldconfig looks at, as a root directory of its own.
+void lay_down(const layer::FileTree& tree, const std::filesystem::path& root) {
+  for (const auto& [path, entry] : tree.entries()) {
+    if (!path.starts_with("lib") && !path.starts_with("usr/lib") && !path.starts_with("etc")) {
+      continue;
+    }
+    const std::filesystem::path target = root / path;
+    std::filesystem::create_directories(target.parent_path());
+    if (entry.type == layer::EntryType::symlink) {
+      std::filesystem::create_symlink(entry.link, target);
+    } else if (entry.type == layer::EntryType::directory) {
+      std::filesystem::create_directories(target);
+    } else if (entry.type == layer::EntryType::file && path.find(".so") != std::string::npos &&
+               entry.content != nullptr) {
+      std::ofstream(target, std::ios::binary)
+          << unwrap(read_all(*unwrap(entry.content->open()), std::uint64_t{1} << 30));
+    }
+  }
+}
+
+TEST_P(Network, TheLoadersCacheIsWhatLdconfigWrites) {
+  const PackageSet set =
+      unwrap(archive_->resolve({.packages = {"libc-bin", "python3-numpy"}}, platform_));
+  const std::filesystem::path root = dir_ / "root";
+  for (const NamedTree& part : unwrap(archive_->assemble(set, 1'600'000'000))) {
+    lay_down(part.tree, root);
+  }
+  const auto ours = unwrap(elf::parse_loader_cache(dir_.read("root/etc/ld.so.cache"), "ours"));
+  EXPECT_GT(ours.size(), 50U);
+  for (const char* name : {"libc.so.6", "libblas.so.3", "liblapack.so.3", "libz.so.1"}) {
+    EXPECT_TRUE(std::any_of(ours.begin(), ours.end(), [&](const elf::CachedLibrary& library) {
+      return library.name == name;
+    })) << name;
+  }
+  if (platform_ != manifest::host_platform()) {
+    return;  // no ldconfig here reads these libraries
+  }
+  const std::vector<std::string> command{"/sbin/ldconfig", "-r", root.string()};
+  const auto output = run_program(command);
+  if (!output || output->exit_code != 0) {
+    GTEST_SKIP() << "ldconfig does not work here: "
+                 << (output ? output->standard_error : output.error().describe());
+  }
+  const auto theirs = unwrap(elf::parse_loader_cache(dir_.read("root/etc/ld.so.cache"), "theirs"));
+  EXPECT_TRUE(ours == theirs) << ours.size() << " libraries, ldconfig has " << theirs.size();
 }
 
 INSTANTIATE_TEST_SUITE_P(Debian, Network, ::testing::Values("amd64", "ppc64le"),

@@ -40,6 +40,10 @@ Result<void> configure_accounts(ImageView& image, const ConfigureContext& contex
 /// /etc/alternatives, dpkg's records.
 Result<void> configure_alternatives(ImageView& image, const ConfigureContext& context);
 
+/// ldconfig, which installing a library triggers: the names that libraries have for programs, as
+/// links, and /etc/ld.so.cache. Nothing without libc-bin's /etc/ld.so.conf.
+Result<void> configure_loader_cache(ImageView& image, const ConfigureContext& context);
+
 /// ca-certificates: the bundle, the links by name and by subject hash. Nothing without the package.
 Result<void> configure_ca_bundle(ImageView& image);
 

@@ -74,16 +74,58 @@ std::string ImageView::real_path(std::string_view path) const {
   return real;
 }
 
-const Entry* ImageView::resolve(std::string_view path) const {
+std::optional<std::string> ImageView::resolved_path(std::string_view path) const {
   std::string at = real_path(path);
   for (int links = 0; links < max_links; ++links) {
     const Entry* entry = find(at);
     if (entry == nullptr || entry->type != EntryType::symlink) {
-      return entry;
+      return at;
     }
     at = real_path(entry->link.starts_with('/') ? entry->link : parent_of(at) + "/" + entry->link);
   }
-  return nullptr;
+  return std::nullopt;
+}
+
+const Entry* ImageView::resolve(std::string_view path) const {
+  const std::optional<std::string> real = resolved_path(path);
+  return real ? find(*real) : nullptr;
+}
+
+const Entry* ImageView::file(std::string_view path) const {
+  const Entry* entry = resolve(path);
+  for (int links = 0; entry != nullptr && entry->type == EntryType::hardlink; ++links) {
+    entry = links < max_links ? find(entry->link) : nullptr;
+  }
+  return entry != nullptr && entry->type == EntryType::file ? entry : nullptr;
+}
+
+std::optional<std::string> ImageView::directory(std::string_view path) const {
+  std::optional<std::string> real = resolved_path(path);
+  const Entry* entry = real ? find(*real) : nullptr;
+  return entry != nullptr && entry->type == EntryType::directory ? std::move(real) : std::nullopt;
+}
+
+std::vector<std::string> ImageView::names_in(std::string_view directory) const {
+  std::vector<std::string> names;
+  const std::string prefix = fmt::format("{}/", directory);
+  for (const layer::FileTree* tree : {&lower_, static_cast<const layer::FileTree*>(&upper_)}) {
+    const auto& entries = tree->entries();
+    auto it = entries.lower_bound(prefix);
+    while (it != entries.end() && it->first.starts_with(prefix)) {
+      std::string name = it->first.substr(prefix.size());
+      if (const std::size_t slash = name.find('/'); slash != std::string::npos) {
+        // Below a directory whose own entry came before: on to what follows "directory/name/".
+        name.resize(slash);
+        it = entries.lower_bound(prefix + name + static_cast<char>('/' + 1));
+        continue;
+      }
+      names.push_back(std::move(name));
+      ++it;
+    }
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
 }
 
 std::vector<std::string> ImageView::files_below(std::string_view directory) const {
@@ -104,8 +146,8 @@ std::vector<std::string> ImageView::files_below(std::string_view directory) cons
 }
 
 Result<std::string> ImageView::read(std::string_view path, std::uint64_t limit) const {
-  const Entry* entry = resolve(path);
-  if (entry == nullptr || entry->type != EntryType::file) {
+  const Entry* entry = file(path);
+  if (entry == nullptr) {
     return fail(ErrorCode::not_found, fmt::format("no file /{} in the packages", path));
   }
   if (entry->content == nullptr) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,9 +27,16 @@ class ImageView {
   /// The entry that a path leads to, symbolic links followed in both trees; nullptr when it
   /// dangles.
   [[nodiscard]] const layer::Entry* resolve(std::string_view path) const;
+  /// The file that a path leads to, symbolic and hard links followed; nullptr when there is none.
+  [[nodiscard]] const layer::Entry* file(std::string_view path) const;
+  /// The path of the directory that a path leads to, symbolic links followed; nullopt when there is
+  /// none.
+  [[nodiscard]] std::optional<std::string> directory(std::string_view path) const;
+  /// Names of what is in a directory itself (of both trees), sorted. No links are followed.
+  [[nodiscard]] std::vector<std::string> names_in(std::string_view directory) const;
   /// Paths of files below a directory (of both trees), sorted.
   [[nodiscard]] std::vector<std::string> files_below(std::string_view directory) const;
-  /// A file's bytes. Errors: not_found, invalid_input past `limit`.
+  /// The bytes of the file that a path leads to. Errors: not_found, invalid_input past `limit`.
   [[nodiscard]] Result<std::string> read(std::string_view path, std::uint64_t limit) const;
 
   /// Paths of what is added go through the links of parent directories ("/bin/x" becomes
@@ -44,6 +52,7 @@ class ImageView {
 
  private:
   [[nodiscard]] std::string real_path(std::string_view path) const;
+  [[nodiscard]] std::optional<std::string> resolved_path(std::string_view path) const;
 
   const layer::FileTree& lower_;
   layer::FileTree& upper_;

@@ -1,10 +1,10 @@
 // Debian packages as layer content, for any architecture, without running anything: InRelease
 // (gpgv) -> Packages (SHA-256) -> .deb (SHA-256), dependency resolution per architecture, and what
-// the maintainer scripts would have done, done by us: merged /usr, update-alternatives, /etc/passwd
-// and group, CA bundle, dpkg status. Sources: Debian Policy ch. 3, 5-7, deb(5), deb-control(5),
-// deb822 sources.list(5), repository format "DebianRepository/Format". Thread-safety: one
-// DebianArchive may be used from several threads (platforms are resolved and assembled in
-// parallel).
+// the maintainer scripts would have done, done by us: merged /usr, update-alternatives, ldconfig,
+// /etc/passwd and group, CA bundle, dpkg status. Sources: Debian Policy ch. 3, 5-7, deb(5),
+// deb-control(5), deb822 sources.list(5), repository format "DebianRepository/Format".
+// Thread-safety: one DebianArchive may be used from several threads (platforms are resolved and
+// assembled in parallel).
 #pragma once
 
 #include <cstdint>
