@@ -10,6 +10,7 @@
 #include "image.hpp"
 #include "layer_work.hpp"
 #include "plan.hpp"
+#include "plan_check.hpp"
 
 namespace fnimage::build {
 
@@ -66,6 +67,9 @@ Result<BuildResult> build_once(const BuildSpec& spec, const BuildOptions& option
                                registry::ImageStore& store, const std::vector<std::string>& tags,
                                const Environment& environment) {
   FNIMAGE_TRY(const Plan plan, make_plan(spec, options, environment));
+  if (options.check) {
+    FNIMAGE_CHECK(check_plan(spec, plan, environment));
+  }
   manifest::Index list{.format = options.format, .manifests = {}};
   if (options.format == manifest::Format::oci) {
     list.annotations = list_annotations(spec, plan);

@@ -104,6 +104,7 @@ void set_up(CLI::App& app, Registration registration) {
                    {"pull", "Fetch images into the local store", set_up_pull},
                    {"copy", "Copy an image or list to another place", set_up_copy},
                    {"inspect", "Show a list or image as a tree", set_up_inspect},
+                   {"check", "Prove that an image can start on its platforms", set_up_check},
                    {"digest", "Print the digest of an image or list", set_up_digest},
                    {"images", "List the images of the local store", set_up_images},
                    {"doctor", "Find out what works at a registry", set_up_doctor},

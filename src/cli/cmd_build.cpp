@@ -43,6 +43,7 @@ struct BuildArguments {
   std::string compression = "gzip";
   std::size_t threads = 0;
   bool offline = false;
+  bool no_check = false;
   std::string cache_directory;
 };
 
@@ -204,6 +205,7 @@ Result<build::BuildOptions> build_options(const BuildArguments& arguments) {
   options.format = arguments.format == "docker" ? manifest::Format::docker : manifest::Format::oci;
   FNIMAGE_TRY(options.source_date_epoch, build::source_date_epoch_from_environment());
   options.offline = arguments.offline;
+  options.check = !arguments.no_check;
   return options;
 }
 
@@ -337,6 +339,8 @@ void add_build_options(CLI::App& command, BuildArguments& arguments) {
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
   command.add_flag("--offline", arguments.offline, "Use only packages that the cache has");
+  command.add_flag("--no-check", arguments.no_check,
+                   "Build what cannot start on its platform, too");
   command
       .add_option("--cache-dir", arguments.cache_directory, "Instead of $XDG_CACHE_HOME/fnimage")
       ->type_name("DIR");

@@ -174,7 +174,7 @@ void Console::print_foreign(std::string_view text) {
 
 void Console::print_error(const Error& error) {
   const std::string message = error.describe();
-  if (options_.json) {
+  if (options_.json && !result_says_error_) {
     const nlohmann::ordered_json value = {
         {"error",
          {{"code", to_string(error.code())}, {"message", message}, {"hint", error.hint()}}}};

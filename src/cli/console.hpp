@@ -38,6 +38,8 @@ class Console final : public Diagnostics {
   std::unique_ptr<ProgressTask> begin(std::string_view label,
                                       std::uint64_t total) noexcept override;
 
+  /// What was printed as JSON says how the command failed, too: print_error() adds no JSON.
+  void result_says_error() noexcept { result_says_error_ = true; }
   /// From now on tasks show nothing. Call it before the first of them.
   void hide_progress() noexcept {
     bars_ = false;
@@ -71,6 +73,7 @@ class Console final : public Diagnostics {
   ConsoleOptions options_;
   bool bars_ = false;
   bool color_ = false;
+  bool result_says_error_ = false;
   std::mutex mutex_;
   std::condition_variable_any wake_;
   std::vector<std::shared_ptr<Task>> active_;

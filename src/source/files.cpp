@@ -36,6 +36,7 @@ class HashedContent final : public Content {
     }
     return manifest::verifying_reader(std::move(reader), digest_, file_->size(), what_);
   }
+  [[nodiscard]] std::optional<fs::path> unverified_file() const override { return file_->file(); }
 
  private:
   ContentPtr file_;

@@ -21,6 +21,7 @@ MODULES = {  # module -> directory
     "elf": "src/elf",
     "source": "src/source",
     "runtime": "src/runtime",
+    "check": "src/check",
     "build": "src/build",
     "cli": "src/cli",
 }
@@ -33,11 +34,12 @@ ALLOWED = {
     "elf": {"base"},
     "source": {"base", "manifest", "registry", "layer", "elf"},
     "runtime": {"base", "manifest", "layer"},
+    "check": {"base", "manifest", "registry", "layer", "elf"},
     "build": {
-        "base", "manifest", "registry", "layer", "archive", "elf", "source", "runtime"
+        "base", "manifest", "registry", "layer", "archive", "elf", "source", "runtime", "check"
     },
     "cli": {
-        "base", "manifest", "registry", "layer", "archive", "source", "runtime", "build"
+        "base", "manifest", "registry", "layer", "archive", "source", "runtime", "check", "build"
     },
 }
 LIBRARIES = {  # first part of an include path -> modules that may use it; libraries not named here are free to all

@@ -1,10 +1,11 @@
 """From a build file to running functions: fnimage builds and publishes, other tools judge.
 
-    e2e_test.py quickstart|numpy|digits --fnimage PROGRAM --examples DIRECTORY --cache DIRECTORY
+    e2e_test.py quickstart|numpy|digits|popular --fnimage PROGRAM --examples DIRECTORY --cache DIRECTORY
 
 quickstart: examples/hello-python is built and pushed; skopeo, docker, podman, umoci and buildah
 read it; it is built again elsewhere, without root, under strace; it runs on both architectures.
 numpy, digits: functions on Debian's numpy and scikit-learn, built, pushed and run on both.
+popular: a hundred packages, in which nothing is found that cannot work.
 
 Needs the Debian mirror; --cache keeps packages from one run to the next. What a check cannot do on
 this machine is reported as skipped. Exit code 1 after a failure, else 77 when anything was skipped,
@@ -31,6 +32,28 @@ NOBODY = 65534
 MEMORY_BUDGET_KIB = 96 * 1024  # of a whole build, whatever its layers hold
 # The builder's own machine's, not the image's: gpgv verifies, apt-config tells the settings and asks dpkg.
 HOST_PROGRAMS = ("gpgv", "apt-config", "dpkg")
+
+POPULAR_PACKAGES = """
+apache2-utils bc binutils bridge-utils brotli busybox bzip2 ca-certificates cpio cron
+cryptsetup-bin curl dnsutils dos2unix dosfstools e2fsprogs ethtool file gawk gnupg gunicorn
+haproxy htop iperf3 iproute2 iputils-ping jq less lftp libreadline8 libxml2-utils logrotate lsof
+lua5.4 lvm2 lz4 make man-db mdadm memcached moreutils mount mtr-tiny nano ncdu netcat-openbsd
+nginx-light openssh-client openssh-server openssl parted patch patchelf perl pigz procps psmisc
+pv python3-attr python3-bcrypt python3-click python3-cryptography python3-dateutil python3-flask
+python3-h5py python3-lxml python3-msgpack python3-nacl python3-nbclient python3-numpy
+python3-pil python3-psutil python3-psycopg2 python3-pytest python3-redis python3-requests
+python3-simplejson python3-six python3-tk python3-toml python3-tornado python3-urllib3
+python3-yaml python3-zmq redis-server rsync rsyslog ruby screen socat sqlite3 strace sudo
+supervisor tcl tcpdump tmux traceroute tree unzip uuid-runtime vim-tiny wget whois xsltproc xxd
+xz-utils zip zsh zstd
+""".split()
+POPULAR_BUILD_FILE = """
+name: popular
+platforms: [linux/amd64, linux/ppc64le]
+base: {debian: bookworm, suites: [updates], essential: true}
+runtime: none
+config: {entrypoint: [/bin/bash]}
+"""
 
 NUMPY_BUILD_FILE = """
 name: arrays
@@ -284,6 +307,7 @@ class Quickstart:
     def checks(self):
         return [
             self.check_build_and_push,
+            startable(self.work, "hello"),
             self.check_skopeo_reads_the_list,
             self.check_docker_reads_the_list,
             self.check_each_platform_has_a_tag,
@@ -302,6 +326,20 @@ class Quickstart:
                 [({"name": "Ada"}, {"greeting": "Hello, Ada!", "machine": "{machine}"})],
             ),
         ]
+
+
+def startable(work, name):
+    """One check: fnimage finds nothing wrong with what it built, on any platform."""
+
+    def check_each_platform_can_start():
+        text = work.fnimage("check", "--json", "--plain-http", work.reference(name))
+        platforms = json.loads(text)["platforms"]
+        assert len(platforms) == len(ARCHITECTURES), text
+        for one in platforms:
+            assert one["findings"] == [], one
+            assert one["objects"] > 10, one
+
+    return check_each_platform_can_start
 
 
 def running(reference, calls, modules=()):
@@ -327,8 +365,42 @@ def numpy_checks(work):
         (source / "arrays.py").write_text(NUMPY_FUNCTION)
         work.publish("arrays", source)
 
+    def check_what_numpy_needs_is_missed():
+        """Without its linear algebra numpy cannot be imported, on any architecture."""
+        source = work.directory / "arrays-without"
+        source.mkdir()
+        exclude = "exclude: {libblas3: to see what happens}\n"
+        (source / "fnimage.yaml").write_text(NUMPY_BUILD_FILE + exclude)
+        (source / "arrays.py").write_text(NUMPY_FUNCTION)
+        try:
+            work.fnimage("build", source)
+        except AssertionError as error:
+            for word in ("linux/amd64", "linux/ppc64le", "numpy/core/", "libblas.so.3"):
+                assert word in str(error), error
+        else:
+            raise AssertionError("an image whose numpy cannot be imported was built")
+
     call = ({"a": [[3, 1], [1, 2]], "b": [9, 8]}, {"x": [2.0, 3.0], "machine": "{machine}"})
-    return [check_build_and_push, *running(work.reference("arrays"), [call], ["numpy"])]
+    return [
+        check_build_and_push,
+        startable(work, "arrays"),
+        check_what_numpy_needs_is_missed,
+        *running(work.reference("arrays"), [call], ["numpy"]),
+    ]
+
+
+def popular_checks(work):
+    """What Debian packages properly is not complained about: neither by build nor by check."""
+
+    def check_build_and_push():
+        assert len(POPULAR_PACKAGES) >= 100, len(POPULAR_PACKAGES)
+        source = work.directory / "popular"
+        source.mkdir()
+        packages = f"packages: [{', '.join(POPULAR_PACKAGES)}]\n"
+        (source / "fnimage.yaml").write_text(POPULAR_BUILD_FILE + packages)
+        work.publish("popular", source)
+
+    return [check_build_and_push, startable(work, "popular")]
 
 
 def digits_checks(work):
@@ -363,7 +435,7 @@ def digits_checks(work):
         ({"op": "predict", "image": [0] * 63}, {"error": "an image has 64 numbers, not 63"}),
     ]
     reference = work.reference("digits")
-    checks = [check_build_and_push, check_memory_is_bounded]
+    checks = [check_build_and_push, startable(work, "digits"), check_memory_is_bounded]
     return [*checks, *running(reference, calls, ["numpy", "sklearn"])]
 
 
@@ -400,6 +472,7 @@ def main():
         "quickstart": lambda work: Quickstart(work).checks(),
         "numpy": numpy_checks,
         "digits": digits_checks,
+        "popular": popular_checks,
     }
     parser = argparse.ArgumentParser(description="fnimage end to end")
     parser.add_argument("suite", choices=suites)

@@ -9,6 +9,7 @@
 #include <fnimage/build/build.hpp>
 #include <fnimage/manifest/image_config.hpp>
 #include <fnimage/registry/memory_store.hpp>
+#include <fnimage/test/elf_file.hpp>
 #include <fnimage/test/result_matchers.hpp>
 #include <fnimage/test/temp_dir.hpp>
 
@@ -32,8 +33,8 @@ inline BuildSpec scratch_spec(const test::TempDir& directory) {
   directory.write("handler.py", "def main(args):\n    return args\n");
   directory.write("lib/util.py", "x = 1\n");
   directory.write("model.bin", "weights");
-  directory.write("build/amd64/solver", "for amd64");
-  directory.write("build/ppc64le/solver", "for ppc64le");
+  directory.write("build/amd64/solver", test::ElfFile().bytes());
+  directory.write("build/ppc64le/solver", test::ElfFile().for_ppc64le().bytes());
   BuildSpec spec;
   spec.name = "demo";
   spec.platforms = {platform("linux/amd64"), platform("linux/ppc64le")};

@@ -119,7 +119,7 @@ TEST(Build, BytesAreTheSameForever) {
   const BuildResult result =
       unwrap(world.build(scratch_spec(project), {.compression = layer::Compression::none}));
   EXPECT_EQ(result.list.digest.str(),
-            "sha256:a75c737a04c58f0716dbeeecd5ced3a537d6b220c1b21bdf513b7c6e491ccc3a");
+            "sha256:6ba559115902cb1939502c67e0f0209d5ae7055c77612979409a109b59ea1bd8");
 }
 
 TEST(Build, HonoursSourceDateEpoch) {
@@ -324,6 +324,19 @@ TEST(Build, NamesTheLineOfAFileThatAPlatformLacks) {
                                             AllOf(HasSubstr("fnimage.yaml:9:12 for linux/ppc64le"),
                                                   HasSubstr("build/ppc64le/solver"))));
   EXPECT_THAT(world.build(spec, {.platforms = {platform("linux/amd64")}}), is_ok());
+}
+
+TEST(Build, RefusesWhatItsPlatformCannotRun) {
+  const test::TempDir project;
+  World world;
+  const BuildSpec spec = scratch_spec(project);
+  project.write("build/ppc64le/solver", test::ElfFile().bytes());
+  EXPECT_THAT(world.build(spec),
+              fails_with(ErrorCode::platform_mismatch,
+                         AllOf(HasSubstr("linux/ppc64le: /usr/local/bin/solver"),
+                               HasSubstr("build/ppc64le/solver"), Not(HasSubstr("linux/amd64")))));
+  EXPECT_THAT(unwrap(world.store->tags()), IsEmpty());
+  EXPECT_THAT(world.build(spec, {.check = false}), is_ok());
 }
 
 TEST(Build, NamesTheBuildFileOfAMissingBase) {

@@ -40,6 +40,7 @@ struct BuildOptions {
   std::optional<std::int64_t>
       source_date_epoch{};  ///< seconds; the image's time, 1970 when not given
   bool offline = false;
+  bool check = true;  ///< refuse what cannot start on its platform
   /// Called when it stands what is to be built, before any layer is made; its error ends the build.
   std::function<Result<void>()> before_layers{};
 };
@@ -60,7 +61,7 @@ struct BuildResult {
   std::vector<BuiltPlatform> platforms;
 };
 
-/// Builds every platform and puts the list into `store` under `tags`. On failure no tag has moved.
+/// Builds every platform, checks that it can start, and puts the list into `store` under `tags`. On failure no tag has moved.
 Result<BuildResult> build(const BuildSpec& spec, const BuildOptions& options,
                           registry::ImageStore& store, const std::vector<std::string>& tags,
                           const Environment& environment);

@@ -1,0 +1,106 @@
+// Checking a plan, see the header. A remembered verdict is a file named by the hash of everything
+// that was looked at; it holds the warning that came with it, if there was one.
+#include "plan_check.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <fnimage/base/atomic_file.hpp>
+#include <fnimage/base/stream.hpp>
+#include <fnimage/base/text.hpp>
+#include <fnimage/check/check.hpp>
+
+#include "image.hpp"
+
+namespace fnimage::build {
+
+namespace {
+
+/// Goes up with every change of the rules.
+constexpr std::string_view rules = "fnimage check 1\n";
+constexpr std::uint64_t max_verdict_bytes = 65536;
+
+/// Where the verdict on a platform's files is remembered; nullopt for files without a key.
+std::optional<std::filesystem::path> verdict_file(const PlatformPlan& platform,
+                                                  const manifest::ImageConfig& config,
+                                                  const Environment& environment) {
+  std::string all = fmt::format("{}{}{}\n{}\n", rules, platform.platform.str(),
+                                platform.base ? " above a base image" : "", emit(config));
+  for (const PlannedLayer& layer : platform.layers) {
+    const std::optional<manifest::Digest> key = layer.tree.key();
+    if (!key) {
+      return std::nullopt;
+    }
+    all += key->str() + "\n";
+  }
+  return environment.cache_directory / "checked" /
+         std::string(manifest::Digest::of(std::string_view(all)).hex());
+}
+
+Result<check::Report> check_platform(const PlatformPlan& platform,
+                                     const manifest::ImageConfig& config) {
+  check::ImageFiles files;
+  for (const PlannedLayer& layer : platform.layers) {
+    files.add_layer(layer.name, layer.tree);
+  }
+  if (platform.base) {
+    return check::check_machines(files, platform.platform);
+  }
+  FNIMAGE_TRY(check::Report report, check::check_image(files, config, platform.platform));
+  // A base for other images starts nothing, and whoever builds one knows.
+  std::erase_if(report.findings, [](const check::Finding& finding) {
+    return finding.level == check::Level::warning && finding.rule == "command";
+  });
+  return report;
+}
+
+/// All warnings in one line, since they are about what may never be used.
+std::string summary_of(const check::Report& report) {
+  if (report.findings.empty()) {
+    return {};
+  }
+  const check::Finding& first = report.findings.front();
+  const std::size_t more = report.findings.size() - 1;
+  return fmt::format("{}: {} {}{}; fnimage check says more", report.platform.str(),
+                     first.path.empty() ? "the image" : printable(first.path), first.message,
+                     more > 0 ? fmt::format(", and {} more like it", more) : "");
+}
+
+}  // namespace
+
+Result<void> check_plan(const BuildSpec& spec, const Plan& plan, const Environment& environment) {
+  const auto warn = [&](const std::string& text) {
+    if (!text.empty()) {
+      environment.diagnostics.report(Severity::warning, text);
+    }
+  };
+  std::vector<check::Report> reports;
+  for (const PlatformPlan& platform : plan.platforms) {
+    const manifest::ImageConfig config = make_config(spec, plan, platform, {});
+    const auto file = verdict_file(platform, config, environment);
+    const auto known = file ? read_file(*file, max_verdict_bytes) : Result<std::string>("");
+    if (file && known && known->starts_with(rules)) {
+      warn(known->substr(rules.size()));
+      continue;
+    }
+    FNIMAGE_TRY(check::Report report, check_platform(platform, config));
+    if (report.errors() == 0) {
+      const std::string warning = summary_of(report);
+      warn(warning);
+      if (file) {
+        FNIMAGE_CHECK(make_directories(file->parent_path()));
+        FNIMAGE_CHECK(write_file_atomically(*file, std::string(rules) + warning, false));
+      }
+    }
+    reports.push_back(std::move(report));
+  }
+  Result<void> verdict = check::require_no_errors(reports);
+  return verdict ? verdict
+                 : fail(std::move(verdict).error().with_hint(
+                       "put it right, or build with --no-check and see what fnimage check says"));
+}
+
+}  // namespace fnimage::build

@@ -1,0 +1,153 @@
+// Laying layers over each other, see the header.
+#include <algorithm>
+#include <utility>
+
+#include <fnimage/check/image_files.hpp>
+
+#include "paths.hpp"
+
+namespace fnimage::check {
+
+namespace {
+
+using layer::Entry;
+using layer::EntryType;
+
+constexpr std::string_view whiteout_prefix = ".wh.";
+constexpr std::string_view opaque_whiteout = ".wh..wh..opq";
+constexpr int max_links = 40;  // as Linux follows
+
+std::string in_directory(std::string_view directory, std::string_view name) {
+  std::string path(directory);
+  return (path.empty() ? path : path.append("/")).append(name);
+}
+
+}  // namespace
+
+void ImageFiles::add_layer(const std::string& name, const std::vector<Entry>& entries) {
+  layers_.push_back(name);
+  // A whiteout hides what is below its own layer only, wherever in the archive it stands.
+  for (const Entry& entry : entries) {
+    if (name_of(entry.path).starts_with(whiteout_prefix)) {
+      hide(entry);
+    }
+  }
+  for (const Entry& entry : entries) {
+    if (!entry.path.empty() && !name_of(entry.path).starts_with(whiteout_prefix)) {
+      put(entry);
+    }
+  }
+}
+
+void ImageFiles::add_layer(const std::string& name, const layer::FileTree& tree) {
+  layers_.push_back(name);
+  // Its entries are in the order of their paths: links may stand before what they link to.
+  for (const bool links : {false, true}) {
+    for (const auto& [path, entry] : tree.entries()) {
+      if (!path.empty() && links == (entry.type == EntryType::hardlink)) {
+        put(entry);
+      }
+    }
+  }
+}
+
+void ImageFiles::hide(const Entry& whiteout) {
+  const std::string directory = place_of(directory_of(whiteout.path));
+  const std::string_view name = name_of(whiteout.path);
+  if (name == opaque_whiteout) {
+    remove_below(directory);
+    return;
+  }
+  const std::string path = in_directory(directory, name.substr(whiteout_prefix.size()));
+  remove_below(path);
+  nodes_.erase(path);
+}
+
+void ImageFiles::remove_below(const std::string& directory) {
+  const std::string prefix = directory.empty() ? directory : directory + "/";
+  auto at = nodes_.lower_bound(prefix);
+  while (at != nodes_.end() && at->first.starts_with(prefix)) {
+    at = nodes_.erase(at);
+  }
+}
+
+std::string ImageFiles::place_of(std::string_view path) {
+  if (path.empty()) {
+    return {};
+  }
+  if (const std::optional<Found> found = resolve(path);
+      found && found->node->entry.type == EntryType::directory) {
+    return found->path;
+  }
+  std::string place = in_directory(place_of(directory_of(path)), name_of(path));
+  Node made{.entry = {.path = place, .type = EntryType::directory, .mode = 0755},
+            .layer = layers_.size() - 1};
+  nodes_.insert_or_assign(place, std::move(made));
+  return place;
+}
+
+void ImageFiles::put(Entry entry) {
+  const std::string path = in_directory(place_of(directory_of(entry.path)), name_of(entry.path));
+  if (entry.type == EntryType::hardlink) {
+    const std::string target =
+        in_directory(place_of(directory_of(entry.link)), name_of(entry.link));
+    const auto linked = nodes_.find(target);
+    if (linked == nodes_.end() || linked->second.entry.type == EntryType::directory) {
+      broken_links_.push_back(path);
+      return;
+    }
+    entry = linked->second.entry;
+  }
+  entry.path = path;
+  entry.content_id = {};  // as long as the rest together, and nobody here packs anything
+  if (entry.type != EntryType::directory) {
+    remove_below(path);
+  }
+  nodes_.insert_or_assign(path, Node{.entry = std::move(entry), .layer = layers_.size() - 1});
+}
+
+const ImageFiles::Node* ImageFiles::find(std::string_view path) const {
+  const auto found = nodes_.find(path);
+  return found == nodes_.end() ? nullptr : &found->second;
+}
+
+std::optional<ImageFiles::Found> ImageFiles::resolve(std::string_view path) const {
+  std::string rest(path);
+  Found found;
+  int links = 0;
+  while (!rest.empty()) {
+    const std::size_t slash = rest.find('/');
+    const std::string part = rest.substr(0, slash);
+    rest.erase(0, slash == std::string::npos ? std::string::npos : slash + 1);
+    if (part.empty() || part == ".") {
+      continue;
+    }
+    if (part == "..") {
+      found = {.path = std::string(directory_of(found.path))};
+      found.node = find(found.path);
+      continue;
+    }
+    if (found.node != nullptr && found.node->entry.type != EntryType::directory) {
+      return std::nullopt;
+    }
+    const std::string next = in_directory(found.path, part);
+    const Node* node = find(next);
+    if (node == nullptr) {
+      return std::nullopt;
+    }
+    if (node->entry.type != EntryType::symlink) {
+      found = {.path = next, .node = node};
+      continue;
+    }
+    if (++links > max_links) {
+      return std::nullopt;
+    }
+    if (node->entry.link.starts_with('/')) {
+      found = {};
+    }
+    rest.insert(0, rest.empty() ? 0 : 1, '/').insert(0, node->entry.link);
+  }
+  return found.node == nullptr ? std::nullopt : std::optional(std::move(found));
+}
+
+}  // namespace fnimage::check

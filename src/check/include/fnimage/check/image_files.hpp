@@ -1,0 +1,67 @@
+// The files of an image as a container sees them: its layers laid over each other, metadata in
+// memory, contents where they are. Source: image-spec layer.md ("Applying Changesets",
+// "Whiteouts"); where a layer goes through a symbolic link of a lower one, the link is followed, as
+// containerd does. Thread-safety: const methods from several threads.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fnimage/base/result.hpp>
+#include <fnimage/layer/entry.hpp>
+#include <fnimage/layer/file_tree.hpp>
+
+namespace fnimage::check {
+
+class ImageFiles {
+ public:
+  struct Node {
+    layer::Entry entry;     ///< a hard link is the file that it stands for
+    std::size_t layer = 0;  ///< which one brought it
+  };
+  using Map = std::map<std::string, Node, std::less<>>;
+
+  /// A node, and its path with all links followed.
+  struct Found {
+    std::string path;
+    const Node* node = nullptr;
+  };
+
+  /// Lays a layer on top: the entries of its archive in their order, with whiteouts.
+  void add_layer(const std::string& name, const std::vector<layer::Entry>& entries);
+  /// The same of a layer that is not packed yet.
+  void add_layer(const std::string& name, const layer::FileTree& tree);
+
+  /// The node itself, links not followed.
+  [[nodiscard]] const Node* find(std::string_view path) const;
+  /// The node that a path leads to inside the image, symbolic links followed (at most 40); nullopt
+  /// when there is none. The path may be absolute or relative to the root.
+  [[nodiscard]] std::optional<Found> resolve(std::string_view path) const;
+
+  /// By path, relative to the root, without the root itself.
+  [[nodiscard]] const Map& nodes() const noexcept { return nodes_; }
+  [[nodiscard]] const std::string& layer_name(const Node& node) const {
+    return layers_[node.layer];
+  }
+  /// Hard links whose target is nowhere: no runtime unpacks such a layer.
+  [[nodiscard]] const std::vector<std::string>& broken_links() const noexcept {
+    return broken_links_;
+  }
+
+ private:
+  void hide(const layer::Entry& whiteout);
+  void put(layer::Entry entry);
+  /// The path with the links of its directories followed; the directories are made.
+  [[nodiscard]] std::string place_of(std::string_view path);
+  void remove_below(const std::string& directory);
+
+  Map nodes_;
+  std::vector<std::string> layers_;
+  std::vector<std::string> broken_links_;
+};
+
+}  // namespace fnimage::check

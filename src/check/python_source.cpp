@@ -1,0 +1,214 @@
+// Reading imports, see the header.
+#include "python_source.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include <fnimage/base/text.hpp>
+
+namespace fnimage::check {
+
+namespace {
+
+/// A statement on one line, strings replaced by "".
+struct LogicalLine {
+  std::size_t indent = 0;
+  std::string text{};
+};
+
+class LineReader {
+ public:
+  explicit LineReader(std::string_view source) : source_(source) {}
+
+  std::vector<LogicalLine> read() {
+    while (at_ < source_.size()) {
+      begin_line();
+      read_line();
+      if (const std::string_view text = trim(line_.text); !text.empty()) {
+        line_.text = std::string(text);
+        lines_.push_back(std::move(line_));
+      }
+    }
+    return std::move(lines_);
+  }
+
+ private:
+  void begin_line() {
+    constexpr std::size_t tab = 8;
+    line_ = {};
+    for (; at_ < source_.size(); ++at_) {
+      if (source_[at_] == ' ') {
+        ++line_.indent;
+      } else if (source_[at_] == '\t') {
+        line_.indent += tab - line_.indent % tab;
+      } else if (source_[at_] != '\f' && source_[at_] != '\r') {
+        return;
+      }
+    }
+  }
+
+  void read_line() {
+    std::size_t depth = 0;
+    while (at_ < source_.size()) {
+      const char c = source_[at_];
+      if (c == '#') {
+        at_ = std::min(source_.find('\n', at_), source_.size());
+      } else if (c == '"' || c == '\'') {
+        skip_string();
+      } else if (c == '\\' && at_ + 1 < source_.size() && source_[at_ + 1] == '\n') {
+        line_.text += ' ';
+        at_ += 2;
+      } else if (c == '\n' && depth == 0) {
+        ++at_;
+        return;
+      } else {
+        depth += c == '(' || c == '[' || c == '{' ? 1U : 0U;
+        depth -= depth > 0 && (c == ')' || c == ']' || c == '}') ? 1U : 0U;
+        line_.text += c == '\n' || c == '\r' ? ' ' : c;
+        ++at_;
+      }
+    }
+  }
+
+  /// Prefixes need no care: a backslash keeps a quote from ending raw strings, too.
+  void skip_string() {
+    const char quote = source_[at_];
+    const std::string triple(3, quote);
+    const bool is_long = source_.substr(at_).starts_with(triple);
+    at_ += is_long ? triple.size() : 1;
+    while (at_ < source_.size()) {
+      if (source_[at_] == '\\') {
+        at_ += 2;
+      } else if (is_long ? source_.substr(at_).starts_with(triple) : source_[at_] == quote) {
+        at_ += is_long ? triple.size() : 1;
+        break;
+      } else if (!is_long && source_[at_] == '\n') {
+        break;  // not Python
+      } else {
+        ++at_;
+      }
+    }
+    at_ = std::min(at_, source_.size());
+    line_.text += "\"\"";
+  }
+
+  std::string_view source_;
+  std::size_t at_ = 0;
+  LogicalLine line_;
+  std::vector<LogicalLine> lines_;
+};
+
+bool is_word_char(char c) noexcept {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' ||
+         static_cast<unsigned char>(c) >= 0x80U;
+}
+
+std::string_view first_word(std::string_view text) {
+  const auto* const end = std::find_if_not(text.begin(), text.end(), is_word_char);
+  return text.substr(0, static_cast<std::size_t>(end - text.begin()));
+}
+
+std::string without_blanks(std::string_view text) {
+  std::string plain;
+  std::copy_if(text.begin(), text.end(), std::back_inserter(plain),
+               [](char c) { return c != ' ' && c != '\t'; });
+  return plain;
+}
+
+bool is_dotted_name(std::string_view name) {
+  return !name.empty() &&
+         std::all_of(name.begin(), name.end(), [](char c) { return is_word_char(c) || c == '.'; });
+}
+
+/// "a.b as c" -> "a.b"
+std::string name_before_as(std::string_view text) {
+  text = trim(text);
+  const std::size_t as = text.find(" as ");
+  return without_blanks(text.substr(0, as));
+}
+
+/// Blocks that a line is in, by their first words.
+class Blocks {
+ public:
+  /// The kind of an import on this line.
+  ImportKind enter(const LogicalLine& line) {
+    while (!open_.empty() && open_.back().indent >= line.indent) {
+      open_.pop_back();
+    }
+    ImportKind kind = open_.empty() ? ImportKind::required : ImportKind::conditional;
+    for (const Block& block : open_) {
+      kind = block.optional ? ImportKind::optional : kind;
+    }
+    if (line.text.ends_with(':')) {
+      constexpr std::array<std::string_view, 5> optional{"def", "async", "try", "except", "lambda"};
+      const bool is_optional =
+          std::find(optional.begin(), optional.end(), first_word(line.text)) != optional.end();
+      open_.push_back({.indent = line.indent, .optional = is_optional});
+    }
+    return kind;
+  }
+
+ private:
+  struct Block {
+    std::size_t indent = 0;
+    bool optional = false;
+  };
+  std::vector<Block> open_;
+};
+
+void read_import(std::string_view rest, ImportKind kind, std::vector<Import>& imports) {
+  for (const std::string_view part : split(rest, ',')) {
+    if (std::string name = name_before_as(part); is_dotted_name(name)) {
+      imports.push_back({.kind = kind, .module = std::move(name)});
+    }
+  }
+}
+
+void read_from(std::string_view rest, ImportKind kind, std::vector<Import>& imports) {
+  const std::size_t import = rest.find("import");
+  if (import == std::string_view::npos) {
+    return;
+  }
+  std::string module = without_blanks(rest.substr(0, import));
+  std::string names(rest.substr(import + std::string_view("import").size()));
+  Import found{.kind = kind, .level = std::min(module.find_first_not_of('.'), module.size())};
+  found.module = module.substr(found.level);
+  if ((found.level == 0 || !found.module.empty()) && !is_dotted_name(found.module)) {
+    return;
+  }
+  std::erase_if(names, [](char c) { return c == '(' || c == ')'; });
+  for (const std::string_view part : split(names, ',')) {
+    if (std::string name = name_before_as(part); is_dotted_name(name)) {
+      found.names.push_back(std::move(name));
+    }
+  }
+  imports.push_back(std::move(found));
+}
+
+}  // namespace
+
+std::vector<Import> imports_of(std::string_view source) {
+  constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+  if (source.starts_with(byte_order_mark)) {
+    source.remove_prefix(byte_order_mark.size());
+  }
+  std::vector<Import> imports;
+  Blocks blocks;
+  for (const LogicalLine& line : LineReader(source).read()) {
+    const ImportKind kind = blocks.enter(line);
+    for (const std::string_view part : split(line.text, ';')) {
+      const std::string_view statement = trim(part);
+      const std::string_view word = first_word(statement);
+      const std::string_view rest = statement.substr(word.size());
+      if (word == "import" && rest.starts_with(' ')) {
+        read_import(rest, kind, imports);
+      } else if (word == "from" && (rest.starts_with(' ') || rest.starts_with('.'))) {
+        read_from(rest, kind, imports);
+      }
+    }
+  }
+  return imports;
+}
+
+}  // namespace fnimage::check

@@ -1,0 +1,151 @@
+// fnimage check: whether an image can start on each of its platforms.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <fnimage/base/atomic_file.hpp>
+#include <fnimage/base/text.hpp>
+#include <fnimage/build/build.hpp>
+#include <fnimage/check/check.hpp>
+
+#include "command.hpp"
+#include "json_text.hpp"
+
+namespace fnimage::cli {
+
+namespace {
+
+struct CheckArguments {
+  std::string reference;
+  std::vector<std::string> platforms;
+  bool strict = false;
+  bool local = false;
+};
+
+std::string count_of(std::size_t number, std::string_view word) {
+  return fmt::format("{} {}{}", number, word, number == 1 ? "" : "s");
+}
+
+std::string verdict_of(const check::Report& report) {
+  std::vector<std::string> parts;
+  if (report.errors() > 0) {
+    parts.push_back(count_of(report.errors(), "error"));
+  }
+  if (report.warnings() > 0) {
+    parts.push_back(count_of(report.warnings(), "warning"));
+  }
+  return parts.empty() ? "good" : join(parts, ", ");
+}
+
+std::string to_line(const check::Finding& finding) {
+  std::string line = fmt::format("  {}: ", to_string(finding.level));
+  line += finding.path.empty() ? "the image" : printable(finding.path);
+  if (!finding.origin.empty()) {
+    line += fmt::format(" ({})", finding.origin);
+  }
+  line += fmt::format(" {} [{}]\n", finding.message, finding.rule);
+  return finding.fix.empty() ? line : line + fmt::format("    fix: {}\n", finding.fix);
+}
+
+std::string to_text(const std::vector<check::StoredImage>& images, const std::string& name) {
+  std::string text = printable(name) + "\n";
+  for (const check::StoredImage& image : images) {
+    const check::Report& report = image.report;
+    text += fmt::format("{:18} {:>7} files {:>6} objects   {}\n", report.platform.str(),
+                        report.files, report.objects, verdict_of(report));
+    for (const check::Finding& finding : report.findings) {
+      text += to_line(finding);
+    }
+  }
+  return text;
+}
+
+nlohmann::ordered_json finding_json(const check::Finding& finding) {
+  return {{"level", to_string(finding.level)}, {"rule", finding.rule},       {"path", finding.path},
+          {"origin", finding.origin},          {"message", finding.message}, {"fix", finding.fix}};
+}
+
+nlohmann::ordered_json report_json(const std::vector<check::StoredImage>& images,
+                                   const std::string& name, const Result<void>& verdict) {
+  nlohmann::ordered_json platforms = nlohmann::ordered_json::array();
+  for (const check::StoredImage& image : images) {
+    nlohmann::ordered_json findings = nlohmann::ordered_json::array();
+    for (const check::Finding& finding : image.report.findings) {
+      findings.push_back(finding_json(finding));
+    }
+    platforms.push_back({{"platform", image.report.platform.str()},
+                         {"manifest", to_json(image.descriptor)},
+                         {"files", image.report.files},
+                         {"objects", image.report.objects},
+                         {"errors", image.report.errors()},
+                         {"warnings", image.report.warnings()},
+                         {"findings", std::move(findings)}});
+  }
+  return {{"name", name}, {"good", verdict.has_value()}, {"platforms", std::move(platforms)}};
+}
+
+/// The exit code's error: of the class of what was found.
+Result<void> judge_all(const std::vector<check::StoredImage>& images, bool strict) {
+  std::vector<check::Report> reports;
+  std::vector<std::string> bad;
+  for (const check::StoredImage& image : images) {
+    check::Report report = image.report;
+    for (check::Finding& finding : report.findings) {
+      finding.level = strict ? check::Level::error : finding.level;
+    }
+    if (report.errors() > 0) {
+      bad.push_back(report.platform.str());
+    }
+    reports.push_back(std::move(report));
+  }
+  const Result<void> verdict = check::require_no_errors(reports);
+  return verdict ? verdict
+                 : fail(verdict.error().code(), fmt::format("not good for {}", join(bad, ", ")));
+}
+
+Result<void> run_check(const CheckArguments& arguments, Session& session) {
+  FNIMAGE_TRY(const NamedImage image, session.open_image(arguments.reference, arguments.local));
+  check::StoreOptions options;
+  for (const std::string& text : arguments.platforms) {
+    FNIMAGE_TRY(options.platforms.emplace_back(), manifest::Platform::parse(text));
+  }
+  FNIMAGE_TRY(const std::filesystem::path cache, build::default_cache_directory());
+  remove_stale_temporaries(cache / "check");
+  FNIMAGE_TRY(const TemporaryDirectory directory, TemporaryDirectory::create_in(cache / "check"));
+  options.directory = directory.path();
+  WorkerPool pool;
+  FNIMAGE_TRY(const std::vector<check::StoredImage> images,
+              check::check_stored(*image.opened.store, image.opened.selector, options, pool,
+                                  session.console()));
+  Result<void> verdict = judge_all(images, arguments.strict);
+  session.console().result_says_error();
+  session.console().print(session.common().json
+                              ? json_lines(report_json(images, image.location.str(), verdict))
+                              : to_text(images, image.location.str()));
+  return verdict;
+}
+
+}  // namespace
+
+void set_up_check(CLI::App& command, Registration registration) {
+  const auto arguments = std::make_shared<CheckArguments>();
+  command
+      .add_option("REF", arguments->reference,
+                  "registry/name:tag, oci:DIR[:tag], oci-archive:FILE[:tag], "
+                  "docker-archive:FILE[:name:tag], "
+                  "or a name in the local store")
+      ->required();
+  command.add_option("--platform", arguments->platforms, "Only this one; may be repeated")
+      ->type_name("P");
+  command.add_flag("--strict", arguments->strict, "Warnings count as errors");
+  command.add_flag("--local", arguments->local,
+                   "Look in the local store, for a name with a registry too");
+  complete_with_registry(command, registration,
+                         "Example:\n  fnimage check --plain-http 127.0.0.1:30501/hello:latest",
+                         [arguments](Session& session) { return run_check(*arguments, session); });
+}
+
+}  // namespace fnimage::cli
