@@ -69,38 +69,55 @@ std::string summary_of(const check::Report& report) {
                      more > 0 ? fmt::format(", and {} more like it", more) : "");
 }
 
+struct Verdict {
+  check::Report report{};  ///< empty when it is remembered as good
+  std::string warning{};
+};
+
+Result<Verdict> judge_platform(const BuildSpec& spec, const Plan& plan,
+                               const PlatformPlan& platform, const Environment& environment) {
+  const manifest::ImageConfig config = make_config(spec, plan, platform, {});
+  const auto file = verdict_file(platform, config, environment);
+  const auto known = file ? read_file(*file, max_verdict_bytes) : Result<std::string>("");
+  if (known && known->starts_with(rules)) {
+    return Verdict{.warning = known->substr(rules.size())};
+  }
+  Verdict verdict;
+  FNIMAGE_TRY(verdict.report, check_platform(platform, config));
+  if (verdict.report.errors() > 0) {
+    return verdict;
+  }
+  verdict.warning = summary_of(verdict.report);
+  if (file) {
+    FNIMAGE_CHECK(make_directories(file->parent_path()));
+    FNIMAGE_CHECK(write_file_atomically(*file, std::string(rules) + verdict.warning, false));
+  }
+  return verdict;
+}
+
 }  // namespace
 
 Result<void> check_plan(const BuildSpec& spec, const Plan& plan, const Environment& environment) {
-  const auto warn = [&](const std::string& text) {
-    if (!text.empty()) {
-      environment.diagnostics.report(Severity::warning, text);
-    }
-  };
-  std::vector<check::Report> reports;
-  for (const PlatformPlan& platform : plan.platforms) {
-    const manifest::ImageConfig config = make_config(spec, plan, platform, {});
-    const auto file = verdict_file(platform, config, environment);
-    const auto known = file ? read_file(*file, max_verdict_bytes) : Result<std::string>("");
-    if (file && known && known->starts_with(rules)) {
-      warn(known->substr(rules.size()));
-      continue;
-    }
-    FNIMAGE_TRY(check::Report report, check_platform(platform, config));
-    if (report.errors() == 0) {
-      const std::string warning = summary_of(report);
-      warn(warning);
-      if (file) {
-        FNIMAGE_CHECK(make_directories(file->parent_path()));
-        FNIMAGE_CHECK(write_file_atomically(*file, std::string(rules) + warning, false));
-      }
-    }
-    reports.push_back(std::move(report));
+  std::vector<Verdict> verdicts(plan.platforms.size());
+  TaskGroup group(environment.pool);
+  for (std::size_t i = 0; i < verdicts.size(); ++i) {
+    group.run([&, i]() -> Result<void> {
+      FNIMAGE_TRY(verdicts[i], judge_platform(spec, plan, plan.platforms[i], environment));
+      return {};
+    });
   }
-  Result<void> verdict = check::require_no_errors(reports);
-  return verdict ? verdict
-                 : fail(std::move(verdict).error().with_hint(
-                       "put it right, or build with --no-check and see what fnimage check says"));
+  FNIMAGE_CHECK(group.wait());
+  std::vector<check::Report> reports;
+  for (Verdict& verdict : verdicts) {
+    if (!verdict.warning.empty()) {
+      environment.diagnostics.report(Severity::warning, verdict.warning);
+    }
+    reports.push_back(std::move(verdict.report));
+  }
+  Result<void> good = check::require_no_errors(reports);
+  return good ? good
+              : fail(std::move(good).error().with_hint(
+                    "put it right, or build with --no-check and see what fnimage check says"));
 }
 
 }  // namespace fnimage::build

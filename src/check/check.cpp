@@ -95,6 +95,10 @@ class Checker {
         check_object(path);
       }
     }
+    if (libraries_.is_exhausted()) {
+      add(Level::warning, "limits", "",
+          "has more library names and directories than are looked up: not all was checked");
+    }
     for (const auto& [path, words] : seen_.scripts) {
       // Scripts of packages may rely on what every Debian system has, /bin/sh first of all.
       if (path_.contains(directory_of(path)) && !started_.contains(path) &&
@@ -287,7 +291,7 @@ class Checker {
   }
 
   void missing(Level level, const LoadedObject& loaded, const std::string& name) {
-    if (!missing_.emplace(loaded.path, name).second) {
+    if (libraries_.is_exhausted() || !missing_.emplace(loaded.path, name).second) {
       return;
     }
     // A package may have plugins for those who install what it only suggests.
@@ -295,7 +299,7 @@ class Checker {
         !owners_.package_of(loaded.path).empty()) {
       return;
     }
-    const std::string elsewhere = libraries_.anywhere(name, loaded.object.identity);
+    const std::string& elsewhere = libraries_.anywhere(name, loaded.object.identity);
     add(level, "library", loaded.path,
         elsewhere.empty()
             ? fmt::format("needs {}, which is not in the image", printable(name))

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::uint64_t max_cache_bytes = std::uint64_t{16} << 20;
 constexpr std::uint64_t max_loader_bytes = std::uint64_t{8} << 20;
+constexpr std::size_t max_lookups = 1'000'000;  // many times what large images need
 constexpr std::uint64_t max_musl_path_bytes = 65536;
 
 bool same_machine(const elf::Identity& a, const elf::Identity& b) noexcept {
@@ -159,6 +160,10 @@ const LoadedObject* Libraries::object(const std::string& path) {
     return nullptr;
   }
   slot = std::make_unique<LoadedObject>(LoadedObject{.path = path, .object = std::move(*read)});
+  slot->runpath = search_path(slot->object.runpath, path);
+  if (slot->object.runpath.empty()) {
+    slot->rpath = search_path(slot->object.rpath, path);
+  }
   return slot.get();
 }
 
@@ -168,6 +173,9 @@ std::string Libraries::why(const std::string& path) const {
 }
 
 const LoadedObject* Libraries::at(const std::string& path, const elf::Identity& machine) {
+  if (++lookups_ > max_lookups) {
+    return nullptr;
+  }
   const std::optional<ImageFiles::Found> found = files_.resolve(path);
   if (!found) {
     return nullptr;
@@ -181,6 +189,9 @@ const LoadedObject* Libraries::in_directories(const std::vector<std::string>& di
                                               const std::string& name,
                                               const elf::Identity& machine) {
   for (const std::string& directory : directories) {
+    if (is_exhausted()) {
+      return nullptr;
+    }
     if (const LoadedObject* found = at(fmt::format("{}/{}", directory, name), machine)) {
       return found;
     }
@@ -204,21 +215,18 @@ const LoadedObject* Libraries::find(const std::string& name, const LoadedObject&
   if (name.find('/') != std::string::npos) {
     return at(name, machine);
   }
-  std::vector<std::string> directories;
-  const auto add = [&](const std::vector<std::string>& more) {
-    directories.insert(directories.end(), more.begin(), more.end());
-  };
+  std::vector<const std::vector<std::string>*> lists{&from.rpath};
   if (from.object.runpath.empty()) {
-    add(search_path(from.object.rpath, from.path));
     for (const LoadedObject* loading : inherited) {
-      add(loading->object.runpath.empty() ? search_path(loading->object.rpath, loading->path)
-                                          : std::vector<std::string>());
+      lists.push_back(&loading->rpath);
     }
   }
-  add(environment_);
-  add(search_path(from.object.runpath, from.path));
-  if (const LoadedObject* found = in_directories(directories, name, machine)) {
-    return found;
+  lists.push_back(&environment_);
+  lists.push_back(&from.runpath);
+  for (const std::vector<std::string>* directories : lists) {
+    if (const LoadedObject* found = in_directories(*directories, name, machine)) {
+      return found;
+    }
   }
   if (from.object.no_default_directories) {
     return nullptr;
@@ -228,16 +236,25 @@ const LoadedObject* Libraries::find(const std::string& name, const LoadedObject&
                            : in_directories(defaults_for(machine).directories, name, machine);
 }
 
-std::string Libraries::anywhere(const std::string& name, const elf::Identity& machine) const {
+const std::string& Libraries::anywhere(const std::string& name, const elf::Identity& machine) {
+  const auto [slot, is_new] = anywhere_.try_emplace({machine_key(machine), name});
+  if (!is_new) {
+    return slot->second;
+  }
   const auto [first, last] = by_name_.equal_range(name);
   for (auto entry = first; entry != last; ++entry) {
     const std::optional<ImageFiles::Found> found = files_.resolve(entry->second);
     const auto seen = found ? survey_.objects.find(found->path) : survey_.objects.end();
     if (seen != survey_.objects.end() && same_machine(seen->second, machine)) {
-      return entry->second;
+      slot->second = entry->second;
+      break;
     }
   }
-  return {};
+  return slot->second;
+}
+
+bool Libraries::is_exhausted() const noexcept {
+  return lookups_ > max_lookups;
 }
 
 bool Libraries::is_searched(std::string_view directory, const elf::Identity& machine) {

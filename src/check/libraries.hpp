@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <fnimage/base/result.hpp>
@@ -26,6 +27,8 @@ namespace fnimage::check {
 struct LoadedObject {
   std::string path;  ///< relative to the root, without links
   elf::Object object;
+  std::vector<std::string> rpath{};    ///< the directories of DT_RPATH; none beside a DT_RUNPATH
+  std::vector<std::string> runpath{};  ///< the directories of DT_RUNPATH
 };
 
 class Libraries {
@@ -43,7 +46,10 @@ class Libraries {
                            const std::vector<const LoadedObject*>& inherited = {});
 
   /// Where a library of that name, for the same machine, is in the image; empty = nowhere.
-  [[nodiscard]] std::string anywhere(const std::string& name, const elf::Identity& machine) const;
+  const std::string& anywhere(const std::string& name, const elf::Identity& machine);
+  /// Whether so much was looked up that nothing is found any more: no image of good will gets
+  /// there.
+  [[nodiscard]] bool is_exhausted() const noexcept;
   /// Whether objects in that directory are found by their names alone.
   bool is_searched(std::string_view directory, const elf::Identity& machine);
 
@@ -68,8 +74,10 @@ class Libraries {
   std::vector<std::string> environment_;  ///< LD_LIBRARY_PATH
   std::map<std::string, std::unique_ptr<LoadedObject>, std::less<>> objects_;
   std::map<std::string, std::string, std::less<>> broken_;
-  std::map<std::string, Defaults, std::less<>> defaults_;         ///< by machine
-  std::multimap<std::string, std::string, std::less<>> by_name_;  ///< file name -> path
+  std::map<std::string, Defaults, std::less<>> defaults_;                ///< by machine
+  std::multimap<std::string, std::string, std::less<>> by_name_;         ///< file name -> path
+  std::map<std::pair<std::string, std::string>, std::string> anywhere_;  ///< by machine and name
+  std::size_t lookups_ = 0;
 };
 
 }  // namespace fnimage::check

@@ -23,6 +23,7 @@ namespace {
 constexpr std::uint64_t max_source_bytes = std::uint64_t{8} << 20;
 constexpr std::uint64_t max_interpreter_bytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t max_path_file_bytes = 65536;
+constexpr std::size_t max_unknown_names = 2000;  // each costs a search of the whole interpreter
 constexpr std::size_t max_modules = 50'000;
 
 /// "3.11" of "python3.11"; empty for other names.
@@ -81,6 +82,7 @@ class Follower {
   PythonImports run(const std::vector<std::string>& scripts) {
     for (const std::string& script : scripts) {
       search_path_.front() = directory_of(script);
+      imported_.clear();  // may be others from here
       enter({.path = script, .package = {}, .source = true}, Reach::certain);
       while (!queue_.empty() && seen_.size() < max_modules) {
         const auto [module, reach] = std::move(queue_.front());
@@ -190,8 +192,18 @@ class Follower {
     return import.module.empty() ? base : fmt::format("{}.{}", base, import.module);
   }
 
-  /// Imports a name and the packages that it is in. False when its first part is nowhere.
+  /// Imports a name and the packages that it is in, once. False when its first part is nowhere.
   bool import_chain(const std::string& name, Reach reach) {
+    const auto known = imported_.find(name);
+    if (known != imported_.end() && known->second.reach >= reach) {
+      return known->second.found;
+    }
+    const bool found = import_parts(name, reach);
+    imported_.insert_or_assign(name, Imported{.found = found, .reach = reach});
+    return found;
+  }
+
+  bool import_parts(const std::string& name, Reach reach) {
     std::vector<std::string> directories = search_path_;
     std::string package;
     bool first = true;
@@ -315,6 +327,9 @@ class Follower {
     if (const auto known = built_in_.find(name); known != built_in_.end()) {
       return known->second;
     }
+    if (built_in_.size() >= max_unknown_names) {
+      return true;  // nobody's program imports so much that is not there
+    }
     if (!interpreter_text_) {
       interpreter_text_.emplace();
       const std::string library = fmt::format("libpython{}.so.1.0", version_);
@@ -340,6 +355,11 @@ class Follower {
   std::deque<std::pair<Module, Reach>> queue_;
   std::optional<std::string> interpreter_text_;
   std::map<std::string, bool> built_in_;
+  struct Imported {
+    bool found = false;
+    Reach reach = Reach::optional;
+  };
+  std::map<std::string, Imported, std::less<>> imported_;  ///< by the whole name
   PythonImports found_;
 };
 

@@ -273,6 +273,24 @@ TEST(Check, SymbolVersions) {
       << "the loader only warns of libraries without versions";
 }
 
+TEST(Check, ObjectsThatAreMadeToTakeForEver) {
+  // 64 objects that each want 4000 libraries from 2000 directories: half a billion questions.
+  ElfFile greedy = program_of({});
+  for (int i = 0; i < 4000; ++i) {
+    greedy.needed.push_back("lib" + std::to_string(i) + ".so");
+  }
+  for (int i = 0; i < 2000; ++i) {
+    greedy.runpath += "/:";
+  }
+  LayerOf layer;
+  for (int i = 0; i < 64; ++i) {
+    layer.program("opt/" + std::to_string(i), greedy.bytes());
+  }
+  const Report report = check_layers({good_layer(), layer});
+  EXPECT_EQ(report.findings.back().rule, "library");
+  EXPECT_THAT(briefly(report), ::testing::Contains("warning limits "));
+}
+
 TEST(Check, MissingLoader) {
   const LayerOf layer = LayerOf().file("usr/lib64/.wh.ld-linux-x86-64.so.2", "");
   EXPECT_THAT(briefly(check_layers({good_layer(), layer})),

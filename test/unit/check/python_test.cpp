@@ -168,6 +168,14 @@ TEST(PythonImports, PathsOfTheEnvironmentAndOfSites) {
               IsEmpty());
 }
 
+TEST(PythonImports, ScriptsThatImportNonsenseAreNotFollowedForEver) {
+  std::string nonsense;
+  for (int i = 0; i < 5000; ++i) {
+    nonsense += fmt::format("import nonsense{}\n", i);
+  }
+  EXPECT_EQ(run(nonsense).findings.size(), 2000U);
+}
+
 TEST(PythonImports, VirtualEnvironments) {
   const LayerOf environment =
       LayerOf()
