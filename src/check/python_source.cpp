@@ -133,7 +133,11 @@ class Blocks {
  public:
   /// The kind of an import on this line.
   ImportKind enter(const LogicalLine& line) {
+    const std::string_view word = first_word(line.text);
+    bool continues_optional = false;
     while (!open_.empty() && open_.back().indent >= line.indent) {
+      continues_optional = open_.back().optional && open_.back().indent == line.indent &&
+                           (word == "else" || word == "elif");
       open_.pop_back();
     }
     ImportKind kind = open_.empty() ? ImportKind::required : ImportKind::conditional;
@@ -141,15 +145,29 @@ class Blocks {
       kind = block.optional ? ImportKind::optional : kind;
     }
     if (line.text.ends_with(':')) {
-      constexpr std::array<std::string_view, 5> optional{"def", "async", "try", "except", "lambda"};
-      const bool is_optional =
-          std::find(optional.begin(), optional.end(), first_word(line.text)) != optional.end();
-      open_.push_back({.indent = line.indent, .optional = is_optional});
+      open_.push_back(
+          {.indent = line.indent,
+           .optional = continues_optional || is_optional(word) || asks_where_it_runs(line.text)});
     }
     return kind;
   }
 
  private:
+  static bool is_optional(std::string_view word) {
+    constexpr std::array<std::string_view, 4> words{"def", "async", "try", "except"};
+    return std::find(words.begin(), words.end(), word) != words.end();
+  }
+
+  /// Conditions about the system, the interpreter or the caller: which branch is taken is not for
+  /// us to say.
+  static bool asks_where_it_runs(std::string_view text) {
+    constexpr std::array<std::string_view, 6> signs{"platform", "os.name",       "version",
+                                                    "PY",       "TYPE_CHECKING", "__name__"};
+    return std::any_of(signs.begin(), signs.end(), [&](std::string_view sign) {
+      return text.find(sign) != std::string_view::npos;
+    });
+  }
+
   struct Block {
     std::size_t indent = 0;
     bool optional = false;

@@ -57,6 +57,18 @@ TEST(PythonSource, BlocksDecideWhenTheyAreExecuted) {
               ElementsAre("?a", "?b", "~c", "~d", "~e", "~g", "~i", "?j", "?k", "l"));
 }
 
+TEST(PythonSource, WhoAsksWhereItRunsMayNotImport) {
+  EXPECT_THAT(imports("if sys.platform == 'emscripten':\n  import a\n"
+                      "elif x:\n  import b\n"
+                      "else:\n  import c\n"
+                      "if os.name == 'nt':\n  import d\n"
+                      "if sys.version_info < (3, 8):\n  import e\n"
+                      "if TYPE_CHECKING:\n  import f\n"
+                      "if __name__ == '__main__':\n  import g\n"
+                      "if ready:\n  import h\nelse:\n  import i\n"),
+              ElementsAre("~a", "~b", "~c", "~d", "~e", "~f", "~g", "?h", "?i"));
+}
+
 TEST(PythonSource, AnythingElseIsReadSomehow) {
   for (const char* text :
        {"", "\\", "'", "'''", "import", "from", "from x", "from . import", "((((", "import (",

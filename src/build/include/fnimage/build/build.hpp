@@ -61,7 +61,8 @@ struct BuildResult {
   std::vector<BuiltPlatform> platforms;
 };
 
-/// Builds every platform, checks that it can start, and puts the list into `store` under `tags`. On failure no tag has moved.
+/// Builds every platform, checks that it can start, and puts the list into `store` under `tags`. On
+/// failure no tag has moved.
 Result<BuildResult> build(const BuildSpec& spec, const BuildOptions& options,
                           registry::ImageStore& store, const std::vector<std::string>& tags,
                           const Environment& environment);
