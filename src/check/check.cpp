@@ -210,7 +210,8 @@ class Checker {
     }
     for (const Notebook& notebook : notebooks_below(files_, action_directory)) {
       if (!notebook.kernel.empty() && !names.contains(notebook.kernel)) {
-        add(Level::error, "kernel", notebook.path,
+        // It may lie there to be read.
+        add(Level::warning, "kernel", notebook.path,
             fmt::format("wants the kernel {}, which is not in the image",
                         printable(notebook.kernel)),
             "add the package that has it (python3-ipykernel for python3)");

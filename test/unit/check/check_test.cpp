@@ -423,7 +423,7 @@ TEST(Check, NotebooksNeedTheirKernels) {
                                 "kernel.json",
                                 R"({"argv":["/usr/bin/app"]})");
   EXPECT_THAT(briefly(check_layers({good_layer(), layer})),
-              ElementsAre("error kernel /action/train.ipynb"));
+              ElementsAre("warning kernel /action/train.ipynb"));
   const auto kernel = [](const char* argv) {
     return LayerOf().file("usr/share/jupyter/kernels/python3/kernel.json",
                           std::string(R"({"argv":)") + argv + "}");
@@ -431,10 +431,10 @@ TEST(Check, NotebooksNeedTheirKernels) {
   EXPECT_THAT(briefly(check_layers({good_layer(), layer, kernel(R"(["/usr/bin/app","-m"])")})),
               IsEmpty());
   EXPECT_THAT(briefly(check_layers({good_layer(), layer, kernel(R"(["/usr/bin/gone"])")})),
-              ElementsAre("error kernel /action/train.ipynb",
+              ElementsAre("warning kernel /action/train.ipynb",
                           "warning kernel /usr/share/jupyter/kernels/python3/kernel.json"));
   EXPECT_THAT(briefly(check_layers({good_layer(), layer, kernel("[]")})),
-              ElementsAre("error kernel /action/train.ipynb",
+              ElementsAre("warning kernel /action/train.ipynb",
                           "warning kernel /usr/share/jupyter/kernels/python3/kernel.json"));
 }
 
