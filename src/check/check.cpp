@@ -24,6 +24,7 @@ namespace fnimage::check {
 namespace {
 
 constexpr std::string_view action_directory = "action";  // where functions are
+constexpr std::size_t max_loaders = 64;                  // that hand their DT_RPATH down
 constexpr int max_interpreters = 5;  // of interpreters; the kernel follows as many
 
 /// What cross compilers bring for the machines that they compile for, in directories of their own.
@@ -232,8 +233,10 @@ class Checker {
     }
     for (; !queue.empty(); queue.pop_front()) {
       const Loading& loading = queue.front();
-      std::vector<const LoadedObject*> loaders{loading.object};
-      loaders.insert(loaders.end(), loading.loaders.begin(), loading.loaders.end());
+      std::vector<const LoadedObject*> loaders = loading.loaders;
+      if (!loading.object->rpath.empty() && loaders.size() < max_loaders) {
+        loaders.insert(loaders.begin(), loading.object);
+      }
       for (const std::string& name : loading.object->object.needed) {
         const LoadedObject* found = libraries_.find(name, *loading.object, loading.loaders);
         if (found == nullptr) {
@@ -286,7 +289,7 @@ class Checker {
           (!interpreter.empty() || libraries_.anywhere(name, loaded->object.identity).empty())) {
         missing(level, *loaded, name);
       } else if (found != nullptr) {
-        check_versions(level, *loaded, name, found->object);
+        check_versions(level, *loaded, name, *found);
       }
     }
   }
@@ -311,7 +314,7 @@ class Checker {
   }
 
   void check_versions(Level level, const LoadedObject& loaded, const std::string& name,
-                      const elf::Object& library) {
+                      const LoadedObject& library) {
     if (library.versions.empty()) {
       return;  // the loader only warns
     }
@@ -320,7 +323,7 @@ class Checker {
         continue;
       }
       for (const std::string& version : need.versions) {
-        if (std::ranges::find(library.versions, version) == library.versions.end()) {
+        if (!library.versions.contains(version)) {
           add(level, "symbol-version", loaded.path,
               fmt::format("needs version {} of {}, which the image's does not have",
                           printable(version), printable(name)),

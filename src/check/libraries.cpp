@@ -160,6 +160,7 @@ const LoadedObject* Libraries::object(const std::string& path) {
     return nullptr;
   }
   slot = std::make_unique<LoadedObject>(LoadedObject{.path = path, .object = std::move(*read)});
+  slot->versions.insert(slot->object.versions.begin(), slot->object.versions.end());
   slot->runpath = search_path(slot->object.runpath, path);
   if (slot->object.runpath.empty()) {
     slot->rpath = search_path(slot->object.rpath, path);

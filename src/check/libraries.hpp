@@ -29,6 +29,7 @@ struct LoadedObject {
   elf::Object object;
   std::vector<std::string> rpath{};    ///< the directories of DT_RPATH; none beside a DT_RUNPATH
   std::vector<std::string> runpath{};  ///< the directories of DT_RUNPATH
+  std::set<std::string, std::less<>> versions{};  ///< that it defines
 };
 
 class Libraries {

@@ -291,6 +291,19 @@ TEST(Check, ObjectsThatAreMadeToTakeForEver) {
   EXPECT_THAT(briefly(report), ::testing::Contains("warning limits "));
 }
 
+TEST(Check, LongChainsOfLibraries) {
+  LayerOf layer;
+  for (int i = 0; i < 3000; ++i) {
+    const ElfFile link{.needed = {"libchain" + std::to_string(i + 1) + ".so"}, .rpath = "/opt"};
+    layer.file("opt/libchain" + std::to_string(i) + ".so", link.bytes());
+  }
+  ElfFile app = program_of({"libchain0.so"});
+  app.rpath = "/opt";
+  layer.program("usr/bin/app", app.bytes());
+  EXPECT_THAT(briefly(check_layers({good_layer(), layer})),
+              ElementsAre("error library /opt/libchain2999.so"));
+}
+
 TEST(Check, MissingLoader) {
   const LayerOf layer = LayerOf().file("usr/lib64/.wh.ld-linux-x86-64.so.2", "");
   EXPECT_THAT(briefly(check_layers({good_layer(), layer})),
