@@ -169,14 +169,14 @@ class Checker {
     }
   }
 
-  /// What the scripts that Python is started with import.
+  /// What the scripts and modules that Python is started with import.
   void check_python() {
-    const std::vector<std::string> scripts = python_scripts(files_, config_);
-    if (scripts.empty()) {
+    const PythonStart start = python_start(files_, config_);
+    if (start.scripts.empty() && start.modules.empty()) {
       return;
     }
     for (const std::string& program : std::set<std::string>(started_.begin(), started_.end())) {
-      const auto imports = follow_imports(files_, config_, platform_, program, scripts);
+      const auto imports = follow_imports(files_, config_, platform_, program, start);
       if (!imports) {
         continue;
       }

@@ -79,21 +79,38 @@ class Follower {
     set_search_path(config);
   }
 
-  PythonImports run(const std::vector<std::string>& scripts) {
-    for (const std::string& script : scripts) {
-      search_path_.front() = directory_of(script);
-      imported_.clear();  // may be others from here
+  PythonImports run(const PythonStart& start, const std::string& working_directory) {
+    for (const std::string& script : start.scripts) {
+      begin(directory_of(script));
       enter({.path = script, .package = {}, .source = true}, Reach::certain);
-      while (!queue_.empty() && seen_.size() < max_modules) {
-        const auto [module, reach] = std::move(queue_.front());
-        queue_.pop_front();
-        follow(module, reach);
+      follow_all();
+    }
+    for (const std::string& module : start.modules) {
+      begin(working_directory);
+      if (!import_chain(module, Reach::certain)) {
+        add_missing(interpreter_, module.substr(0, module.find('.')));
       }
+      import_chain(module + ".__main__", Reach::certain);
+      follow_all();
     }
     return std::move(found_);
   }
 
  private:
+  /// Modules may be others from here: the directory comes first.
+  void begin(std::string_view directory) {
+    search_path_.front() = directory;
+    imported_.clear();
+  }
+
+  void follow_all() {
+    while (!queue_.empty() && seen_.size() < max_modules) {
+      const auto [module, reach] = std::move(queue_.front());
+      queue_.pop_front();
+      follow(module, reach);
+    }
+  }
+
   void set_search_path(const manifest::ImageConfig& config) {
     search_path_ = {""};  // the script's directory
     const std::string python_path = config.env_value("PYTHONPATH").value_or("");
@@ -365,34 +382,37 @@ class Follower {
 
 }  // namespace
 
-std::vector<std::string> python_scripts(const ImageFiles& files,
-                                        const manifest::ImageConfig& config) {
+PythonStart python_start(const ImageFiles& files, const manifest::ImageConfig& config) {
   std::vector<std::string> words = config.entrypoint;
   words.insert(words.end(), config.cmd.begin(), config.cmd.end());
+  PythonStart start;
+  if (words.size() > 2 && words[1] == "-m" && name_of(words[0]).starts_with("python")) {
+    start.modules.push_back(words[2]);
+  }
   if (const auto main = config.env_value("FNIMAGE_ACTION_MAIN")) {
     words.push_back(*main);
   }
-  std::vector<std::string> scripts;
   for (const std::string& word : words) {
     const auto found = files.resolve(
         word.starts_with('/') ? word : fmt::format("{}/{}", config.working_dir, word));
     if (word.ends_with(".py") && found && found->node->entry.type == layer::EntryType::file) {
-      scripts.push_back(found->path);
+      start.scripts.push_back(found->path);
     }
   }
-  return scripts;
+  return start;
 }
 
 std::optional<PythonImports> follow_imports(const ImageFiles& files,
                                             const manifest::ImageConfig& config,
                                             const manifest::Platform& platform,
                                             const std::string& interpreter,
-                                            const std::vector<std::string>& scripts) {
+                                            const PythonStart& start) {
   std::string version = version_of(name_of(interpreter));
   if (version.empty()) {
     return std::nullopt;
   }
-  return Follower(files, config, platform, interpreter, std::move(version)).run(scripts);
+  return Follower(files, config, platform, interpreter, std::move(version))
+      .run(start, config.working_dir);
 }
 
 }  // namespace fnimage::check

@@ -28,17 +28,21 @@ struct PythonImports {
   std::set<std::string, std::less<>> extensions{};  ///< extension modules that are loaded
 };
 
-/// The Python scripts that an image starts with: words of its command, and what fnimage's proxy is
-/// told to load. Paths relative to the root, without links.
-std::vector<std::string> python_scripts(const ImageFiles& files,
-                                        const manifest::ImageConfig& config);
+/// What an image lets Python start.
+struct PythonStart {
+  std::vector<std::string> scripts{};  ///< paths relative to the root, without links
+  std::vector<std::string> modules{};  ///< by name: `python3 -m NAME`
+};
 
-/// Follows the imports of scripts. @param interpreter path of the program, relative to the root,
-/// without links. nullopt when that is no Python of a known kind.
+/// What the words of the image's command say, and what fnimage's proxy is told to load.
+PythonStart python_start(const ImageFiles& files, const manifest::ImageConfig& config);
+
+/// Follows the imports of what is started. @param interpreter path of the program, relative to the
+/// root, without links. nullopt when that is no Python of a known kind.
 std::optional<PythonImports> follow_imports(const ImageFiles& files,
                                             const manifest::ImageConfig& config,
                                             const manifest::Platform& platform,
                                             const std::string& interpreter,
-                                            const std::vector<std::string>& scripts);
+                                            const PythonStart& start);
 
 }  // namespace fnimage::check

@@ -202,6 +202,18 @@ TEST(PythonImports, VirtualEnvironments) {
   EXPECT_THAT(briefly(run("import own\n", environment)), ElementsAre(HasSubstr("python-import")));
 }
 
+TEST(PythonImports, ModulesThatAreStartedByName) {
+  const std::vector<std::string> command{"python3", "-m", "server"};
+  EXPECT_THAT(briefly(run("", {}, command)),
+              ElementsAre("error python-import /usr/bin/python3.11"));
+  const std::string package = packages + "server/";
+  LayerOf layer = LayerOf().file(package + "__init__.py", "");
+  EXPECT_THAT(briefly(run("", layer, command)), IsEmpty());
+  layer.file(package + "__main__.py", "import gone\n");
+  EXPECT_THAT(briefly(run("", layer, command)),
+              ElementsAre("error python-import /" + package + "__main__.py"));
+}
+
 TEST(PythonImports, TheActionThatTheProxyLoads) {
   manifest::ImageConfig config = good_config();
   config.entrypoint = {"python3", "/proxy.py"};
