@@ -88,6 +88,10 @@ class Checker {
     for (const std::string& path : files_.broken_links()) {
       add(Level::error, "hard-link", path, "is a hard link to nothing: no runtime unpacks it");
     }
+    if (files_.has_too_deep()) {
+      add(Level::warning, "limits", "",
+          "has files below more than 256 directories, which were not checked");
+    }
     check_command();
     check_python();
     check_notebooks();

@@ -17,6 +17,11 @@ constexpr std::string_view whiteout_prefix = ".wh.";
 constexpr std::string_view opaque_whiteout = ".wh..wh..opq";
 constexpr int max_links = 40;  // as Linux follows
 
+bool is_too_deep(std::string_view path) {
+  constexpr std::ptrdiff_t deepest = 256;
+  return std::count(path.begin(), path.end(), '/') > deepest;
+}
+
 std::string in_directory(std::string_view directory, std::string_view name) {
   std::string path(directory);
   return (path.empty() ? path : path.append("/")).append(name);
@@ -26,6 +31,7 @@ std::string in_directory(std::string_view directory, std::string_view name) {
 
 void ImageFiles::add_layer(const std::string& name, const std::vector<Entry>& entries) {
   layers_.push_back(name);
+  last_directory_.reset();
   // A whiteout hides what is below its own layer only, wherever in the archive it stands.
   for (const Entry& entry : entries) {
     if (name_of(entry.path).starts_with(whiteout_prefix)) {
@@ -41,6 +47,7 @@ void ImageFiles::add_layer(const std::string& name, const std::vector<Entry>& en
 
 void ImageFiles::add_layer(const std::string& name, const layer::FileTree& tree) {
   layers_.push_back(name);
+  last_directory_.reset();
   // Its entries are in the order of their paths: links may stand before what they link to.
   for (const bool links : {false, true}) {
     for (const auto& [path, entry] : tree.entries()) {
@@ -52,6 +59,11 @@ void ImageFiles::add_layer(const std::string& name, const layer::FileTree& tree)
 }
 
 void ImageFiles::hide(const Entry& whiteout) {
+  if (is_too_deep(whiteout.path)) {
+    has_too_deep_ = true;
+    return;
+  }
+  last_directory_.reset();
   const std::string directory = place_of(directory_of(whiteout.path));
   const std::string_view name = name_of(whiteout.path);
   if (name == opaque_whiteout) {
@@ -86,12 +98,22 @@ std::string ImageFiles::place_of(std::string_view path) {
   return place;
 }
 
+std::string ImageFiles::destination_of(std::string_view path) {
+  const std::string_view directory = directory_of(path);
+  if (!last_directory_ || last_directory_->first != directory) {
+    last_directory_.emplace(directory, place_of(directory));
+  }
+  return in_directory(last_directory_->second, name_of(path));
+}
+
 void ImageFiles::put(Entry entry) {
-  const std::string path = in_directory(place_of(directory_of(entry.path)), name_of(entry.path));
+  if (is_too_deep(entry.path) || is_too_deep(entry.link)) {
+    has_too_deep_ = true;
+    return;
+  }
+  const std::string path = destination_of(entry.path);
   if (entry.type == EntryType::hardlink) {
-    const std::string target =
-        in_directory(place_of(directory_of(entry.link)), name_of(entry.link));
-    const auto linked = nodes_.find(target);
+    const auto linked = nodes_.find(destination_of(entry.link));
     if (linked == nodes_.end() || linked->second.entry.type == EntryType::directory) {
       broken_links_.push_back(path);
       return;
@@ -100,8 +122,13 @@ void ImageFiles::put(Entry entry) {
   }
   entry.path = path;
   entry.content_id = {};  // as long as the rest together, and nobody here packs anything
-  if (entry.type != EntryType::directory) {
+  const auto replaced = nodes_.find(path);
+  const bool is_new = replaced == nodes_.end();
+  if (!is_new && entry.type != EntryType::directory) {
     remove_below(path);
+  }
+  if (!is_new || entry.type == EntryType::symlink) {
+    last_directory_.reset();  // it may lead elsewhere now
   }
   nodes_.insert_or_assign(path, Node{.entry = std::move(entry), .layer = layers_.size() - 1});
 }

@@ -113,6 +113,30 @@ TEST(ImageFiles, HardLinksAreTheFile) {
   EXPECT_THAT(files.broken_links(), ElementsAre("d"));
 }
 
+TEST(ImageFiles, WhereADirectoryLeadsMayChangeWithinALayer) {
+  const ImageFiles files = files_of({LayerOf()
+                                         .file("d/one", "1")
+                                         .link("d", "e")
+                                         .directory("e")
+                                         .file("d/two", "2")
+                                         .directory("d")
+                                         .file("d/three", "3")});
+  EXPECT_THAT(paths(files), ElementsAre("d", "d/three", "e", "e/two"));
+}
+
+TEST(ImageFiles, PathsWithoutEndAreLeftOut) {
+  std::string deep = "a";
+  for (int i = 0; i < 255; ++i) {
+    deep += "/a";
+  }
+  const ImageFiles whole = files_of({LayerOf().file(deep + "/x", "1")});
+  EXPECT_FALSE(whole.has_too_deep());
+  EXPECT_EQ(text_at(whole, deep + "/x"), "1");
+  const ImageFiles cut = files_of({LayerOf().file(deep + "/a/x", "1").file("b", "2")});
+  EXPECT_TRUE(cut.has_too_deep());
+  EXPECT_THAT(paths(cut), ElementsAre("b"));
+}
+
 TEST(ImageFiles, TreesAreLayersToo) {
   layer::FileTree tree;
   test::unwrap(tree.add({.path = "z", .content = memory_content("x")}));

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <fnimage/base/result.hpp>
@@ -51,10 +52,15 @@ class ImageFiles {
   [[nodiscard]] const std::vector<std::string>& broken_links() const noexcept {
     return broken_links_;
   }
+  /// Whether there are entries below more than 256 directories, which are left out: each directory
+  /// of a path may be a link, and looking at all of them would take for ever.
+  [[nodiscard]] bool has_too_deep() const noexcept { return has_too_deep_; }
 
  private:
   void hide(const layer::Entry& whiteout);
   void put(layer::Entry entry);
+  /// Where an entry of that path goes.
+  [[nodiscard]] std::string destination_of(std::string_view path);
   /// The path with the links of its directories followed; the directories are made.
   [[nodiscard]] std::string place_of(std::string_view path);
   void remove_below(const std::string& directory);
@@ -62,6 +68,10 @@ class ImageFiles {
   Map nodes_;
   std::vector<std::string> layers_;
   std::vector<std::string> broken_links_;
+  bool has_too_deep_ = false;
+  /// The directory that was last looked up, and its place: entries of a directory follow each
+  /// other.
+  std::optional<std::pair<std::string, std::string>> last_directory_;
 };
 
 }  // namespace fnimage::check
