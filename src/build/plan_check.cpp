@@ -21,6 +21,7 @@ namespace {
 
 /// Goes up with every change of the rules.
 constexpr std::string_view rules = "fnimage check 1\n";
+constexpr std::string_view verdict_directory = "checked";
 constexpr std::uint64_t max_verdict_bytes = 65536;
 
 /// Where the verdict on a platform's files is remembered; nullopt for files without a key.
@@ -36,7 +37,7 @@ std::optional<std::filesystem::path> verdict_file(const PlatformPlan& platform,
     }
     all += key->str() + "\n";
   }
-  return environment.cache_directory / "checked" /
+  return environment.cache_directory / verdict_directory /
          std::string(manifest::Digest::of(std::string_view(all)).hex());
 }
 
@@ -98,6 +99,7 @@ Result<Verdict> judge_platform(const BuildSpec& spec, const Plan& plan,
 }  // namespace
 
 Result<void> check_plan(const BuildSpec& spec, const Plan& plan, const Environment& environment) {
+  remove_stale_temporaries(environment.cache_directory / verdict_directory);
   std::vector<Verdict> verdicts(plan.platforms.size());
   TaskGroup group(environment.pool);
   for (std::size_t i = 0; i < verdicts.size(); ++i) {

@@ -161,8 +161,9 @@ class Blocks {
   /// Conditions about the system, the interpreter or the caller: which branch is taken is not for
   /// us to say.
   static bool asks_where_it_runs(std::string_view text) {
-    constexpr std::array<std::string_view, 6> signs{"platform", "os.name",       "version",
-                                                    "PY",       "TYPE_CHECKING", "__name__"};
+    // PY2, six.PY3, PYPY: words that begin so, since NUMPY ends so.
+    constexpr std::array<std::string_view, 7> signs{"platform", "os.name",       "version", " PY",
+                                                    ".PY",      "TYPE_CHECKING", "__name__"};
     return std::any_of(signs.begin(), signs.end(), [&](std::string_view sign) {
       return text.find(sign) != std::string_view::npos;
     });

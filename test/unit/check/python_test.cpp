@@ -65,8 +65,11 @@ TEST(PythonSource, WhoAsksWhereItRunsMayNotImport) {
                       "if sys.version_info < (3, 8):\n  import e\n"
                       "if TYPE_CHECKING:\n  import f\n"
                       "if __name__ == '__main__':\n  import g\n"
+                      "if six.PY2:\n  import j\n"
+                      "if not PYPY:\n  import k\n"
+                      "if __NUMPY_SETUP__:\n  import l\n"
                       "if ready:\n  import h\nelse:\n  import i\n"),
-              ElementsAre("~a", "~b", "~c", "~d", "~e", "~f", "~g", "?h", "?i"));
+              ElementsAre("~a", "~b", "~c", "~d", "~e", "~f", "~g", "~j", "~k", "?l", "?h", "?i"));
 }
 
 TEST(PythonSource, AnythingElseIsReadSomehow) {
