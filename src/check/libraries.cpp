@@ -2,7 +2,6 @@
 #include "libraries.hpp"
 
 #include <algorithm>
-#include <array>
 
 #include <fmt/format.h>
 

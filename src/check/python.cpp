@@ -2,7 +2,6 @@
 #include "python.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <deque>
 #include <functional>

@@ -1,6 +1,6 @@
 // Images of a store: from a reference to files, see check.hpp.
+#include <algorithm>
 #include <map>
-#include <memory>
 #include <optional>
 
 #include <fmt/format.h>
@@ -9,7 +9,6 @@
 #include <fnimage/check/check.hpp>
 #include <fnimage/layer/archive.hpp>
 #include <fnimage/manifest/media_types.hpp>
-#include <fnimage/manifest/platform_match.hpp>
 #include <fnimage/manifest/validate.hpp>
 
 namespace fnimage::check {

@@ -132,12 +132,7 @@ Result<void> run_check(const CheckArguments& arguments, Session& session) {
 
 void set_up_check(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<CheckArguments>();
-  command
-      .add_option("REF", arguments->reference,
-                  "registry/name:tag, oci:DIR[:tag], oci-archive:FILE[:tag], "
-                  "docker-archive:FILE[:name:tag], "
-                  "or a name in the local store")
-      ->required();
+  add_image_argument(command, arguments->reference);
   command.add_option("--platform", arguments->platforms, "Only this one; may be repeated")
       ->type_name("P");
   command.add_flag("--strict", arguments->strict, "Warnings count as errors");

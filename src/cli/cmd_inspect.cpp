@@ -40,12 +40,7 @@ Result<void> run_inspect(const InspectArguments& arguments, Session& session) {
 
 void set_up_inspect(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<InspectArguments>();
-  command
-      .add_option("REF", arguments->reference,
-                  "registry/name:tag, oci:DIR[:tag], oci-archive:FILE[:tag], "
-                  "docker-archive:FILE[:name:tag], "
-                  "or a name in the local store")
-      ->required();
+  add_image_argument(command, arguments->reference);
   command.add_flag("--raw", arguments->raw, "The manifest or list, byte for byte");
   command.add_flag("--local", arguments->local,
                    "Look in the local store, for a name with a registry too");

@@ -33,6 +33,15 @@ void add_commands(CLI::App& parent, Registration registration,
   }
 }
 
+void add_image_argument(CLI::App& command, std::string& reference) {
+  command
+      .add_option("REF", reference,
+                  "registry/name:tag, oci:DIR[:tag], oci-archive:FILE[:tag], "
+                  "docker-archive:FILE[:name:tag], "
+                  "or a name in the local store")
+      ->required();
+}
+
 void complete(CLI::App& command, Registration registration, const char* footer, Action action) {
   add_common_options(command, registration.settings.common);
   command.footer(footer);

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <initializer_list>
+#include <string>
 
 #include <fnimage/base/result.hpp>
 
@@ -36,6 +37,9 @@ struct CommandEntry {
 /// most of what a short command would take.
 void add_commands(CLI::App& parent, Registration registration,
                   std::initializer_list<CommandEntry> entries);
+
+/// The REF of commands that read one image, wherever it is kept.
+void add_image_argument(CLI::App& command, std::string& reference);
 
 /// Ends a set-up: the options that all commands have, what --help says below them, and the action.
 void complete(CLI::App& command, Registration registration, const char* footer, Action action);
