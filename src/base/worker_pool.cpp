@@ -103,20 +103,25 @@ bool WorkerPool::run_one() {
 }
 
 struct TaskGroup::State {
+  struct Failure {
+    std::size_t task;  // its place in the order of run()
+    Error error;
+  };
   std::mutex mutex;
   std::condition_variable done;
   std::size_t pending = 0;
-  std::optional<Error> first_error;
+  std::size_t added = 0;
+  std::optional<Failure> failure;  // the earliest task's, so that the same fault has one message
 
-  bool failed() {
+  bool is_needless(std::size_t task) {
     const std::lock_guard lock(mutex);
-    return first_error.has_value();
+    return failure && failure->task < task;
   }
 
-  void finish(Result<void> result) {
+  void finish(std::size_t task, Result<void> result) {
     const std::lock_guard lock(mutex);
-    if (!result && !first_error) {
-      first_error = std::move(result).error();
+    if (!result && (!failure || task < failure->task)) {
+      failure.emplace(Failure{task, std::move(result).error()});
     }
     if (--pending == 0) {
       done.notify_all();
@@ -139,14 +144,16 @@ TaskGroup::~TaskGroup() {
 }
 
 void TaskGroup::run(std::function<Result<void>()> task) {
+  std::size_t order = 0;
   {
     const std::lock_guard lock(state_->mutex);
     ++state_->pending;
+    order = state_->added++;
   }
-  pool_.submit([state = state_, task = std::move(task)]() mutable {
-    Result<void> result = state->failed() ? Result<void>{} : run_caught(task);
+  pool_.submit([state = state_, order, task = std::move(task)]() mutable {
+    Result<void> result = state->is_needless(order) ? Result<void>{} : run_caught(task);
     task = nullptr;  // what the task holds goes before the waiting thread goes on
-    state->finish(std::move(result));
+    state->finish(order, std::move(result));
   });
 }
 
@@ -166,7 +173,7 @@ Result<void> TaskGroup::wait() {
     }
   }
   const std::lock_guard lock(state_->mutex);
-  return state_->first_error ? Result<void>(fail(*state_->first_error)) : Result<void>{};
+  return state_->failure ? Result<void>(fail(state_->failure->error)) : Result<void>{};
 }
 
 }  // namespace fnimage

@@ -1,4 +1,4 @@
-// The worker pool: every task runs, the first error wins, nested waiting does not deadlock.
+// The worker pool: every task runs, the earliest error wins, nested waiting does not deadlock.
 #include <atomic>
 #include <memory>
 #include <stdexcept>
@@ -31,7 +31,7 @@ TEST(TaskGroup, RunsEveryTask) {
   EXPECT_EQ(sum, 500500);
 }
 
-TEST(TaskGroup, FirstErrorWinsAndLaterTasksAreSkipped) {
+TEST(TaskGroup, TasksAfterAFailedOneAreSkipped) {
   WorkerPool pool(1);
   std::atomic<int> ran = 0;
   TaskGroup group(pool);
@@ -46,6 +46,22 @@ TEST(TaskGroup, FirstErrorWinsAndLaterTasksAreSkipped) {
   }
   EXPECT_THAT(group.wait(), fails_with(ErrorCode::tls, "first"));
   EXPECT_EQ(ran, 0);
+}
+
+TEST(TaskGroup, TheErrorIsTheEarliestTasksWhicheverThreadIsFaster) {
+  WorkerPool pool(4);
+  TaskGroup group(pool);
+  std::atomic<bool> later_failed = false;
+  group.run([&]() -> Result<void> {
+    later_failed.wait(false);
+    return fail(ErrorCode::io, "earlier");
+  });
+  group.run([&]() -> Result<void> {
+    later_failed = true;
+    later_failed.notify_all();
+    return fail(ErrorCode::tls, "later");
+  });
+  EXPECT_THAT(group.wait(), fails_with(ErrorCode::io, "earlier"));
 }
 
 TEST(TaskGroup, AnExceptionBecomesAnError) {

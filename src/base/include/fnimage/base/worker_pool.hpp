@@ -1,6 +1,6 @@
-// A fixed set of threads that run tasks; the first error wins and later tasks of the same group are
-// skipped. Thread-safety: WorkerPool may be used from any thread; a TaskGroup belongs to the thread
-// that made it.
+// A fixed set of threads that run tasks; a group ends with the error of its earliest task that
+// failed, whichever thread was faster, and tasks after that one are skipped. Thread-safety:
+// WorkerPool may be used from any thread; a TaskGroup belongs to the thread that made it.
 #pragma once
 
 #include <cstddef>
@@ -44,9 +44,9 @@ class TaskGroup {
   /// Waits, so that tasks may refer to the caller's locals.
   ~TaskGroup();
 
-  /// Runs a task on the pool. After a failure in this group, tasks that have not begun are skipped.
+  /// Runs a task on the pool. Skipped if an earlier task of this group has failed by then.
   void run(std::function<Result<void>()> task);
-  /// Waits for all tasks (helping with queued ones) and returns the first error that happened.
+  /// Waits for all tasks (helping with queued ones); the error is that of the earliest that failed.
   Result<void> wait();
 
  private:
