@@ -5,10 +5,11 @@
 #include <fnimage/build/build.hpp>
 #include <fnimage/manifest/document.hpp>
 #include <fnimage/manifest/validate.hpp>
-#include <fnimage/source/debian.hpp>
+#include <fnimage/source/package_pool.hpp>
 
 #include "image.hpp"
 #include "layer_work.hpp"
+#include "package_request.hpp"
 #include "plan.hpp"
 #include "plan_check.hpp"
 

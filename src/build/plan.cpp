@@ -9,45 +9,19 @@
 #include <fnimage/archive/open.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/build/init.hpp>
-#include <fnimage/manifest/platform_match.hpp>
 #include <fnimage/registry/location.hpp>
 #include <fnimage/source/debian.hpp>
+#include <fnimage/source/package_pool.hpp>
 
+#include "build_platforms.hpp"
+#include "lock_file.hpp"
 #include "lower_layers.hpp"
-#include "spec_values.hpp"
+#include "package_request.hpp"
 #include "user_layers.hpp"
 
 namespace fnimage::build {
 
 namespace {
-
-/// The platforms to build, each once.
-Result<std::vector<manifest::Platform>> platforms_of(const BuildSpec& spec,
-                                                     const BuildOptions& options) {
-  std::vector<manifest::Platform> platforms;
-  for (const manifest::Platform& asked :
-       options.platforms.empty() ? spec.platforms : options.platforms) {
-    manifest::Platform platform = manifest::normalize(asked);
-    if (std::ranges::any_of(platforms, [&](const manifest::Platform& other) {
-          return manifest::same_platform(other, platform);
-        })) {
-      return fail(ErrorCode::invalid_argument,
-                  fmt::format("platform {} is asked for twice", platform.str()));
-    }
-    platforms.push_back(std::move(platform));
-  }
-  if (platforms.empty()) {
-    return fail(ErrorCode::invalid_argument, "there is no platform to build",
-                "list them in the build file: platforms: [linux/amd64, linux/ppc64le]");
-  }
-  for (std::size_t i = 0; i < platforms.size(); ++i) {
-    if (const auto fault = fault_among(platforms, i)) {
-      return fail(ErrorCode::invalid_argument,
-                  fmt::format("platform {}: {}", platforms[i].str(), fault->message), fault->fix);
-    }
-  }
-  return platforms;
-}
 
 /// What only a base of Debian packages can give.
 Result<void> check_base(const BuildSpec& spec) {
@@ -73,7 +47,8 @@ class Planner {
       : spec_(spec), options_(options), environment_(environment) {}
 
   Result<Plan> run() {
-    FNIMAGE_TRY(std::vector<manifest::Platform> platforms, platforms_of(spec_, options_));
+    FNIMAGE_TRY(std::vector<manifest::Platform> platforms,
+                build_platforms(options_.platforms.empty() ? spec_.platforms : options_.platforms));
     plan_.time = options_.source_date_epoch.value_or(0);
     FNIMAGE_TRY(
         plan_.runtime,
@@ -98,17 +73,27 @@ class Planner {
  private:
   Result<void> open_base() {
     if (const auto* debian = std::get_if<DebianBase>(&spec_.base)) {
-      FNIMAGE_TRY(archive_,
-                  source::DebianArchive::open({.release = debian->release,
-                                               .mirror = debian->mirror,
-                                               .suites = debian->suites,
-                                               .cache_directory = package_cache(environment_),
-                                               .offline = options_.offline},
-                                              environment_.transport, environment_.pool,
-                                              environment_.diagnostics));
-    } else if (const auto* image = std::get_if<ImageBase>(&spec_.base)) {
+      return open_packages(*debian);
+    }
+    if (const auto* image = std::get_if<ImageBase>(&spec_.base)) {
       return open_image(*image);
     }
+    return {};
+  }
+
+  /// With a lock file nothing is resolved, and no index is needed.
+  Result<void> open_packages(const DebianBase& base) {
+    const source::DebianSettings settings =
+        debian_settings(base, environment_, options_.offline, options_.bundle);
+    request_ = package_request(spec_, base, plan_.runtime.debian_packages);
+    FNIMAGE_TRY(lock_, find_lock(options_));
+    FNIMAGE_TRY(package_pool_, source::PackagePool::open(settings, environment_.transport,
+                                                         environment_.diagnostics));
+    if (lock_) {
+      return require_current(lock_->lock, LockedRequest::of(base, request_), lock_->name);
+    }
+    FNIMAGE_TRY(archive_, source::DebianArchive::open(settings, environment_.transport,
+                                                      environment_.pool, environment_.diagnostics));
     return {};
   }
 
@@ -162,7 +147,7 @@ class Planner {
     if (base_) {
       FNIMAGE_TRY(platform.base, base_->load(platform.platform));
     }
-    if (archive_ != nullptr) {
+    if (package_pool_ != nullptr) {
       FNIMAGE_TRY(std::vector<source::NamedTree> trees, packages(platform.platform));
       for (source::NamedTree& tree : trees) {
         FNIMAGE_CHECK(lower.add(tree.tree));
@@ -181,31 +166,31 @@ class Planner {
   }
 
   Result<std::vector<source::NamedTree>> packages(const manifest::Platform& platform) const {
-    source::PackageRequest request{.packages = spec_.packages,
-                                   .exclude = spec_.exclude,
-                                   .essential = std::get<DebianBase>(spec_.base).essential};
-    for (const std::string& name : plan_.runtime.debian_packages) {
-      if (std::ranges::find(request.packages, name) == request.packages.end()) {
-        request.packages.push_back(name);
-      }
+    if (!lock_) {
+      FNIMAGE_TRY(const source::PackageSet set, archive_->resolve(request_, platform));
+      return package_pool_->assemble(set, plan_.time);
     }
-    FNIMAGE_TRY(const source::PackageSet set, archive_->resolve(request, platform));
-    return archive_->assemble(set, plan_.time);
+    const source::PackageSet* set = lock_->lock.find(platform);
+    if (set == nullptr) {
+      return fail(ErrorCode::platform_mismatch,
+                  fmt::format("{} has no packages for it", printable(lock_->name)),
+                  "name the platform in the build file and run `fnimage lock`");
+    }
+    return package_pool_->assemble(*set, plan_.time);
   }
 
   const BuildSpec& spec_;
   const BuildOptions& options_;
   const Environment& environment_;
   Plan plan_;
-  std::unique_ptr<source::DebianArchive> archive_;
-  std::optional<source::BaseImages> base_;  ///< of plan_.base_store
+  source::PackageRequest request_{};
+  std::optional<FoundLock> lock_;
+  std::unique_ptr<source::DebianArchive> archive_;     ///< without a lock
+  std::unique_ptr<source::PackagePool> package_pool_;  ///< with a base of packages
+  std::optional<source::BaseImages> base_;             ///< of plan_.base_store
 };
 
 }  // namespace
-
-std::filesystem::path package_cache(const Environment& environment) {
-  return environment.cache_directory / "debian";
-}
 
 Result<Plan> make_plan(const BuildSpec& spec, const BuildOptions& options,
                        const Environment& environment) {

@@ -34,9 +34,6 @@ struct Plan {
   std::string base_name{};  ///< the base's reference, when it names a registry
 };
 
-/// Where packages are downloaded and unpacked to.
-std::filesystem::path package_cache(const Environment& environment);
-
 /// Errors: invalid_argument (no platform, a platform twice, offline with a base in a registry),
 /// invalid_input (what the build file asks for cannot be), those of the sources.
 Result<Plan> make_plan(const BuildSpec& spec, const BuildOptions& options,

@@ -100,6 +100,7 @@ void set_up(CLI::App& app, Registration registration) {
                {
                    {"init", "Write a starter build file and handler", set_up_init},
                    {"build", "Build every platform of a build file", set_up_build},
+                   {"lock", "Write down the packages of all platforms", set_up_lock},
                    {"push", "Publish images of the local store", set_up_push},
                    {"pull", "Fetch images into the local store", set_up_pull},
                    {"copy", "Copy an image or list to another place", set_up_copy},

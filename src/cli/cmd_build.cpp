@@ -15,13 +15,13 @@
 #include <fnimage/base/atomic_file.hpp>
 #include <fnimage/base/bytes.hpp>
 #include <fnimage/base/text.hpp>
-#include <fnimage/base/worker_pool.hpp>
 #include <fnimage/build/build.hpp>
-#include <fnimage/build/init.hpp>
+#include <fnimage/build/lock.hpp>
 #include <fnimage/build/spec.hpp>
 #include <fnimage/registry/location.hpp>
 #include <fnimage/registry/transfer.hpp>
 
+#include "build_session.hpp"
 #include "command.hpp"
 #include "json_text.hpp"
 #include "push.hpp"
@@ -33,8 +33,7 @@ namespace {
 using manifest::Reference;
 
 struct BuildArguments {
-  std::string directory;
-  std::string file;
+  BuildFileOptions build_file;
   std::vector<std::string> tags;
   std::vector<std::string> platforms;
   bool push = false;
@@ -42,9 +41,9 @@ struct BuildArguments {
   std::string format = "oci";
   std::string compression = "gzip";
   std::size_t threads = 0;
-  bool offline = false;
+  bool locked = false;
+  std::string bundle;
   bool no_check = false;
-  std::string cache_directory;
 };
 
 /// Where the build goes.
@@ -57,13 +56,6 @@ struct Target {
   std::optional<registry::Location> archive{};
   std::optional<TemporaryDirectory> scratch{};
 };
-
-Result<build::BuildSpec> read_spec(const BuildArguments& arguments) {
-  if (!arguments.file.empty()) {
-    return build::load_spec(arguments.file, arguments.directory);
-  }
-  return build::load_spec(std::filesystem::path(arguments.directory) / build::build_file_name);
-}
 
 Result<std::vector<Reference>> read_tags(const BuildArguments& arguments) {
   if (arguments.push && arguments.tags.empty()) {
@@ -83,13 +75,6 @@ Result<std::vector<Reference>> read_tags(const BuildArguments& arguments) {
   return references;
 }
 
-Result<std::filesystem::path> cache_directory(const BuildArguments& arguments) {
-  if (!arguments.cache_directory.empty()) {
-    return std::filesystem::path(arguments.cache_directory);
-  }
-  return build::default_cache_directory();
-}
-
 /// The scratch layout lies beside the layer cache, so that layers are linked into it, not copied.
 Result<Target> open_archive(const BuildArguments& arguments, const build::BuildSpec& spec,
                             const registry::Location& location,
@@ -104,7 +89,7 @@ Result<Target> open_archive(const BuildArguments& arguments, const build::BuildS
   }
   Target target;
   target.archive = location;
-  FNIMAGE_TRY(const std::filesystem::path cache, cache_directory(arguments));
+  FNIMAGE_TRY(const std::filesystem::path cache, cache_directory(arguments.build_file));
   remove_stale_temporaries(cache);
   FNIMAGE_TRY(auto scratch, TemporaryDirectory::create_in(cache));
   target.scratch.emplace(std::move(scratch));
@@ -195,7 +180,8 @@ Result<Target> open_target(const BuildArguments& arguments, const build::BuildSp
   return target;
 }
 
-Result<build::BuildOptions> build_options(const BuildArguments& arguments) {
+Result<build::BuildOptions> build_options(const BuildArguments& arguments,
+                                          const build::BuildSpec& spec) {
   build::BuildOptions options;
   for (const std::string& text : arguments.platforms) {
     FNIMAGE_TRY(manifest::Platform platform, build::parse_build_platform(text));
@@ -204,7 +190,10 @@ Result<build::BuildOptions> build_options(const BuildArguments& arguments) {
   FNIMAGE_TRY(options.compression, layer::parse_compression(arguments.compression));
   options.format = arguments.format == "docker" ? manifest::Format::docker : manifest::Format::oci;
   FNIMAGE_TRY(options.source_date_epoch, build::source_date_epoch_from_environment());
-  options.offline = arguments.offline;
+  options.offline = arguments.build_file.offline;
+  options.lock_file = build::lock_path(spec);
+  options.locked = arguments.locked;
+  options.bundle = arguments.bundle;
   options.check = !arguments.no_check;
   return options;
 }
@@ -212,19 +201,10 @@ Result<build::BuildOptions> build_options(const BuildArguments& arguments) {
 Result<build::BuildResult> build_into(const BuildArguments& arguments, const build::BuildSpec& spec,
                                       const build::BuildOptions& options, const Target& target,
                                       Session& session) {
-  FNIMAGE_TRY(auto transport, session.transport());
-  FNIMAGE_TRY(registry::Client * client, session.client());
-  FNIMAGE_TRY(std::filesystem::path local, Session::local_directory());
-  FNIMAGE_TRY(std::filesystem::path cache, cache_directory(arguments));
-  WorkerPool pool(arguments.threads);
-  const build::Environment environment{.transport = std::move(transport),
-                                       .client = *client,
-                                       .pool = pool,
-                                       .diagnostics = session.console(),
-                                       .cache_directory = std::move(cache),
-                                       .local_store = std::move(local)};
+  FNIMAGE_TRY(const auto builder,
+              BuildSession::open(arguments.build_file, arguments.threads, session));
   FNIMAGE_TRY(build::BuildResult result,
-              build::build(spec, options, *target.store, target.tags, environment));
+              build::build(spec, options, *target.store, target.tags, builder->environment()));
   if (target.layout) {
     // Tools that cannot choose from a list find each platform under a tag of its own.
     registry::TransferOptions tagging;
@@ -274,8 +254,8 @@ nlohmann::ordered_json result_json(const build::BuildResult& result, const Targe
 
 Result<void> run_build(const BuildArguments& arguments, Session& session) {
   FNIMAGE_TRY(const std::vector<Reference> references, read_tags(arguments));
-  FNIMAGE_TRY(build::BuildOptions options, build_options(arguments));
-  FNIMAGE_TRY(const build::BuildSpec spec, read_spec(arguments));
+  FNIMAGE_TRY(const build::BuildSpec spec, read_spec(arguments.build_file));
+  FNIMAGE_TRY(build::BuildOptions options, build_options(arguments, spec));
   if (arguments.push) {
     FNIMAGE_TRY(registry::Client * client, session.client());
     const std::shared_future<Result<void>> registries =
@@ -311,9 +291,7 @@ Result<void> run_build(const BuildArguments& arguments, Session& session) {
 }
 
 void add_build_options(CLI::App& command, BuildArguments& arguments) {
-  command.add_option("DIR", arguments.directory, "Where fnimage.yaml is (default: .)");
-  command.add_option("-f,--file", arguments.file, "Another build file (paths are relative to DIR)")
-      ->type_name("FILE");
+  add_build_file_options(command, arguments.build_file);
   command.add_option("-t,--tag", arguments.tags, "Name of the list; may be given several times")
       ->type_name("REF")
       ->allow_extra_args(false);
@@ -338,12 +316,14 @@ void add_build_options(CLI::App& command, BuildArguments& arguments) {
   command.add_option("--threads", arguments.threads, "Threads (default: one per processor)")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
-  command.add_flag("--offline", arguments.offline, "Use only packages that the cache has");
+  command.add_flag("--locked", arguments.locked, "Demand the lock file: fail when there is none");
+  command
+      .add_option("--bundle", arguments.bundle,
+                  "Take packages from here first: what `fnimage lock\n--bundle` made")
+      ->type_name("DIR");
+  add_cache_options(command, arguments.build_file);
   command.add_flag("--no-check", arguments.no_check,
                    "Build what cannot start on its platform, too");
-  command
-      .add_option("--cache-dir", arguments.cache_directory, "Instead of $XDG_CACHE_HOME/fnimage")
-      ->type_name("DIR");
 }
 
 }  // namespace

@@ -49,6 +49,7 @@ void complete_with_registry(CLI::App& command, Registration registration, const 
 
 void set_up_init(CLI::App& command, Registration registration);
 void set_up_build(CLI::App& command, Registration registration);
+void set_up_lock(CLI::App& command, Registration registration);
 void set_up_push(CLI::App& command, Registration registration);
 void set_up_pull(CLI::App& command, Registration registration);
 void set_up_copy(CLI::App& command, Registration registration);

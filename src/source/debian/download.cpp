@@ -42,7 +42,7 @@ class VerifyingSink final : public Writer {
     }
     if (const manifest::Digest actual = hasher_.finish(); actual != expected) {
       return fail(ErrorCode::verification,
-                  fmt::format("hash is {} where the index says {}", actual.str(), expected.str()));
+                  fmt::format("hash is {} where {} is expected", actual.str(), expected.str()));
     }
     return {};
   }
@@ -244,8 +244,8 @@ Result<void> verify_file(const std::filesystem::path& path, const manifest::Dige
     return sink.finish(sha256);
   }();
   if (!result && result.error().code() == ErrorCode::verification) {
-    return fail(ErrorCode::verification, fmt::format("{} of the cache is damaged: {}",
-                                                     path.string(), result.error().message()));
+    return fail(ErrorCode::verification,
+                fmt::format("{} is damaged: {}", path.string(), result.error().message()));
   }
   return result;
 }

@@ -23,9 +23,9 @@ namespace fnimage::source::debian {
 /// The packages of several suites as one.
 class PackageIndex {
  public:
-  /// One Packages file with the base URL that its file names are relative to.
+  /// One Packages file and the suite that it is from.
   struct Part {
-    std::string base_url;
+    std::string suite;
     PackageTable table;
   };
 
@@ -44,8 +44,8 @@ class PackageIndex {
   /// Every package name, sorted, for suggestions.
   [[nodiscard]] std::vector<std::string_view> names() const;
   [[nodiscard]] const std::string& architecture() const noexcept { return architecture_; }
-  [[nodiscard]] const std::string& base_url(const IndexedPackage& package) const {
-    return parts_[package.origin].base_url;
+  [[nodiscard]] const std::string& suite(const IndexedPackage& package) const {
+    return parts_[package.origin].suite;
   }
 
  private:

@@ -248,7 +248,7 @@ Result<std::shared_ptr<const PackageIndex>> load_index(std::span<const Release> 
       }
       for (const std::string& directory : directories) {
         FNIMAGE_TRY(auto table, load_table(release, directory, architecture, downloader, cache));
-        parts.push_back({release.source.uri, std::move(table)});
+        parts.push_back({release.source.suite, std::move(table)});
       }
     }
   }

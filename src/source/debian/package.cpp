@@ -99,8 +99,8 @@ class DebReader {
   DebReader(const PackageFile& file, const std::filesystem::path& cache)
       : file_(file), cache_(cache) {}
 
-  Result<UnpackedPackage> read() {
-    FNIMAGE_TRY(const auto reader, open_file(file_.path));
+  Result<UnpackedPackage> read(const std::filesystem::path& deb) {
+    FNIMAGE_TRY(const auto reader, open_file(deb));
     FNIMAGE_CHECK(layer::read_ar(*reader, file_.what,
                                  [&](std::string_view name, std::uint64_t, Reader& member) {
                                    return on_member(name, member);
@@ -166,8 +166,8 @@ Result<UnpackedPackage> unpack_package(const PackageFile& file,
   if (auto cached = from_cache(file, cache, control_file)) {
     return std::move(*cached);
   }
-  FNIMAGE_CHECK(file.fetch());
-  FNIMAGE_TRY(UnpackedPackage package, DebReader(file, cache).read());
+  FNIMAGE_TRY(const auto deb, file.fetch());
+  FNIMAGE_TRY(UnpackedPackage package, DebReader(file, cache).read(deb));
   if (package.control_file("control").empty()) {
     return fail(ErrorCode::invalid_input, fmt::format("{}: no control file", file.what));
   }

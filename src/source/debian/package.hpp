@@ -32,9 +32,8 @@ struct UnpackedPackage {
 struct PackageFile {
   std::string what;  ///< "python3-minimal 3.11.2-1+b1 (ppc64el)" for messages
   manifest::Digest sha256;
-  std::filesystem::path path;  ///< where the .deb is or will be
-  std::function<Result<void>()>
-      fetch;  ///< puts it there; called only when the cache lacks its parts
+  std::function<Result<std::filesystem::path>()>
+      fetch;  ///< where the .deb is, verified; called only when the cache lacks its parts
 };
 
 /// Takes the package's parts from `cache`, or unpacks the .deb into it. Errors: invalid_input for a

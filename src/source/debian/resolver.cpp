@@ -37,6 +37,14 @@ int priority_rank(std::string_view priority) {
   return static_cast<int>(std::find(order.begin(), order.end(), priority) - order.begin());
 }
 
+constexpr std::uint64_t kib = 1024;  // the unit of Installed-Size
+
+std::optional<std::uint64_t> number(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} ? std::optional(value) : std::nullopt;
+}
+
 bool provides(const Node& node, const Alternative& wanted) {
   return std::any_of(node.provides.begin(), node.provides.end(), [&](const Clause& clause) {
     const Alternative& provided = clause.front();
@@ -81,6 +89,7 @@ class Resolver {
   bool takes(const Alternative& alternative) const;
   Result<void> check_conflicts() const;
   Result<Resolution> result();
+  std::vector<const Node*> needs_of(const Node& node) const;
   void order_from(const Node& root, std::set<const Node*>& seen,
                   std::vector<const Node*>& out) const;
   Result<DebianPackage> describe(const Node& node) const;
@@ -400,34 +409,36 @@ Result<void> Resolver::check_conflicts() const {
   return {};
 }
 
+/// The chosen packages that can satisfy its dependencies, by name.
+std::vector<const Node*> Resolver::needs_of(const Node& node) const {
+  std::map<std::string_view, const Node*> needs;
+  for (const Clause& clause : node.depends) {
+    for (const Alternative& alternative : clause) {
+      if (const auto real = chosen_.find(alternative.name); real != chosen_.end()) {
+        needs.emplace(real->first, real->second);
+      }
+      if (const auto virtuals = chosen_providers_.find(alternative.name);
+          virtuals != chosen_providers_.end()) {
+        for (const Node* provider : virtuals->second) {
+          needs.emplace(provider->package.name, provider);
+        }
+      }
+    }
+  }
+  std::vector<const Node*> result;
+  result.reserve(needs.size());
+  for (const auto& [name, need] : needs) {
+    result.push_back(need);
+  }
+  return result;
+}
+
 void Resolver::order_from(const Node& root, std::set<const Node*>& seen,
                           std::vector<const Node*>& out) const {
   struct Step {
     const Node* node;
     std::vector<const Node*> needs;
     std::size_t next = 0;
-  };
-  const auto needs_of = [&](const Node& node) {
-    std::map<std::string_view, const Node*> needs;
-    for (const Clause& clause : node.depends) {
-      for (const Alternative& alternative : clause) {
-        if (const auto real = chosen_.find(alternative.name); real != chosen_.end()) {
-          needs.emplace(real->first, real->second);
-        }
-        if (const auto virtuals = chosen_providers_.find(alternative.name);
-            virtuals != chosen_providers_.end()) {
-          for (const Node* provider : virtuals->second) {
-            needs.emplace(provider->package.name, provider);
-          }
-        }
-      }
-    }
-    std::vector<const Node*> result;
-    result.reserve(needs.size());
-    for (const auto& [name, need] : needs) {
-      result.push_back(need);
-    }
-    return result;
   };
   if (!seen.insert(&root).second) {
     return;
@@ -450,25 +461,30 @@ void Resolver::order_from(const Node& root, std::set<const Node*>& seen,
 Result<DebianPackage> Resolver::describe(const Node& node) const {
   const IndexedPackage& package = node.package;
   const Paragraph fields(package.paragraph);
-  const std::string_view size_text = fields.get("Size");
-  std::uint64_t size = 0;
+  const auto size = number(fields.get("Size"));
   const std::string_view architecture = fields.get("Architecture");
   auto digest = manifest::Digest::parse(fmt::format("sha256:{}", fields.get("SHA256")));
-  if (std::from_chars(size_text.data(), size_text.data() + size_text.size(), size).ec !=
-          std::errc{} ||
-      !digest || (architecture != "all" && architecture != index_.architecture())) {
+  if (!size || !digest || (architecture != "all" && architecture != index_.architecture())) {
     return fail(ErrorCode::invalid_input,
                 fmt::format("package {} {}: no usable Size, SHA256 and Architecture in the index",
                             package.name, package.version));
   }
-  FNIMAGE_TRY(std::string url, join_url(index_.base_url(package), fields.get("Filename")));
-  return DebianPackage{.name = std::string(package.name),
-                       .version = std::string(package.version),
-                       .architecture = std::string(architecture),
-                       .control = std::string(package.paragraph),
-                       .url = std::move(url),
-                       .sha256 = std::move(*digest),
-                       .size = size};
+  FNIMAGE_CHECK(join_url({}, fields.get("Filename")));  // refuses what leaves the mirror
+  DebianPackage described{.name = std::string(package.name),
+                          .version = std::string(package.version),
+                          .architecture = std::string(architecture),
+                          .suite = index_.suite(package),
+                          .file = std::string(fields.get("Filename")),
+                          .sha256 = std::move(*digest),
+                          .size = *size,
+                          .installed_size = number(fields.get("Installed-Size")).value_or(0) * kib};
+  if (node.parent != nullptr) {
+    described.wanted_by = node.parent->package.name;
+  }
+  for (const Node* need : needs_of(node)) {
+    described.needs.emplace_back(need->package.name);
+  }
+  return described;
 }
 
 Result<Resolution> Resolver::result() {

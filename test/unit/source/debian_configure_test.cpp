@@ -112,8 +112,8 @@ DebianPackage described(std::string name, std::string architecture) {
   return {.name = std::move(name),
           .version = "1",
           .architecture = std::move(architecture),
-          .control = "",
-          .url = "",
+          .suite = "",
+          .file = "",
           .sha256 = manifest::Digest::of("x"),
           .size = 1};
 }

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <fnimage/source/debian.hpp>
+#include <fnimage/source/package_pool.hpp>
 #include <fnimage/test/result_matchers.hpp>
 #include <fnimage/test/temp_dir.hpp>
 
@@ -138,12 +139,17 @@ class Mirror : public ::testing::Test {
     return DebianArchive::open(settings, nullptr, pool_, null_diagnostics());
   }
 
+  Result<std::vector<NamedTree>> assemble(const PackageSet& set, const DebianSettings& settings) {
+    FNIMAGE_TRY(const auto packages, PackagePool::open(settings, nullptr, null_diagnostics()));
+    return packages->assemble(set, 1'600'000'000);
+  }
+
   Result<std::vector<NamedTree>> build(const std::string& architecture,
                                        const DebianSettings& settings) {
     FNIMAGE_TRY(const auto archive, open(settings));
     FNIMAGE_TRY(const auto platform, manifest::Platform::parse(architecture));
     FNIMAGE_TRY(const PackageSet set, archive->resolve({.packages = {"tool"}}, platform));
-    return archive->assemble(set, 1'600'000'000);
+    return assemble(set, settings);
   }
 
   void corrupt(const std::string& name, std::size_t at) {
@@ -317,7 +323,7 @@ TEST_F(Mirror, RefusesWhatIsNoPackage) {
   const auto archive = unwrap(open(settings()));
   const auto set = unwrap(
       archive->resolve({.packages = {"broken"}}, unwrap(manifest::Platform::parse("amd64"))));
-  EXPECT_THAT(archive->assemble(set, 0),
+  EXPECT_THAT(assemble(set, settings()),
               fails_with(ErrorCode::invalid_input, HasSubstr("package broken 1")));
 }
 

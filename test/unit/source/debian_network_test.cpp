@@ -13,6 +13,7 @@
 #include <fnimage/base/text.hpp>
 #include <fnimage/elf/loader_cache.hpp>
 #include <fnimage/source/debian.hpp>
+#include <fnimage/source/package_pool.hpp>
 #include <fnimage/test/result_matchers.hpp>
 #include <fnimage/test/temp_dir.hpp>
 
@@ -42,9 +43,9 @@ class Network : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     settings_ = {.release = host_release(), .suites = suites, .cache_directory = cache_directory()};
-    auto transport = registry::make_curl_transport({.connect_timeout = std::chrono::seconds(5)});
-    auto archive =
-        DebianArchive::open(settings_, unwrap(std::move(transport)), pool_, null_diagnostics());
+    transport_ =
+        unwrap(registry::make_curl_transport({.connect_timeout = std::chrono::seconds(5)}));
+    auto archive = DebianArchive::open(settings_, transport_, pool_, null_diagnostics());
     if (!archive) {
       GTEST_SKIP() << "no Debian mirror: " << archive.error().describe();
     }
@@ -102,8 +103,14 @@ class Network : public ::testing::TestWithParam<std::string> {
     return chosen;
   }
 
+  std::vector<NamedTree> assemble(const PackageSet& set) {
+    return unwrap(unwrap(PackagePool::open(settings_, transport_, null_diagnostics()))
+                      ->assemble(set, 1'600'000'000));
+  }
+
   test::TempDir dir_;
   DebianSettings settings_;
+  std::shared_ptr<registry::Transport> transport_;
   WorkerPool pool_;
   std::unique_ptr<DebianArchive> archive_;
   manifest::Platform platform_;
@@ -163,7 +170,7 @@ TEST_P(Network, EveryNeededLibraryOfNumpyIsThere) {
     GTEST_SKIP() << "readelf is not installed";
   }
   const PackageSet set = unwrap(archive_->resolve({.packages = {"python3-numpy"}}, platform_));
-  auto trees = unwrap(archive_->assemble(set, 1'600'000'000));
+  auto trees = assemble(set);
   const layer::FileTree& tree = trees.back().tree;
   const std::string triplet(*manifest::multiarch_triplet(platform_));
   std::size_t checked = 0;
@@ -210,7 +217,7 @@ TEST_P(Network, TheLoadersCacheIsWhatLdconfigWrites) {
   const PackageSet set =
       unwrap(archive_->resolve({.packages = {"libc-bin", "python3-numpy"}}, platform_));
   const std::filesystem::path root = dir_ / "root";
-  for (const NamedTree& part : unwrap(archive_->assemble(set, 1'600'000'000))) {
+  for (const NamedTree& part : assemble(set)) {
     lay_down(part.tree, root);
   }
   const auto ours = unwrap(elf::parse_loader_cache(dir_.read("root/etc/ld.so.cache"), "ours"));

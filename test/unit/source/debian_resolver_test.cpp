@@ -46,7 +46,7 @@ PackageIndex index_of(const std::vector<std::string>& suites) {
   std::vector<PackageIndex::Part> parts;
   for (const std::string& text : suites) {
     const auto bytes = std::make_shared<const std::string>(table_bytes(text));
-    parts.push_back({"http://mirror.example/debian", unwrap(PackageTable::open(*bytes, bytes))});
+    parts.push_back({"stable", unwrap(PackageTable::open(*bytes, bytes))});
   }
   return {"amd64", std::move(parts)};
 }

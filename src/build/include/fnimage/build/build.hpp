@@ -40,7 +40,12 @@ struct BuildOptions {
   std::optional<std::int64_t>
       source_date_epoch{};  ///< seconds; the image's time, 1970 when not given
   bool offline = false;
-  bool check = true;  ///< refuse what cannot start on its platform
+  /// fnimage.lock: when it is there, exactly its packages are used and nothing is resolved. Empty =
+  /// none; see lock_path().
+  std::filesystem::path lock_file{};
+  bool locked = false;             ///< an error when there is no lock
+  std::filesystem::path bundle{};  ///< of `lock`: .debs, and a lock for when lock_file is not there
+  bool check = true;               ///< refuse what cannot start on its platform
   /// Called when it stands what is to be built, before any layer is made; its error ends the build.
   std::function<Result<void>()> before_layers{};
 };

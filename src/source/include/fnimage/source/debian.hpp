@@ -1,10 +1,8 @@
-// Debian packages as layer content, for any architecture, without running anything: InRelease
-// (gpgv) -> Packages (SHA-256) -> .deb (SHA-256), dependency resolution per architecture, and what
-// the maintainer scripts would have done, done by us: merged /usr, update-alternatives, ldconfig,
-// /etc/passwd and group, CA bundle, dpkg status. Sources: Debian Policy ch. 3, 5-7, deb(5),
-// deb-control(5), deb822 sources.list(5), repository format "DebianRepository/Format".
-// Thread-safety: one DebianArchive may be used from several threads (platforms are resolved and
-// assembled in parallel).
+// Which Debian packages an image of any architecture needs: InRelease (gpgv) -> Packages (SHA-256)
+// -> dependency resolution per architecture. What the packages become is package_pool.hpp's.
+// Sources: Debian Policy ch. 3, 5-7, deb-control(5), deb822 sources.list(5), repository format
+// "DebianRepository/Format". Thread-safety: one DebianArchive may be used from several threads
+// (platforms are resolved in parallel).
 #pragma once
 
 #include <cstdint>
@@ -18,7 +16,6 @@
 #include <fnimage/base/diagnostics.hpp>
 #include <fnimage/base/result.hpp>
 #include <fnimage/base/worker_pool.hpp>
-#include <fnimage/layer/file_tree.hpp>
 #include <fnimage/manifest/digest.hpp>
 #include <fnimage/manifest/platform.hpp>
 #include <fnimage/registry/transport.hpp>
@@ -37,7 +34,8 @@ struct DebianSettings {
   std::vector<std::string> suites{"updates", "security"};
   std::filesystem::path cache_directory;  ///< indexes, .debs and packs; may be deleted at any time
   std::filesystem::path apt_directory = "/etc/apt";  ///< where the host's apt configuration is
-  bool offline = false;                              ///< use only what the cache has
+  std::filesystem::path bundle{};  ///< a directory of .debs to take before any other; may be empty
+  bool offline = false;            ///< use only what bundle and cache have
 };
 
 struct PackageRequest {
@@ -50,10 +48,14 @@ struct DebianPackage {
   std::string name;
   std::string version;
   std::string architecture;  ///< "all" or the platform's
-  std::string control;       ///< the paragraph of the Packages index
-  std::string url;
+  std::string suite;         ///< "bookworm-security"
+  std::string file;          ///< path of the .deb in that suite's archive
   manifest::Digest sha256;
   std::uint64_t size = 0;  ///< of the .deb, bytes
+  // What only a resolution knows:
+  std::uint64_t installed_size = 0;  ///< bytes, as the package says
+  std::string wanted_by{};           ///< whose dependency brought it first; empty = asked for
+  std::vector<std::string> needs{};  ///< packages of the set that can satisfy its dependencies
 };
 
 struct PackageSet {
@@ -61,16 +63,6 @@ struct PackageSet {
   std::vector<DebianPackage>
       packages;  ///< dependencies before dependents where possible, then by name
 };
-
-/// A part of the image's file tree that becomes one layer.
-struct NamedTree {
-  std::string name;  ///< "packages-all" (the same for every architecture) or "packages"
-  layer::FileTree tree;
-};
-
-/// Removes from a cache_directory what is not what was unpacked there, so that it is unpacked
-/// again; returns how many packages that were. For a second try after a verification error.
-std::size_t discard_damaged_packages(const std::filesystem::path& cache_directory);
 
 class DebianArchive {
  public:
@@ -87,12 +79,6 @@ class DebianArchive {
   /// the chain of dependencies that led there.
   virtual Result<PackageSet> resolve(const PackageRequest& request,
                                      const manifest::Platform& platform) = 0;
-
-  /// Downloads what the cache lacks and lays the packages out. Layers lowest first.
-  /// @param max_mtime times in packages are clamped to it; files made here get it, or 0 when it is
-  /// not given.
-  virtual Result<std::vector<NamedTree>> assemble(const PackageSet& set,
-                                                  std::optional<std::int64_t> max_mtime) = 0;
 };
 
 }  // namespace fnimage::source

@@ -1,0 +1,257 @@
+// PackagePool: packages -> .debs -> unpacked parts -> trees, see package_pool.hpp. A package is
+// fetched and unpacked by one thread at a time. No lock is held while waiting for pool tasks,
+// because a waiting thread runs other tasks. Thread-safety: all methods from several threads.
+#include <algorithm>
+#include <functional>
+#include <mutex>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include <fnimage/base/atomic_file.hpp>
+#include <fnimage/base/text.hpp>
+#include <fnimage/source/package_pool.hpp>
+
+#include "debian/apt_sources.hpp"
+#include "debian/architecture.hpp"
+#include "debian/configure/configure.hpp"
+#include "debian/download.hpp"
+#include "debian/layout.hpp"
+#include "debian/named_mutexes.hpp"
+#include "debian/package.hpp"
+
+namespace fnimage::source {
+namespace debian {
+namespace {
+
+// Downloads wait for the network, so there are more of them than processors; each may hold one xz
+// window (8 MiB).
+constexpr std::size_t parallel_packages = 4;
+constexpr std::string_view remake_bundle = "make the bundle anew with `fnimage lock --bundle DIR`";
+
+/// As apt names the files that it keeps, with whatever is not safe in a file's name encoded.
+std::string deb_file_name(const DebianPackage& package) {
+  std::string name;
+  for (const char c :
+       fmt::format("{}_{}_{}", package.name, package.version, package.architecture)) {
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                       std::string_view("-._~+").find(c) != std::string_view::npos;
+    name += plain ? std::string(1, c) : fmt::format("%{:02x}", static_cast<unsigned char>(c));
+  }
+  return name + ".deb";
+}
+
+std::string title_of(const DebianPackage& package) {
+  return fmt::format("package {} {} ({})", package.name, package.version, package.architecture);
+}
+
+class Pool final : public PackagePool {
+ public:
+  Pool(DebianSettings settings, Downloader downloader, Diagnostics& diagnostics)
+      : settings_(std::move(settings)),
+        downloader_(std::move(downloader)),
+        sources_(choose_sources(settings_)),
+        diagnostics_(diagnostics),
+        workers_(parallel_packages) {}
+
+  Result<std::vector<NamedTree>> assemble(const PackageSet& set,
+                                          std::optional<std::int64_t> max_mtime) override {
+    FNIMAGE_TRY(const ArchitectureNames names, names_of(set.platform));
+    std::vector<DebianPackage> packages = set.packages;
+    std::sort(packages.begin(), packages.end(),
+              [](const DebianPackage& a, const DebianPackage& b) { return a.name < b.name; });
+    FNIMAGE_TRY(const auto unpacked, unpack_all(packages, set.platform));
+    const std::int64_t made = max_mtime.value_or(0);
+    FNIMAGE_TRY(Layout layout, lay_out(packages, unpacked, max_mtime, made, diagnostics_));
+    const ConfigureContext context{packages,      unpacked, names.architecture,
+                                   names.triplet, made,     diagnostics_};
+    FNIMAGE_CHECK(configure(layout, context));
+    std::vector<NamedTree> trees;
+    if (!layout.all.empty()) {
+      trees.push_back({"packages-all", std::move(layout.all)});
+    }
+    trees.push_back({"packages", std::move(layout.specific)});
+    return trees;
+  }
+
+  Result<void> save(const PackageSet& set, const std::filesystem::path& directory) override {
+    FNIMAGE_CHECK(make_directories(directory));
+    return for_each(set.packages, fmt::format("Bundle ({})", set.platform.str()),
+                    [&](std::size_t i) { return save_one(set.packages[i], directory); });
+  }
+
+ private:
+  static Result<void> configure(Layout& layout, const ConfigureContext& context) {
+    ImageView image(layout.all, layout.specific, context.mtime);
+    FNIMAGE_CHECK(link_merged_usr(image));
+    FNIMAGE_CHECK(configure_base_files(image));
+    FNIMAGE_CHECK(configure_accounts(image, context));
+    FNIMAGE_CHECK(configure_alternatives(image, context));
+    FNIMAGE_CHECK(configure_loader_cache(image, context));  // after links to libraries
+    FNIMAGE_CHECK(configure_ca_bundle(image));
+    return write_dpkg_status(image, context);
+  }
+
+  /// Does something with every package, several at a time.
+  Result<void> for_each(const std::vector<DebianPackage>& packages, const std::string& title,
+                        const std::function<Result<void>(std::size_t)>& one) {
+    const std::uint64_t total = std::accumulate(
+        packages.begin(), packages.end(), std::uint64_t{0},
+        [](std::uint64_t sum, const DebianPackage& package) { return sum + package.size; });
+    const auto progress = diagnostics_.begin(title, total);
+    std::mutex progress_mutex;
+    std::uint64_t done = 0;
+    TaskGroup group(workers_);
+    for (std::size_t i = 0; i < packages.size(); ++i) {
+      group.run([&, i]() -> Result<void> {
+        FNIMAGE_CHECK(one(i));
+        const std::lock_guard lock(progress_mutex);
+        done += packages[i].size;
+        progress->update(done);
+        return {};
+      });
+    }
+    auto result = group.wait();
+    progress->finish(result ? "done" : "failed");
+    return result;
+  }
+
+  Result<std::vector<UnpackedPackage>> unpack_all(const std::vector<DebianPackage>& packages,
+                                                  const manifest::Platform& platform) {
+    std::vector<UnpackedPackage> unpacked(packages.size());
+    FNIMAGE_CHECK(for_each(packages, fmt::format("Debian packages ({})", platform.str()),
+                           [&](std::size_t i) -> Result<void> {
+                             FNIMAGE_TRY(unpacked[i], unpack_one(packages[i]));
+                             return {};
+                           }));
+    return unpacked;
+  }
+
+  Result<UnpackedPackage> unpack_one(const DebianPackage& package) {
+    const auto mutex = package_locks_.get(package.sha256.str());
+    const std::lock_guard lock(*mutex);
+    const PackageFile file{.what = title_of(package), .sha256 = package.sha256, .fetch = [&] {
+                             return fetch(package);
+                           }};
+    return unpack_package(file, settings_.cache_directory);
+  }
+
+  Result<void> save_one(const DebianPackage& package, const std::filesystem::path& directory) {
+    const auto target = directory / deb_file_name(package);
+    if (verify_file(target, package.sha256, package.size)) {
+      return {};
+    }
+    const auto mutex = package_locks_.get(package.sha256.str());
+    const std::lock_guard lock(*mutex);
+    FNIMAGE_TRY(const auto path, fetch(package));
+    FNIMAGE_TRY(AtomicFile file, AtomicFile::create(directory));
+    FNIMAGE_TRY(const auto reader, open_file(path));
+    FNIMAGE_CHECK(copy(*reader, file));
+    return file.commit(target, /*durable=*/true);
+  }
+
+  /// Where the .deb is, in the bundle or in the cache, which gets it now unless it has it. Neither
+  /// is trusted for the file's name: it may have been damaged since it was put there.
+  [[nodiscard]] Result<std::filesystem::path> fetch(const DebianPackage& package) const {
+    std::error_code error;
+    if (const auto bundled = settings_.bundle / deb_file_name(package);
+        !settings_.bundle.empty() && std::filesystem::exists(bundled, error)) {
+      Result<void> sound = verify_file(bundled, package.sha256, package.size);
+      if (!sound) {
+        return fail(std::move(sound).error().with_hint(std::string(remake_bundle)));
+      }
+      return bundled;
+    }
+    auto path = settings_.cache_directory / "debs" / fmt::format("{}.deb", package.sha256.hex());
+    if (std::filesystem::file_size(path, error) == package.size && !error) {
+      const Result<void> sound = verify_file(path, package.sha256, package.size);
+      if (sound) {
+        return path;
+      }
+      if (downloader_.offline()) {
+        return fail(
+            Error(sound.error())
+                .with_hint(fmt::format("remove {}, or build without --offline", path.string())));
+      }
+      diagnostics_.report(Severity::warning,
+                          fmt::format("{}; it is downloaded again", sound.error().message()));
+    }
+    auto downloaded = download(package, path);
+    if (!downloaded) {
+      return not_fetched(package, std::move(downloaded).error());
+    }
+    return path;
+  }
+
+  [[nodiscard]] Result<void> download(const DebianPackage& package,
+                                      const std::filesystem::path& path) const {
+    FNIMAGE_TRY(const auto places, places_of(package));
+    Result<void> result;
+    for (const std::string& place : places) {
+      result = downloader_.download(place, package.sha256, package.size, path);
+      if (result || result.error().code() != ErrorCode::not_found) {
+        break;  // only what one mirror lacks is asked of the next
+      }
+    }
+    return result;
+  }
+
+  [[nodiscard]] static tl::unexpected<Error> not_fetched(const DebianPackage& package,
+                                                         Error error) {
+    const bool gone = error.code() == ErrorCode::not_found && error.hint().empty();
+    Error placed = std::move(error).while_doing("fetch " + title_of(package));
+    if (!gone) {
+      return fail(std::move(placed));
+    }
+    return fail(std::move(placed).with_hint(
+        "mirrors drop versions that newer ones replace: `fnimage lock` takes the newer ones; to "
+        "keep this one, use a bundle (`fnimage lock --bundle DIR`) or a mirror that keeps old "
+        "versions"));
+  }
+
+  /// Addresses to try in this order.
+  [[nodiscard]] Result<std::vector<std::string>> places_of(const DebianPackage& package) const {
+    if (!settings_.bundle.empty() && downloader_.offline()) {
+      return fail(ErrorCode::not_found,
+                  fmt::format("it is not in the bundle {}", printable(settings_.bundle.string())),
+                  std::string(remake_bundle));
+    }
+    FNIMAGE_TRY(const auto sources, sources_);
+    std::vector<std::string> places;
+    for (const AptSource& source : sources) {
+      if (source.suite == package.suite) {
+        FNIMAGE_TRY(places.emplace_back(), join_url(source.uri, package.file));
+      }
+    }
+    if (places.empty()) {
+      return fail(ErrorCode::not_found,
+                  fmt::format("no package source for suite {}", printable(package.suite)),
+                  "add the suite to the host's apt sources, or name a mirror in the build file");
+    }
+    return places;
+  }
+
+  DebianSettings settings_;
+  Downloader downloader_;
+  /// An error only matters when something has to be downloaded.
+  Result<std::vector<AptSource>> sources_;
+  Diagnostics& diagnostics_;
+  WorkerPool workers_;
+  NamedMutexes package_locks_;
+};
+
+}  // namespace
+}  // namespace debian
+
+Result<std::unique_ptr<PackagePool>> PackagePool::open(
+    const DebianSettings& settings, std::shared_ptr<registry::Transport> transport,
+    Diagnostics& diagnostics) {
+  FNIMAGE_CHECK(make_directories(settings.cache_directory));
+  for (const char* part : {"debs", "packs", "control"}) {
+    remove_stale_temporaries(settings.cache_directory / part);  // of builds that were killed
+  }
+  return std::make_unique<debian::Pool>(
+      settings, debian::Downloader(std::move(transport), settings.offline), diagnostics);
+}
+
+}  // namespace fnimage::source
