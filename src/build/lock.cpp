@@ -27,7 +27,7 @@ class Locker {
       : spec_(spec),
         options_(options),
         environment_(environment),
-        settings_(debian_settings(base, environment, options.offline, {})),
+        settings_(debian_settings(spec, base, environment, options.offline, {})),
         base_(base) {}
 
   Result<LockResult> run() {
@@ -85,7 +85,8 @@ class Locker {
     TaskGroup group(environment_.pool);
     for (std::size_t i = 0; i < platforms.size(); ++i) {
       group.run([&, i]() -> Result<void> {
-        FNIMAGE_TRY(sets[i], archive->resolve(request_, platforms[i]));
+        FNIMAGE_TRY(const source::PackageRequest request, fill_request(request_, platforms[i]));
+        FNIMAGE_TRY(sets[i], archive->resolve(request, platforms[i]));
         return {};
       });
     }

@@ -140,10 +140,11 @@ Result<DebianPackage> read_package(const JsonObject& object) {
   if (!is_package_name(package.architecture)) {
     return refuse(object.path_of("arch"), "not a Debian architecture");
   }
-  if (!is_release_name(package.suite)) {
+  const bool local = package.suite.empty();
+  if (!local && !is_release_name(package.suite)) {
     return refuse(object.path_of("suite"), "not a Debian suite");
   }
-  if (!is_archive_path(package.file)) {
+  if (local ? !is_local_deb(package.file) : !is_archive_path(package.file)) {
     return refuse(object.path_of("file"), "not a path inside an archive");
   }
   if (size <= 0) {
@@ -179,23 +180,27 @@ Result<void> read_entry(const json& value, const std::string& path, PackageLock&
   return used ? Result<void>() : refuse(path, "is for none of the lock's platforms");
 }
 
+Result<bool> read_flag(const JsonObject& object, std::string_view key) {
+  const json* value = object.find(key);
+  if (value == nullptr || !value->is_boolean()) {
+    return refuse(object.path_of(key), "not true or false");
+  }
+  return value->get<bool>();
+}
+
 Result<LockedRequest> read_request(const JsonObject& root) {
+  // What is compared with the build file and used for nothing else can be any text.
+  const auto any = [](std::string_view /*text*/) { return true; };
   LockedRequest request;
   FNIMAGE_TRY(request.release, root.string("debian"));
-  FNIMAGE_TRY(request.suites, read_texts(root, "suites", [](std::string_view text) {
-                return is_release_name(text);
-              }));
-  const json* essential = root.find("essential");
-  if (essential == nullptr || !essential->is_boolean()) {
-    return refuse(root.path_of("essential"), "not true or false");
-  }
-  request.essential = essential->get<bool>();
-  FNIMAGE_TRY(request.packages, read_texts(root, "packages", [](std::string_view text) {
-                return is_package_request(text);
-              }));
-  FNIMAGE_TRY(request.exclude, read_texts(root, "exclude", [](std::string_view text) {
-                return is_package_name(text);
-              }));
+  FNIMAGE_TRY(request.snapshot, root.string_or("snapshot", ""));
+  FNIMAGE_TRY(request.components, read_texts(root, "components", any));
+  FNIMAGE_TRY(request.suites, read_texts(root, "suites", any));
+  FNIMAGE_TRY(request.repositories, read_texts(root, "repositories", any));
+  FNIMAGE_TRY(request.essential, read_flag(root, "essential"));
+  FNIMAGE_TRY(request.recommends, read_flag(root, "recommends"));
+  FNIMAGE_TRY(request.packages, read_texts(root, "packages", any));
+  FNIMAGE_TRY(request.exclude, read_texts(root, "exclude", any));
   return request;
 }
 
@@ -218,11 +223,19 @@ std::string difference(const std::vector<std::string>& locked,
 }  // namespace
 
 LockedRequest LockedRequest::of(const DebianBase& base, const source::PackageRequest& request) {
+  std::vector<std::string> packages = request.packages;
+  packages.insert(packages.end(), request.local_debs.begin(), request.local_debs.end());
   LockedRequest locked{.release = base.release,
+                       .snapshot = base.snapshot,
+                       .components = base.components,
                        .suites = base.suites,
                        .essential = request.essential,
-                       .packages = sorted(request.packages),
-                       .exclude = {}};
+                       .recommends = request.recommends,
+                       .packages = sorted(std::move(packages))};
+  for (const PackageRepository& repository : base.repositories) {
+    locked.repositories.push_back(
+        fmt::format("{} {}", repository.suite, join(repository.components, " ")));
+  }
   for (const auto& [name, reason] : request.exclude) {
     locked.exclude.push_back(name);
   }
@@ -247,10 +260,13 @@ std::string emit_lock(const PackageLock& lock) {
     platforms.push_back(set.platform.str());
   }
   const LockedRequest& request = lock.request;
-  const ordered_json head{{version_key, lock_version},        {"debian", request.release},
-                          {"suites", request.suites},         {"essential", request.essential},
-                          {"packages", request.packages},     {"exclude", request.exclude},
-                          {"platforms", std::move(platforms)}};
+  const ordered_json head{
+      {version_key, lock_version},        {"debian", request.release},
+      {"snapshot", request.snapshot},     {"components", request.components},
+      {"suites", request.suites},         {"repositories", request.repositories},
+      {"essential", request.essential},   {"recommends", request.recommends},
+      {"packages", request.packages},     {"exclude", request.exclude},
+      {"platforms", std::move(platforms)}};
   std::string text = "{\n";
   for (const auto& [key, value] : head.items()) {
     text += fmt::format("  \"{}\": {},\n", key, to_json_text(value));
@@ -337,7 +353,7 @@ Result<void> require_current(const PackageLock& lock, const LockedRequest& reque
     why = difference(lock.request.exclude, request.exclude, "excludes");
   }
   if (why.empty()) {
-    why = "the build file names another release or other suites";
+    why = "the build file names other sources of packages";
   }
   return fail(ErrorCode::invalid_input,
               fmt::format("{} was not made for this build file: {}", printable(lock_name), why),

@@ -21,10 +21,14 @@ namespace fnimage::build {
 /// What was asked for; a lock holds for exactly this.
 struct LockedRequest {
   std::string release;
-  std::vector<std::string> suites;
+  std::string snapshot{};
+  std::vector<std::string> components{};
+  std::vector<std::string> suites{};
+  std::vector<std::string> repositories{};  ///< "bookworm-backports main": suite and components
   bool essential = false;
-  std::vector<std::string> packages;  ///< sorted
-  std::vector<std::string> exclude;   ///< sorted
+  bool recommends = false;
+  std::vector<std::string> packages{};  ///< sorted; local .debs as in the build file
+  std::vector<std::string> exclude{};   ///< sorted
 
   static LockedRequest of(const DebianBase& base, const source::PackageRequest& request);
   friend bool operator==(const LockedRequest&, const LockedRequest&) = default;

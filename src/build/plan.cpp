@@ -84,7 +84,7 @@ class Planner {
   /// With a lock file nothing is resolved, and no index is needed.
   Result<void> open_packages(const DebianBase& base) {
     const source::DebianSettings settings =
-        debian_settings(base, environment_, options_.offline, options_.bundle);
+        debian_settings(spec_, base, environment_, options_.offline, options_.bundle);
     request_ = package_request(spec_, base, plan_.runtime.debian_packages);
     FNIMAGE_TRY(lock_, find_lock(options_));
     FNIMAGE_TRY(package_pool_, source::PackagePool::open(settings, environment_.transport,
@@ -167,7 +167,8 @@ class Planner {
 
   Result<std::vector<source::NamedTree>> packages(const manifest::Platform& platform) const {
     if (!lock_) {
-      FNIMAGE_TRY(const source::PackageSet set, archive_->resolve(request_, platform));
+      FNIMAGE_TRY(const source::PackageRequest request, fill_request(request_, platform));
+      FNIMAGE_TRY(const source::PackageSet set, archive_->resolve(request, platform));
       return package_pool_->assemble(set, plan_.time);
     }
     const source::PackageSet* set = lock_->lock.find(platform);

@@ -14,6 +14,7 @@
 #include <fnimage/build/spec.hpp>
 #include <fnimage/manifest/platform_match.hpp>
 #include <fnimage/runtime/runtime.hpp>
+#include <fnimage/source/debian.hpp>
 
 #include "embedded.hpp"
 #include "spec_reader.hpp"
@@ -28,9 +29,12 @@ using Keys = std::string_view;
 constexpr std::array<Keys, 11> root_keys{"name",    "platforms", "base",       "packages",
                                          "exclude", "runtime",   "source",     "layers",
                                          "files",   "config",    "annotations"};
-constexpr std::array<Keys, 3> debian_keys{"mirror", "suites", "essential"};
-constexpr std::array<Keys, 6> base_keys{"debian", "image",  "scratch",
-                                        "mirror", "suites", "essential"};
+constexpr std::array<Keys, 8> debian_keys{"mirror",       "signed-by", "components", "suites",
+                                          "repositories", "snapshot",  "essential",  "recommends"};
+constexpr std::array<Keys, 11> base_keys{"debian",    "image",      "scratch",   "mirror",
+                                         "signed-by", "components", "suites",    "repositories",
+                                         "snapshot",  "essential",  "recommends"};
+constexpr std::array<Keys, 4> repository_keys{"url", "suite", "components", "signed-by"};
 constexpr std::array<Keys, 2> source_keys{"main", "files"};
 constexpr std::array<Keys, 3> layer_keys{"name", "from", "to"};
 constexpr std::array<Keys, 3> file_keys{"from", "to", "mode"};
@@ -92,6 +96,90 @@ Result<void> read_platforms(const SpecReader& reader, const YamlNode& root, Buil
   return {};
 }
 
+Result<std::string> read_archive_url(const SpecReader& reader, const YamlNode& node) {
+  FNIMAGE_TRY(std::string url, reader.text_not_empty(node));
+  if (!url.starts_with("http://") && !url.starts_with("https://") && !url.starts_with("file:///")) {
+    return reader.refuse(
+        node, fmt::format("'{}' must be a URL, not '{}'", node.key, printable(url, shown_bytes)),
+        "for example https://mirror.example/debian, or file:///srv/debian");
+  }
+  return url;
+}
+
+Result<std::string> read_key_file(const SpecReader& reader, const YamlNode& archive) {
+  const YamlNode* node = archive.find("signed-by");
+  if (node == nullptr) {
+    return std::string();
+  }
+  FNIMAGE_TRY(std::string path, reader.relative_path(*node, false));
+  FNIMAGE_CHECK(reader.expect_exists(*node, path));
+  return path;
+}
+
+Result<void> read_components(const SpecReader& reader, const YamlNode& archive,
+                             std::vector<std::string>& components) {
+  const YamlNode* node = archive.find("components");
+  if (node == nullptr) {
+    return {};
+  }
+  FNIMAGE_TRY(components, reader.text_list(*node));
+  const bool good = !components.empty() && std::ranges::all_of(components, is_release_name);
+  return good ? Result<void>()
+              : reader.refuse(*node, "not the components of an archive",
+                              "for example [main, contrib]");
+}
+
+Result<PackageRepository> read_repository(const SpecReader& reader, const YamlNode& item) {
+  FNIMAGE_CHECK(reader.expect_mapping(item, repository_keys));
+  FNIMAGE_TRY(const YamlNode* url, reader.require(item, "url"));
+  FNIMAGE_TRY(const YamlNode* suite, reader.require(item, "suite"));
+  PackageRepository repository;
+  FNIMAGE_TRY(repository.url, read_archive_url(reader, *url));
+  FNIMAGE_TRY(repository.suite, reader.text_not_empty(*suite));
+  if (!is_release_name(repository.suite)) {
+    return reader.refuse(*suite, fmt::format("'{}' cannot be the name of a suite",
+                                             printable(repository.suite, shown_bytes)));
+  }
+  FNIMAGE_CHECK(read_components(reader, item, repository.components));
+  FNIMAGE_TRY(repository.signed_by, read_key_file(reader, item));
+  return repository;
+}
+
+/// Where packages come from, and as of when.
+Result<void> read_debian_sources(const SpecReader& reader, const YamlNode& base,
+                                 DebianBase& debian) {
+  const YamlNode* mirror = base.find("mirror");
+  if (mirror != nullptr) {
+    FNIMAGE_TRY(debian.mirror, read_archive_url(reader, *mirror));
+  }
+  FNIMAGE_TRY(debian.signed_by, read_key_file(reader, base));
+  FNIMAGE_CHECK(read_components(reader, base, debian.components));
+  if (const YamlNode* repositories = base.find("repositories")) {
+    FNIMAGE_CHECK(reader.expect_list(*repositories));
+    for (const YamlNode& item : repositories->children) {
+      FNIMAGE_TRY(debian.repositories.emplace_back(), read_repository(reader, item));
+    }
+  }
+  if (const YamlNode* snapshot = base.find("snapshot")) {
+    FNIMAGE_TRY(debian.snapshot, reader.text_not_empty(*snapshot));
+    if (!is_snapshot(debian.snapshot)) {
+      return reader.refuse(*snapshot,
+                           fmt::format("'{}' is not the time of a snapshot",
+                                       printable(debian.snapshot, shown_bytes)),
+                           "write it as 20260131T000000Z");
+    }
+    if (debian.mirror.find(source::snapshot_placeholder) == std::string::npos) {
+      return reader.refuse_key(
+          *snapshot, "'snapshot' needs a 'mirror' that keeps snapshots, with {snapshot} in its URL",
+          "for example mirror: https://snapshot.example/archive/debian/{snapshot}");
+    }
+  } else if (debian.mirror.find(source::snapshot_placeholder) != std::string::npos) {
+    return reader.refuse(*mirror, "'mirror' has {snapshot} in it and there is no 'snapshot'",
+                         "write snapshot: 20260131T000000Z, or another time");
+  }
+  return {};
+}
+
 Result<Base> read_debian_base(const SpecReader& reader, const YamlNode& base) {
   DebianBase debian;
   const YamlNode& release = *base.find("debian");
@@ -102,16 +190,7 @@ Result<Base> read_debian_base(const SpecReader& reader, const YamlNode& base) {
                                      printable(debian.release, shown_bytes)),
                          "write its code name, for example bookworm");
   }
-  if (const YamlNode* mirror = base.find("mirror")) {
-    FNIMAGE_TRY(debian.mirror, reader.text_not_empty(*mirror));
-    if (!debian.mirror.starts_with("http://") && !debian.mirror.starts_with("https://") &&
-        !debian.mirror.starts_with("file:///")) {
-      return reader.refuse(
-          *mirror,
-          fmt::format("'mirror' must be a URL, not '{}'", printable(debian.mirror, shown_bytes)),
-          "for example https://mirror.example/debian, or file:///srv/debian");
-    }
-  }
+  FNIMAGE_CHECK(read_debian_sources(reader, base, debian));
   if (const YamlNode* suites = base.find("suites")) {
     FNIMAGE_TRY(debian.suites, reader.text_list(*suites));
     for (const std::string& suite : debian.suites) {
@@ -125,6 +204,9 @@ Result<Base> read_debian_base(const SpecReader& reader, const YamlNode& base) {
   }
   if (const YamlNode* essential = base.find("essential")) {
     FNIMAGE_TRY(debian.essential, reader.boolean(*essential));
+  }
+  if (const YamlNode* recommends = base.find("recommends")) {
+    FNIMAGE_TRY(debian.recommends, reader.boolean(*recommends));
   }
   return debian;
 }
@@ -164,6 +246,15 @@ Result<void> read_base(const SpecReader& reader, const YamlNode& root, BuildSpec
   return {};
 }
 
+/// Only the known {…} are in the text of `node`.
+Result<void> check_placeholders(const SpecReader& reader, const YamlNode& node) {
+  if (const auto unknown = unknown_placeholder(node.text)) {
+    return reader.refuse(node, fmt::format("unknown placeholder '{}'", printable(*unknown, 40)),
+                         fmt::format("known: {{{}}}", fmt::join(placeholder_names(), "}, {")));
+  }
+  return {};
+}
+
 Result<void> read_packages(const SpecReader& reader, const YamlNode& root, BuildSpec& spec) {
   const bool is_debian = std::holds_alternative<DebianBase>(spec.base);
   for (const std::string_view key : {"packages", "exclude"}) {
@@ -178,11 +269,13 @@ Result<void> read_packages(const SpecReader& reader, const YamlNode& root, Build
     std::set<std::string_view> seen;
     for (std::size_t i = 0; i < spec.packages.size(); ++i) {
       const std::string& package = spec.packages[i];
-      if (!is_package_request(package)) {
+      if (is_local_deb(package)) {
+        FNIMAGE_CHECK(check_placeholders(reader, node->children[i]));
+      } else if (!is_package_request(package)) {
         return reader.refuse(node->children[i],
                              fmt::format("'{}' cannot be the name of a Debian package",
                                          printable(package, shown_bytes)),
-                             "write a name, or name=version");
+                             "write a name, name=version, name/suite, or ./FILE.deb");
       }
       if (!seen.insert(package).second) {
         return reader.refuse(node->children[i],
@@ -252,15 +345,6 @@ Result<void> read_source(const SpecReader& reader, const YamlNode& root, BuildSp
         fmt::format("runtime '{}' needs 'source' with the 'main' file", spec.runtime);
     return source != nullptr ? reader.refuse_key(*source, message, std::string(hint))
                              : reader.refuse_key(*root.find("runtime"), message, std::string(hint));
-  }
-  return {};
-}
-
-/// Only the known {…} are in the text of `node`.
-Result<void> check_placeholders(const SpecReader& reader, const YamlNode& node) {
-  if (const auto unknown = unknown_placeholder(node.text)) {
-    return reader.refuse(node, fmt::format("unknown placeholder '{}'", printable(*unknown, 40)),
-                         fmt::format("known: {{{}}}", fmt::join(placeholder_names(), "}, {")));
   }
   return {};
 }

@@ -74,14 +74,17 @@ bool is_package_name(std::string_view name) noexcept {
 }
 
 bool is_package_request(std::string_view text) noexcept {
-  const std::size_t equals = text.find('=');
-  if (!is_package_name(text.substr(0, equals))) {
+  const std::size_t mark = text.find_first_of("=/");
+  if (!is_package_name(text.substr(0, mark))) {
     return false;
   }
-  if (equals == std::string_view::npos) {
+  if (mark == std::string_view::npos) {
     return true;
   }
-  const std::string_view version = text.substr(equals + 1);
+  const std::string_view version = text.substr(mark + 1);
+  if (text[mark] == '/') {
+    return is_release_name(version);
+  }
   return version.size() <= 128 &&
          matches(
              version, [](char c) { return is_letter(c) || is_digit(c); }, ".+~:-");
@@ -90,6 +93,18 @@ bool is_package_request(std::string_view text) noexcept {
 bool is_release_name(std::string_view name) noexcept {
   return name.size() <= 64 && matches(name, is_lower_or_digit, "./+-") &&
          name.find("..") == std::string_view::npos;
+}
+
+bool is_local_deb(std::string_view text) noexcept {
+  return text.size() <= 1024 && text.ends_with(".deb") &&
+         (text.starts_with("/") || text.starts_with("./") || text.starts_with("../")) &&
+         std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < ' '; });
+}
+
+bool is_snapshot(std::string_view text) noexcept {
+  constexpr std::string_view form = "00000000T000000Z";
+  return std::ranges::equal(
+      text, form, [](char have, char want) { return want == '0' ? is_digit(have) : have == want; });
 }
 
 bool is_environment_name(std::string_view name) noexcept {

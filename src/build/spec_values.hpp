@@ -15,12 +15,16 @@ namespace fnimage::build {
 bool is_function_name(std::string_view name) noexcept;
 /// A layer's name: `[a-z0-9][a-z0-9._-]{0,62}`.
 bool is_layer_name(std::string_view name) noexcept;
-/// Debian Policy 5.6.1, optionally with "=version".
+/// Debian Policy 5.6.1, optionally with "=version" or "/suite".
 bool is_package_request(std::string_view text) noexcept;
+/// The path of a .deb: "./solver_{deb_arch}.deb"; with a slash, so that it is told from a name.
+bool is_local_deb(std::string_view text) noexcept;
 /// Debian Policy 5.6.1.
 bool is_package_name(std::string_view name) noexcept;
 /// A Debian release: `[a-z0-9][a-z0-9./+-]*`, without "..".
 bool is_release_name(std::string_view name) noexcept;
+/// "20260131T000000Z"
+bool is_snapshot(std::string_view text) noexcept;
 /// `[A-Za-z_][A-Za-z0-9_.-]*`
 bool is_environment_name(std::string_view name) noexcept;
 /// "user[:group]", each a number or a name.

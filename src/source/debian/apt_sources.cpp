@@ -137,6 +137,14 @@ Result<void> append_file(const std::filesystem::path& path, std::vector<AptSourc
   return {};
 }
 
+// By convention the security archive stands beside the main one: …/debian and …/debian-security,
+// each with its snapshots below.
+std::string security_uri(const std::string& uri) {
+  const std::string tail = fmt::format("/{}", snapshot_placeholder);
+  return uri.ends_with(tail) ? uri.substr(0, uri.size() - tail.size()) + "-security" + tail
+                             : uri + "-security";
+}
+
 std::vector<AptSource> sources_of_mirror(const DebianSettings& settings) {
   const std::string uri = without_trailing_slash(settings.mirror);
   std::vector<AptSource> sources{
@@ -145,9 +153,7 @@ std::vector<AptSource> sources_of_mirror(const DebianSettings& settings) {
     AptSource source = sources.front();
     source.suite += "-" + name;
     source.optional = true;
-    // By convention the security archive stands beside the main one: …/debian and
-    // …/debian-security.
-    source.uri += name == "security" ? "-security" : "";
+    source.uri = name == "security" ? security_uri(uri) : uri;
     sources.push_back(std::move(source));
   }
   return sources;
@@ -238,15 +244,16 @@ Result<std::vector<AptSource>> load_apt_sources(const std::filesystem::path& apt
   return sources;
 }
 
-Result<std::vector<AptSource>> choose_sources(const DebianSettings& settings) {
-  if (!settings.mirror.empty()) {
-    if (!is_usable_uri(settings.mirror)) {
-      return fail(ErrorCode::invalid_argument,
-                  fmt::format("Debian mirror {}: not a http, https or file address",
-                              printable(settings.mirror)));
-    }
-    return sources_of_mirror(settings);
+namespace {
+
+void fill_snapshot(std::string& uri, const std::string& snapshot) {
+  if (const std::size_t at = uri.find(snapshot_placeholder); at != std::string::npos) {
+    uri.replace(at, snapshot_placeholder.size(), snapshot);
   }
+}
+
+// The sources of the release that the host's apt has.
+Result<std::vector<AptSource>> host_sources(const DebianSettings& settings) {
   FNIMAGE_TRY(const auto all, load_apt_sources(settings.apt_directory));
   std::vector<AptSource> chosen;
   bool has_release = false;
@@ -274,6 +281,35 @@ Result<std::vector<AptSource>> choose_sources(const DebianSettings& settings) {
                 "release to the host's apt sources");
   }
   return chosen;
+}
+
+}  // namespace
+
+Result<std::vector<AptSource>> choose_sources(const DebianSettings& settings) {
+  FNIMAGE_TRY(std::vector<AptSource> sources,
+              settings.mirror.empty() ? host_sources(settings) : sources_of_mirror(settings));
+  if (!settings.keyring.empty()) {
+    for (AptSource& source : sources) {
+      source.signed_by = {settings.keyring.string()};
+    }
+  }
+  for (const DebianRepository& repository : settings.repositories) {
+    sources.push_back({.uri = without_trailing_slash(repository.url),
+                       .suite = repository.suite,
+                       .components = repository.components});
+    if (!repository.keyring.empty()) {
+      sources.back().signed_by = {repository.keyring.string()};
+    }
+  }
+  for (AptSource& source : sources) {
+    fill_snapshot(source.uri, settings.snapshot);
+    if (!is_usable_uri(source.uri)) {
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("Debian mirror {}: not a http, https or file address",
+                              printable(source.uri)));
+    }
+  }
+  return sources;
 }
 
 AptSettings parse_apt_config(std::string_view text) {

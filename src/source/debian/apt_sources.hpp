@@ -44,6 +44,7 @@ Result<std::vector<AptSource>> load_apt_sources(const std::filesystem::path& apt
 
 /// The sources of the settings' release: RELEASE, RELEASE-updates, RELEASE-security, with
 /// components narrowed to the settings'. With a mirror in the settings they are made from that.
+/// Behind them the settings' repositories.
 /// Errors: not_found, with what there is.
 Result<std::vector<AptSource>> choose_sources(const DebianSettings& settings);
 

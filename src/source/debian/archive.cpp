@@ -16,6 +16,7 @@
 #include "debian/architecture.hpp"
 #include "debian/download.hpp"
 #include "debian/index.hpp"
+#include "debian/local_debs.hpp"
 #include "debian/named_mutexes.hpp"
 #include "debian/release.hpp"
 #include "debian/resolver.hpp"
@@ -37,7 +38,9 @@ class Archive final : public DebianArchive {
                              const manifest::Platform& platform) override {
     FNIMAGE_TRY(const ArchitectureNames names, names_of(platform));
     FNIMAGE_TRY(const auto index, index_of(names.architecture));
-    auto resolution = resolve_packages(*index, request);
+    auto resolution = request.local_debs.empty()
+                          ? resolve_packages(*index, request)
+                          : resolve_with_local(*index, request, names.architecture);
     if (!resolution) {
       return fail(
           std::move(resolution).error().while_doing("resolve packages for " + platform.str()));
@@ -51,6 +54,16 @@ class Archive final : public DebianArchive {
   }
 
  private:
+  [[nodiscard]] Result<Resolution> resolve_with_local(const PackageIndex& index,
+                                                      const PackageRequest& request,
+                                                      const std::string& architecture) const {
+    FNIMAGE_TRY(LocalDebs local,
+                index_local_debs(request.local_debs, settings_.directory, architecture));
+    PackageRequest whole = request;
+    whole.packages.insert(whole.packages.end(), local.requests.begin(), local.requests.end());
+    return resolve_packages(index.with(std::move(local.part)), whole);
+  }
+
   Result<std::shared_ptr<const PackageIndex>> index_of(const std::string& architecture) {
     const auto loading = index_locks_.get(architecture);
     const std::lock_guard lock(*loading);

@@ -135,8 +135,14 @@ Result<T> with_retries(const std::function<Result<T>()>& attempt) {
 }
 
 Result<void> copy_file_url(const std::string& url, Writer& sink) {
-  FNIMAGE_TRY(const auto reader, open_file(path_of_url(url)));
-  FNIMAGE_CHECK(copy(*reader, sink));
+  auto reader = open_file(path_of_url(url));
+  if (!reader && reader.error().code() == ErrorCode::not_found) {
+    return fail(ErrorCode::not_found, fmt::format("{} does not exist", printable(url)));
+  }
+  if (!reader) {
+    return fail(std::move(reader).error());
+  }
+  FNIMAGE_CHECK(copy(**reader, sink));
   return {};
 }
 

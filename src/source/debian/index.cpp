@@ -19,13 +19,23 @@ std::vector<IndexedPackage> PackageIndex::versions(std::string_view name) const 
   return result;
 }
 
-std::optional<IndexedPackage> PackageIndex::newest(std::string_view name) const {
+std::optional<IndexedPackage> PackageIndex::candidate(std::string_view name) const {
   const auto all = versions(name);
-  return all.empty() ? std::nullopt : std::optional(all.front());
+  const auto best = std::ranges::max_element(all, {}, [&](const IndexedPackage& package) {
+    return parts_[package.origin].priority;  // the first of equals is the newest
+  });
+  return best == all.end() ? std::nullopt : std::optional(*best);
 }
 
-bool PackageIndex::is_newest(const IndexedPackage& package) const {
-  const auto first = newest(package.name);
+PackageIndex PackageIndex::with(Part part) const {
+  std::vector<Part> parts;
+  parts.push_back(std::move(part));
+  parts.insert(parts.end(), parts_.begin(), parts_.end());
+  return {architecture_, std::move(parts)};
+}
+
+bool PackageIndex::is_candidate(const IndexedPackage& package) const {
+  const auto first = candidate(package.name);
   return first && first->paragraph.data() == package.paragraph.data();
 }
 
@@ -34,7 +44,7 @@ std::vector<Provider> PackageIndex::providers(std::string_view name) const {
   for (std::uint32_t part = 0; part < parts_.size(); ++part) {
     parts_[part].table.providers(name, part, all);
   }
-  std::erase_if(all, [&](const Provider& provider) { return !is_newest(provider.package); });
+  std::erase_if(all, [&](const Provider& provider) { return !is_candidate(provider.package); });
   std::stable_sort(all.begin(), all.end(), [](const Provider& a, const Provider& b) {
     return a.package.name < b.package.name;
   });
@@ -46,7 +56,7 @@ std::vector<IndexedPackage> PackageIndex::essential() const {
   for (std::uint32_t part = 0; part < parts_.size(); ++part) {
     parts_[part].table.essential(part, all);
   }
-  std::erase_if(all, [&](const IndexedPackage& package) { return !is_newest(package); });
+  std::erase_if(all, [&](const IndexedPackage& package) { return !is_candidate(package); });
   std::stable_sort(all.begin(), all.end(), [](const IndexedPackage& a, const IndexedPackage& b) {
     return a.name < b.name;
   });

@@ -25,9 +25,16 @@ class PackageIndex {
  public:
   /// One Packages file and the suite that it is from.
   struct Part {
-    std::string suite;
+    std::string suite;  ///< empty = .debs of this machine
     PackageTable table;
+    /// Versions of the part with the greatest are candidates before newer ones of others.
+    int priority = ordinary_priority;
   };
+
+  // apt's figures, apt_preferences(5).
+  static constexpr int local_priority = 1000;
+  static constexpr int ordinary_priority = 500;
+  static constexpr int not_automatic_priority = 1;  ///< NotAutomatic, ButAutomaticUpgrades
 
   /// Earlier parts win among equal versions.
   PackageIndex(std::string architecture, std::vector<Part> parts)
@@ -35,11 +42,11 @@ class PackageIndex {
 
   /// All versions of a package, newest first.
   [[nodiscard]] std::vector<IndexedPackage> versions(std::string_view name) const;
-  /// Its newest version.
-  [[nodiscard]] std::optional<IndexedPackage> newest(std::string_view name) const;
-  /// Newest packages that provide a name, by their name.
+  /// The version that is taken when nothing else is said: of the highest priority, then the newest.
+  [[nodiscard]] std::optional<IndexedPackage> candidate(std::string_view name) const;
+  /// Candidates that provide a name, by their name.
   [[nodiscard]] std::vector<Provider> providers(std::string_view name) const;
-  /// Newest versions marked Essential, by name.
+  /// Candidates marked Essential, by name.
   [[nodiscard]] std::vector<IndexedPackage> essential() const;
   /// Every package name, sorted, for suggestions.
   [[nodiscard]] std::vector<std::string_view> names() const;
@@ -47,9 +54,11 @@ class PackageIndex {
   [[nodiscard]] const std::string& suite(const IndexedPackage& package) const {
     return parts_[package.origin].suite;
   }
+  /// With one more part, which goes first among equal versions of equal priority.
+  [[nodiscard]] PackageIndex with(Part part) const;
 
  private:
-  [[nodiscard]] bool is_newest(const IndexedPackage& package) const;
+  [[nodiscard]] bool is_candidate(const IndexedPackage& package) const;
 
   std::string architecture_;
   std::vector<Part> parts_;

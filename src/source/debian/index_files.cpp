@@ -27,12 +27,12 @@ namespace {
 
 constexpr std::uint64_t max_index_bytes = std::uint64_t{1} << 30;
 // The version of the tables' form and of the kept fields: part of the cache's file names.
-constexpr std::string_view table_form = "packages2";
+constexpr std::string_view table_form = "packages3";
 
-constexpr std::array<std::string_view, 18> kept_fields{
-    "Package",  "Source",      "Version",        "Architecture", "Essential", "Multi-Arch",
-    "Priority", "Pre-Depends", "Depends",        "Provides",     "Conflicts", "Breaks",
-    "Replaces", "Filename",    "Installed-Size", "Size",         "SHA256",    "Section"};
+constexpr std::array<std::string_view, 19> kept_fields{
+    "Package",  "Source",     "Version",  "Architecture",   "Essential", "Multi-Arch", "Priority",
+    "Depends",  "Recommends", "Provides", "Pre-Depends",    "Conflicts", "Breaks",     "Replaces",
+    "Filename", "Size",       "SHA256",   "Installed-Size", "Section"};
 
 // Cuts the text into paragraphs with the lines of the kept fields only.
 class FieldFilter {
@@ -248,7 +248,10 @@ Result<std::shared_ptr<const PackageIndex>> load_index(std::span<const Release> 
       }
       for (const std::string& directory : directories) {
         FNIMAGE_TRY(auto table, load_table(release, directory, architecture, downloader, cache));
-        parts.push_back({release.source.suite, std::move(table)});
+        parts.push_back({.suite = release.source.suite,
+                         .table = std::move(table),
+                         .priority = release.not_automatic ? PackageIndex::not_automatic_priority
+                                                           : PackageIndex::ordinary_priority});
       }
     }
   }

@@ -93,6 +93,21 @@ std::optional<UnpackedPackage> from_cache(const PackageFile& file,
   return UnpackedPackage{std::move(*control), std::move(listing->entries)};
 }
 
+Error broken_package(std::string_view what, std::string_view why) {
+  return Error(ErrorCode::invalid_input,
+               fmt::format("{}: not a Debian package that can be read: {}", what, why));
+}
+
+Result<ControlFiles> read_control_member(Reader& member, const std::string& what) {
+  FNIMAGE_TRY(auto files, layer::read_small_tar(member, what, max_control_bytes));
+  ControlFiles control;
+  for (auto& [path, text] : files) {
+    const std::string_view plain = path;
+    control.emplace(plain.substr(plain.starts_with("./") ? 2 : 0), std::move(text));
+  }
+  return control;
+}
+
 // The members of one .deb, in the order that deb(5) demands.
 class DebReader {
  public:
@@ -122,11 +137,7 @@ class DebReader {
     } else if (!has_version_) {
       return fail(broken("does not begin with debian-binary"));
     } else if (name.starts_with("control.tar") && !has_control_) {
-      FNIMAGE_TRY(auto files, layer::read_small_tar(member, file_.what, max_control_bytes));
-      for (auto& [path, text] : files) {
-        const std::string_view plain = path;
-        package_.control.emplace(plain.substr(plain.starts_with("./") ? 2 : 0), std::move(text));
-      }
+      FNIMAGE_TRY(package_.control, read_control_member(member, file_.what));
       has_control_ = true;
     } else if (name.starts_with("data.tar") && has_control_ && !has_data_) {
       const auto open = [&member]() -> Result<std::unique_ptr<Reader>> {
@@ -140,10 +151,7 @@ class DebReader {
     return {};
   }
 
-  [[nodiscard]] Error broken(std::string_view why) const {
-    return Error(ErrorCode::invalid_input,
-                 fmt::format("{}: not a Debian package that can be read: {}", file_.what, why));
-  }
+  [[nodiscard]] Error broken(std::string_view why) const { return broken_package(file_.what, why); }
 
   const PackageFile& file_;
   const std::filesystem::path& cache_;
@@ -158,6 +166,22 @@ class DebReader {
 std::string_view UnpackedPackage::control_file(std::string_view name) const {
   const auto found = control.find(name);
   return found == control.end() ? std::string_view{} : std::string_view(found->second);
+}
+
+Result<ControlFiles> read_control(const std::filesystem::path& deb, const std::string& what) {
+  FNIMAGE_TRY(const auto reader, open_file(deb));
+  ControlFiles control;
+  FNIMAGE_CHECK(layer::read_ar(
+      *reader, what, [&](std::string_view name, std::uint64_t, Reader& member) -> Result<void> {
+        if (name.starts_with("control.tar") && control.empty()) {
+          FNIMAGE_TRY(control, read_control_member(member, what));
+        }
+        return {};
+      }));
+  if (!control.contains("control")) {
+    return fail(broken_package(what, "no control file"));
+  }
+  return control;
 }
 
 Result<UnpackedPackage> unpack_package(const PackageFile& file,

@@ -36,6 +36,9 @@ struct PackageFile {
       fetch;  ///< where the .deb is, verified; called only when the cache lacks its parts
 };
 
+/// The control files of a .deb alone. @param what for messages. Errors: as unpack_package().
+Result<ControlFiles> read_control(const std::filesystem::path& deb, const std::string& what);
+
 /// Takes the package's parts from `cache`, or unpacks the .deb into it. Errors: invalid_input for a
 /// broken .deb, those of `fetch`.
 Result<UnpackedPackage> unpack_package(const PackageFile& file, const std::filesystem::path& cache);

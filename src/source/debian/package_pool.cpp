@@ -162,6 +162,13 @@ class Pool final : public PackagePool {
       }
       return bundled;
     }
+    if (package.suite.empty()) {
+      auto local = settings_.directory / package.file;
+      Result<void> sound = verify_file(local, package.sha256, package.size);
+      return sound ? Result<std::filesystem::path>(std::move(local))
+                   : fail(std::move(sound).error().with_hint(
+                         "run `fnimage lock` if the package was made anew"));
+    }
     auto path = settings_.cache_directory / "debs" / fmt::format("{}.deb", package.sha256.hex());
     if (std::filesystem::file_size(path, error) == package.size && !error) {
       const Result<void> sound = verify_file(path, package.sha256, package.size);

@@ -115,12 +115,8 @@ Result<std::string> signed_text(const AptSource& source, const std::string& raw,
         fmt::format("{}: not verified (the apt source says trusted=yes)", shown));
     return unverified_text(raw, shown);
   }
-  TrustedKeys keys;
-  if (!context.settings.keyring.empty()) {
-    keys.keyrings.push_back(context.settings.keyring);
-  } else {
-    FNIMAGE_TRY(keys, trusted_keys(source.signed_by, context.settings.apt_directory));
-  }
+  FNIMAGE_TRY(const TrustedKeys keys,
+              trusted_keys(source.signed_by, context.settings.apt_directory));
   return verify_clear_signed(raw, keys, shown);
 }
 
@@ -129,6 +125,23 @@ std::string format_date(std::int64_t seconds) {
   std::tm fields{};
   ::gmtime_r(&time, &fields);
   return fmt::format("{:04}-{:02}-{:02}", fields.tm_year + 1900, fields.tm_mon + 1, fields.tm_mday);
+}
+
+std::int64_t clock_now() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+// A day of the calendar and a time of it, as seconds since 1970.
+std::optional<std::int64_t> to_seconds(const std::chrono::year_month_day& date, int hour,
+                                       int minute, int second) {
+  if (!date.ok()) {
+    return std::nullopt;
+  }
+  const auto days = std::chrono::sys_days(date).time_since_epoch().count();
+  return std::int64_t{days} * 86400 + std::int64_t{hour} * 3600 + std::int64_t{minute} * 60 +
+         second;
 }
 
 }  // namespace
@@ -158,12 +171,30 @@ std::optional<std::int64_t> parse_release_date(std::string_view text) {
       std::chrono::year(*year),
       std::chrono::month(static_cast<unsigned>(month - months.begin()) + 1),
       std::chrono::day(static_cast<unsigned>(std::max(*day, 0))));
-  if (!date.ok() || !hour || !minute || !second) {
+  if (!hour || !minute || !second) {
     return std::nullopt;
   }
-  const auto days = std::chrono::sys_days(date).time_since_epoch().count();
-  return std::int64_t{days} * 86400 + std::int64_t{*hour} * 3600 + std::int64_t{*minute} * 60 +
-         *second;
+  return to_seconds(date, *hour, *minute, *second);
+}
+
+std::optional<std::int64_t> parse_snapshot(std::string_view text) {
+  constexpr std::string_view shape = "00000000T000000Z";
+  if (text.size() != shape.size()) {
+    return std::nullopt;
+  }
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool digit = text[i] >= '0' && text[i] <= '9';
+    if (shape[i] == '0' ? !digit : text[i] != shape[i]) {
+      return std::nullopt;
+    }
+  }
+  const auto part = [&](std::size_t at, std::size_t size) {
+    return *number(text.substr(at, size));
+  };
+  const std::chrono::year_month_day date(std::chrono::year(part(0, 4)),
+                                         std::chrono::month(static_cast<unsigned>(part(4, 2))),
+                                         std::chrono::day(static_cast<unsigned>(part(6, 2))));
+  return to_seconds(date, part(9, 2), part(11, 2), part(13, 2));
 }
 
 Result<Release> parse_release(std::string_view text, std::string_view what) {
@@ -179,6 +210,7 @@ Result<Release> parse_release(std::string_view text, std::string_view what) {
   release.architectures = strings(fields.get("Architectures"));
   release.components = strings(fields.get("Components"));
   release.by_hash = equals_ignoring_case(fields.get("Acquire-By-Hash"), "yes");
+  release.not_automatic = equals_ignoring_case(fields.get("NotAutomatic"), "yes");
   release.separate_all =
       release.has_architecture("all") &&
       fields.get("No-Support-for-Architecture-all").find("Packages") == std::string_view::npos;
@@ -211,7 +243,7 @@ Result<void> check_release(const Release& release, const AptSettings& settings, 
         ErrorCode::verification,
         fmt::format("release file expired on {}", format_date(*release.valid_until)),
         "the mirror is no longer updated (use another), or this machine's clock is wrong; for a "
-        "snapshot, set check-valid-until=no in the apt source");
+        "snapshot, say its time in the build file (snapshot: 20260131T000000Z)");
   }
   return {};
 }
@@ -244,10 +276,10 @@ Result<std::optional<Release>> load_release(const AptSource& source,
   FNIMAGE_TRY(const std::string text, signed_text(source, fetched->raw, shown, context));
   FNIMAGE_TRY(Release release, parse_release(text, shown));
   release.source = source;
-  const auto now = std::chrono::duration_cast<std::chrono::seconds>(
-                       std::chrono::system_clock::now().time_since_epoch())
-                       .count();
-  if (auto checked = check_release(release, context.apt, now); !checked) {
+  // A host that does not care for dates has no say in what a snapshot of a given time is.
+  const auto snapshot = parse_snapshot(context.settings.snapshot);
+  const AptSettings apt = snapshot ? AptSettings{} : context.apt;
+  if (auto checked = check_release(release, apt, snapshot.value_or(clock_now())); !checked) {
     return fail(std::move(checked).error().while_doing(shown));
   }
   if (fetched->fresh) {

@@ -24,7 +24,8 @@ namespace {
 // A package with its relations, parsed when it is first looked at.
 struct Node {
   IndexedPackage package{};
-  std::vector<Clause> depends{};    ///< Pre-Depends first
+  std::vector<Clause> depends{};  ///< Pre-Depends first
+  std::vector<Clause> recommends{};
   std::vector<Clause> conflicts{};  ///< with Breaks
   std::vector<Clause> provides{};
   int priority = 0;
@@ -64,6 +65,9 @@ class Resolver {
     for (Node* root : roots) {
       FNIMAGE_CHECK(expand(*root));
     }
+    if (request_.recommends) {
+      add_recommended();
+    }
     FNIMAGE_CHECK(check_conflicts());
     return result();
   }
@@ -79,7 +83,11 @@ class Resolver {
   Result<std::vector<Node*>> choose_roots();
   Result<Node*> choose_root(std::string_view wanted);
   Result<void> expand(Node& root);
+  void add_recommended();
+  bool has_conflicts_since(std::size_t first) const;
+  void take_back(std::size_t first);
   Result<Node*> choose(const Node& dependent, const Clause& clause);
+  Result<Node*> choose_any_version(const Clause& clause);
   Result<std::vector<Node*>> candidates(const Alternative& alternative);
   bool is_satisfied(const Clause& clause) const;
   bool satisfies_chosen(const Alternative& alternative) const;
@@ -102,6 +110,7 @@ class Resolver {
   std::unordered_map<const char*, Node*> by_package_;  ///< by the paragraph's address
   std::map<std::string_view, IndexedPackage> pinned_;
   std::map<std::string_view, const Node*> chosen_;
+  std::vector<Node*> chosen_order_;
   std::map<std::string_view, std::vector<const Node*>> chosen_providers_;
   std::set<std::string, std::less<>> reached_excludes_;
 };
@@ -121,6 +130,7 @@ Result<Node*> Resolver::node_of(const IndexedPackage& package) {
   };
   FNIMAGE_CHECK(append("Pre-Depends", node.depends));
   FNIMAGE_CHECK(append("Depends", node.depends));
+  FNIMAGE_CHECK(append("Recommends", node.recommends));
   FNIMAGE_CHECK(append("Conflicts", node.conflicts));
   FNIMAGE_CHECK(append("Breaks", node.conflicts));
   FNIMAGE_CHECK(append("Provides", node.provides));
@@ -131,37 +141,44 @@ Result<Node*> Resolver::node_of(const IndexedPackage& package) {
 
 std::optional<IndexedPackage> Resolver::candidate(std::string_view name) const {
   const auto pinned = pinned_.find(name);
-  return pinned != pinned_.end() ? pinned->second : index_.newest(name);
+  return pinned != pinned_.end() ? pinned->second : index_.candidate(name);
 }
 
 void Resolver::mark(Node& node, const Node* parent) {
   node.chosen = true;
   node.parent = parent;
   chosen_.emplace(node.package.name, &node);
+  chosen_order_.push_back(&node);
   for (const Clause& clause : node.provides) {
     chosen_providers_[clause.front().name].push_back(&node);
   }
 }
 
 Result<Node*> Resolver::choose_root(std::string_view wanted) {
-  const std::size_t equals = wanted.find('=');
-  const std::string_view name = wanted.substr(0, equals);
+  const std::size_t mark = wanted.find_first_of("=/");
+  const std::string_view name = wanted.substr(0, mark);
   if (request_.exclude.contains(std::string(name))) {
     return fail(ErrorCode::invalid_argument,
                 fmt::format("package {} is both asked for and excluded", printable(name)),
                 "take it out of packages or out of exclude");
   }
   const auto versions = index_.versions(name);
-  if (!versions.empty() && equals == std::string_view::npos) {
+  if (!versions.empty() && mark == std::string_view::npos) {
     return node_of(*candidate(name));
   }
   if (!versions.empty()) {
-    const std::string_view version = wanted.substr(equals + 1);
+    const std::string_view version = wanted.substr(mark + 1);
+    const bool by_suite = wanted[mark] == '/';
     for (const IndexedPackage& package : versions) {
-      if (package.version == version) {
+      if ((by_suite ? index_.suite(package) : package.version) == version) {
         pinned_.insert_or_assign(package.name, package);
         return node_of(package);
       }
+    }
+    if (by_suite) {
+      return fail(ErrorCode::not_found,
+                  fmt::format("package {} is not in the suite {}", name, printable(version)),
+                  "check the suite's name, and that it is among suites or repositories");
     }
     return fail(ErrorCode::not_found,
                 fmt::format("package {} has no version {}: the mirror has {}", name,
@@ -169,7 +186,7 @@ Result<Node*> Resolver::choose_root(std::string_view wanted) {
                 "leave the version out, or use a mirror that keeps old versions");
   }
   const auto providers = index_.providers(name);
-  if (providers.size() == 1 && equals == std::string_view::npos) {
+  if (providers.size() == 1 && mark == std::string_view::npos) {
     return node_of(providers.front().package);
   }
   if (!providers.empty()) {
@@ -194,7 +211,7 @@ Result<std::vector<Node*>> Resolver::choose_roots() {
   std::vector<std::string_view> names(request_.packages.begin(), request_.packages.end());
   // They own /etc/os-release, the base directories and the accounts.
   for (const std::string_view base : {"base-files", "base-passwd"}) {
-    if (!request_.exclude.contains(std::string(base)) && index_.newest(base)) {
+    if (!request_.exclude.contains(std::string(base)) && index_.candidate(base)) {
       names.push_back(base);
     }
   }
@@ -349,11 +366,75 @@ Result<Node*> Resolver::choose(const Node& dependent, const Clause& clause) {
   if (second_choice != nullptr) {
     return second_choice;  // the check at the end says with what it conflicts
   }
+  FNIMAGE_TRY(Node * other, choose_any_version(clause));
+  if (other != nullptr) {
+    return other;
+  }
   return fail(ErrorCode::invalid_input,
               fmt::format("package {} needs {}, which no package for {} satisfies (wanted by {})",
                           dependent.package.name, to_string(clause), index_.architecture(),
                           chain(dependent)),
               "exclude it if the function does not need it, or use another release or mirror");
+}
+
+// A version that is no candidate, when none that is will do: what was asked for of a suite with
+// backports may need more of it. Null when there is none.
+Result<Node*> Resolver::choose_any_version(const Clause& clause) {
+  for (const Alternative& alternative : clause) {
+    if (!takes(alternative) || pinned_.contains(alternative.name)) {
+      continue;
+    }
+    for (const IndexedPackage& package : index_.versions(alternative.name)) {
+      if (alternative.accepts(package.version)) {
+        FNIMAGE_TRY(Node * node, node_of(package));
+        if (conflicting(*node) == nullptr) {
+          return node;
+        }
+      }
+    }
+  }
+  return nullptr;
+}
+
+// What cannot be had, or does not go with what is there, is left out without a word, as apt does.
+void Resolver::add_recommended() {
+  // chosen_order_ grows while it is walked: what is recommended may recommend more.
+  for (std::size_t i = 0; i < chosen_order_.size(); ++i) {
+    Node& node = *chosen_order_[i];
+    for (const Clause& clause : node.recommends) {
+      if (is_satisfied(clause)) {
+        continue;
+      }
+      const auto next = choose(node, clause);
+      if (!next || *next == nullptr || chosen_.contains((*next)->package.name) ||
+          conflicting(**next) != nullptr) {
+        continue;
+      }
+      const std::size_t before = chosen_order_.size();
+      mark(**next, &node);
+      if (!expand(**next) || has_conflicts_since(before)) {
+        take_back(before);
+      }
+    }
+  }
+}
+
+bool Resolver::has_conflicts_since(std::size_t first) const {
+  return std::any_of(chosen_order_.begin() + static_cast<std::ptrdiff_t>(first),
+                     chosen_order_.end(),
+                     [&](const Node* node) { return conflicting(*node) != nullptr; });
+}
+
+void Resolver::take_back(std::size_t first) {
+  while (chosen_order_.size() > first) {
+    Node& node = *chosen_order_.back();
+    chosen_order_.pop_back();
+    node.chosen = false;
+    chosen_.erase(node.package.name);
+    for (const Clause& clause : node.provides) {
+      chosen_providers_[clause.front().name].pop_back();  // the last in is the last in every list
+    }
+  }
 }
 
 Result<void> Resolver::expand(Node& root) {
@@ -469,7 +550,9 @@ Result<DebianPackage> Resolver::describe(const Node& node) const {
                 fmt::format("package {} {}: no usable Size, SHA256 and Architecture in the index",
                             package.name, package.version));
   }
-  FNIMAGE_CHECK(join_url({}, fields.get("Filename")));  // refuses what leaves the mirror
+  if (!index_.suite(package).empty()) {
+    FNIMAGE_CHECK(join_url({}, fields.get("Filename")));  // refuses what leaves the mirror
+  }
   DebianPackage described{.name = std::string(package.name),
                           .version = std::string(package.version),
                           .architecture = std::string(architecture),

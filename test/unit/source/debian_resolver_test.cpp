@@ -83,7 +83,7 @@ TEST(PackageIndex, PutsTheNewestOfAllSuitesFirst) {
   EXPECT_THAT(versions(index, "b"), ElementsAre("1@0"));
   EXPECT_THAT(versions(index, "aa"), ElementsAre());
   EXPECT_THAT(index.names(), ElementsAre("a", "b"));
-  EXPECT_EQ(index.newest("c"), std::nullopt);
+  EXPECT_EQ(index.candidate("c"), std::nullopt);
 }
 
 TEST(PackageIndex, OnlyNewestPackagesProvide) {

@@ -18,13 +18,26 @@
 
 namespace fnimage::build {
 
+/// base.repositories: a further signed archive of packages.
+struct PackageRepository {
+  std::string url;
+  std::string suite;
+  std::vector<std::string> components{"main"};
+  std::string signed_by{};  ///< key file, relative to the build file; empty = the host's
+};
+
 /// base: {debian: bookworm}
 struct DebianBase {
   std::string release;
   std::string mirror{};
+  std::string signed_by{};  ///< the mirror's key, relative to the build file; empty = the host's
+  std::vector<std::string> components{"main"};
   /// What is used beside the release itself: "updates" stands for RELEASE-updates.
   std::vector<std::string> suites{"updates", "security"};
+  std::vector<PackageRepository> repositories{};
+  std::string snapshot{};  ///< "20260131T000000Z"; empty = what the mirror has now
   bool essential = false;
+  bool recommends = false;  ///< also what packages recommend
 };
 /// base: {image: registry/repo:tag | oci:DIR[:tag] | name in the local store}
 struct ImageBase {
@@ -63,7 +76,7 @@ struct BuildSpec {
   std::string name;
   std::vector<manifest::Platform> platforms;
   Base base;
-  std::vector<std::string> packages{};
+  std::vector<std::string> packages{};  ///< name, name=version, name/suite, or path of a .deb
   std::map<std::string, std::string> exclude{};
   std::string runtime = "none";
   std::string main{};                ///< source.main, relative to the build file

@@ -22,16 +22,32 @@
 
 namespace fnimage::source {
 
+/// A further signed archive: backports, a vendor's, a site's own.
+struct DebianRepository {
+  std::string url;    ///< base URL (http, https or file)
+  std::string suite;  ///< "bookworm-backports"
+  std::vector<std::string> components{"main"};
+  std::filesystem::path keyring{};  ///< empty = the archive keyring
+};
+
+/// In URLs it stands for DebianSettings::snapshot.
+inline constexpr std::string_view snapshot_placeholder = "{snapshot}";
+
 struct DebianSettings {
   std::string release;   ///< "bookworm"
   std::string mirror{};  ///< base URL (http, https or file); empty = what the host's apt uses for
                          ///< this release
   std::filesystem::path
-      keyring{};  ///< empty = the source entry's Signed-By, else the archive keyring
+      keyring{};  ///< of the mirror; empty = the source entry's Signed-By, else the archive keyring
   std::vector<std::string> components{"main"};
   /// Used beside the release itself: RELEASE-updates and RELEASE-security. Leaving "security" out
   /// is a decision: a stale mirror is an error, never a silent downgrade.
   std::vector<std::string> suites{"updates", "security"};
+  std::vector<DebianRepository> repositories{};
+  /// A time, "20260131T000000Z": {snapshot} in URLs becomes it, and release files are judged as of
+  /// then. Empty = now.
+  std::string snapshot{};
+  std::filesystem::path directory{};      ///< what the paths of local_debs are relative to
   std::filesystem::path cache_directory;  ///< indexes, .debs and packs; may be deleted at any time
   std::filesystem::path apt_directory = "/etc/apt";  ///< where the host's apt configuration is
   std::filesystem::path bundle{};  ///< a directory of .debs to take before any other; may be empty
@@ -39,17 +55,19 @@ struct DebianSettings {
 };
 
 struct PackageRequest {
-  std::vector<std::string> packages;             ///< names, or name=version
+  std::vector<std::string> packages;             ///< names, name=version or name/suite
+  std::vector<std::string> local_debs{};         ///< paths of .debs to install, too
   std::map<std::string, std::string> exclude{};  ///< name -> why
-  bool essential = false;  ///< also every package marked Essential, as a Debian system has
+  bool essential = false;   ///< also every package marked Essential, as a Debian system has
+  bool recommends = false;  ///< also what packages recommend, as far as it can be had
 };
 
 struct DebianPackage {
   std::string name;
   std::string version;
   std::string architecture;  ///< "all" or the platform's
-  std::string suite;         ///< "bookworm-security"
-  std::string file;          ///< path of the .deb in that suite's archive
+  std::string suite;         ///< "bookworm-security"; empty = a .deb of this machine
+  std::string file;          ///< path of the .deb in that suite's archive, or on this machine
   manifest::Digest sha256;
   std::uint64_t size = 0;  ///< of the .deb, bytes
   // What only a resolution knows:
