@@ -10,6 +10,7 @@
 #include <fnimage/registry/transfer.hpp>
 
 #include "fallback_tag.hpp"
+#include "referrer_listing.hpp"
 
 namespace fnimage::registry {
 
@@ -132,6 +133,31 @@ Result<Companions> find_companions(ImageStore& from, const std::vector<Digest>& 
   FNIMAGE_TRY(found.referrers, find_referrers(from, subjects));
   FNIMAGE_TRY(found.tags, find_digest_tags(from, subjects));
   return found;
+}
+
+Result<Companions> find_companions_of(ImageStore& from, const Document& root) {
+  std::vector<Digest> subjects{root.digest()};
+  if (root.is_index()) {
+    FNIMAGE_TRY(const manifest::Index index, root.index());
+    for (const Descriptor& child : index.manifests) {
+      subjects.push_back(child.digest);
+    }
+  }
+  return find_companions(from, subjects);
+}
+
+Result<void> put_referrer(ImageStore& to, const Document& referrer) {
+  FNIMAGE_TRY(auto described, referrer_of(referrer));
+  if (!described) {
+    return fail(ErrorCode::invalid_input,
+                fmt::format("{} refers to no image", referrer.digest().str()));
+  }
+  FNIMAGE_CHECK(to.put_manifest(referrer, std::nullopt));
+  return list_in(to, described->subject, {described->descriptor});
+}
+
+bool is_companion_tag(std::string_view tag) {
+  return is_referrers_tag(tag);
 }
 
 Result<std::vector<TransferResult>> copy_companions(ImageStore& from, const Companions& companions,
