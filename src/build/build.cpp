@@ -7,6 +7,7 @@
 #include <fnimage/manifest/validate.hpp>
 #include <fnimage/source/debian.hpp>
 
+#include "attach_sboms.hpp"
 #include "image.hpp"
 #include "layer_work.hpp"
 #include "plan.hpp"
@@ -92,6 +93,7 @@ Result<BuildResult> build_once(const BuildSpec& spec, const BuildOptions& option
                      .layers = summarize(layers[i], options.format)});
     list.put(std::move(entry));
   }
+  FNIMAGE_CHECK(attach_sboms(spec, options, store, environment, built));
   FNIMAGE_TRY(manifest::Descriptor root, store_list(list, tags, store, environment.diagnostics));
   return BuildResult{.list = std::move(root), .platforms = std::move(built)};
 }

@@ -47,20 +47,23 @@ Result<std::string> read_document(registry::ImageStore& store, const Descriptor&
   return read_all(*reader, max_document_bytes);
 }
 
+/// The only layer of an artifact, if it is a bill of materials. By its own type: some tools give
+/// the artifact another one.
+Result<std::optional<Descriptor>> document_in(const Document& artifact) {
+  if (!artifact.is_image()) {
+    return std::nullopt;
+  }
+  FNIMAGE_TRY(const manifest::ImageManifest image, artifact.image());
+  const bool found = image.layers.size() == 1 && format_of(image.layers.front().media_type);
+  return found ? std::optional(image.layers.front()) : std::nullopt;
+}
+
 /// Reads format and document of a referrer; leaves those alone that are something else.
 Result<void> look_into(registry::ImageStore& store, Companion& companion) {
-  FNIMAGE_TRY(const Document document, store.get_manifest(companion.manifest.digest));
-  if (!document.is_image()) {
-    return {};
-  }
-  FNIMAGE_TRY(const manifest::ImageManifest image, document.image());
-  if (image.layers.size() != 1) {
-    return {};
-  }
-  // Some tools give the artifact a type of their own, and the document its right one.
-  companion.format = format_of(image.layers.front().media_type);
-  if (companion.format) {
-    companion.document = image.layers.front();
+  FNIMAGE_TRY(const Document artifact, store.get_manifest(companion.manifest.digest));
+  FNIMAGE_TRY(companion.document, document_in(artifact));
+  if (companion.document) {
+    companion.format = format_of(companion.document->media_type);
   }
   return {};
 }
@@ -132,6 +135,16 @@ Result<std::vector<Companion>> companions_of(registry::ImageStore& store, const 
     }
   }
   return found;
+}
+
+Result<std::optional<std::string>> read_document_of(registry::ImageStore& store,
+                                                    const Document& artifact) {
+  FNIMAGE_TRY(const std::optional<Descriptor> document, document_in(artifact));
+  if (!document) {
+    return std::nullopt;
+  }
+  FNIMAGE_TRY(std::string text, read_document(store, *document));
+  return text;
 }
 
 Result<std::string> read_attached(registry::ImageStore& store, const Digest& image,

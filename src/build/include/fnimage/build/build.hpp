@@ -20,6 +20,7 @@
 #include <fnimage/manifest/media_types.hpp>
 #include <fnimage/registry/client.hpp>
 #include <fnimage/registry/store.hpp>
+#include <fnimage/sbom/attach.hpp>
 
 namespace fnimage::build {
 
@@ -40,7 +41,9 @@ struct BuildOptions {
   std::optional<std::int64_t>
       source_date_epoch{};  ///< seconds; the image's time, 1970 when not given
   bool offline = false;
-  bool check = true;  ///< refuse what cannot start on its platform
+  bool check = true;                  ///< refuse what cannot start on its platform
+  std::vector<sbom::Format> sboms{};  ///< attach these to each platform's image
+  std::string sbom_name{};            ///< of the image in them; empty = the spec's
   /// Called when it stands what is to be built, before any layer is made; its error ends the build.
   std::function<Result<void>()> before_layers{};
 };
@@ -54,7 +57,8 @@ struct BuiltLayer {
 struct BuiltPlatform {
   manifest::Platform platform;
   manifest::Descriptor manifest;
-  std::vector<BuiltLayer> layers;  ///< lowest first, without the base image's
+  std::vector<BuiltLayer> layers;       ///< lowest first, without the base image's
+  std::vector<sbom::Attached> sboms{};  ///< in the order of the options
 };
 struct BuildResult {
   manifest::Descriptor list;

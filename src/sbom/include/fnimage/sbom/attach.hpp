@@ -9,6 +9,7 @@
 
 #include <fnimage/base/result.hpp>
 #include <fnimage/manifest/descriptor.hpp>
+#include <fnimage/manifest/document.hpp>
 #include <fnimage/registry/store.hpp>
 #include <fnimage/sbom/contents.hpp>
 #include <fnimage/sbom/format.hpp>
@@ -40,6 +41,10 @@ struct Companion {
 /// referrers, invalid_input for more than 1,000 of them.
 Result<std::vector<Companion>> companions_of(registry::ImageStore& store,
                                              const manifest::Digest& image);
+
+/// The document that an artifact holds; nullopt for what is no bill of materials.
+Result<std::optional<std::string>> read_document_of(registry::ImageStore& store,
+                                                    const manifest::Document& artifact);
 
 /// The one document that is attached to an image. Errors: not_found when there is none;
 /// invalid_argument when there are several, naming them; those of the store.
