@@ -97,7 +97,7 @@ std::string to_text(const sbom::Attached& attached) {
 
 std::string to_text(const sbom::Companion& companion) {
   std::string text = fmt::format(
-      "{}  {}  {:>10}", companion.format ? "sbom   " : "refers ", companion.manifest.digest.str(),
+      "{}{}  {:>10}", companion.format ? "sbom    " : "refers  ", companion.manifest.digest.str(),
       human_size(companion.document ? companion.document->size : companion.manifest.size));
   text += fmt::format("  {}", companion.format ? to_string(*companion.format)
                                                : printable(companion.manifest.artifact_type, 80));

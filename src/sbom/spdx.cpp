@@ -77,7 +77,7 @@ ordered_json system_package(const Distribution& distribution) {
   if (!distribution.full_name.empty()) {
     value["summary"] = distribution.full_name;
   }
-  value["primaryPackagePurpose"] = "OPERATING-SYSTEM";
+  value["primaryPackagePurpose"] = "OPERATING_SYSTEM";
   return value;
 }
 
