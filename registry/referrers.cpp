@@ -28,6 +28,23 @@ bool lists(const std::vector<Descriptor>& listed, const Digest& digest) {
                              [&](const Descriptor& entry) { return entry.digest == digest; });
 }
 
+/// What the destination does not list or hold yet: the rest is there, and need not be sent again.
+Result<std::vector<Descriptor>> missing_in(ImageStore& to, const Digest& subject,
+                                           const std::vector<Descriptor>& referrers) {
+  FNIMAGE_TRY(const std::vector<Descriptor> listed, to.referrers(subject));
+  std::vector<Descriptor> missing;
+  for (const Descriptor& referrer : referrers) {
+    if (lists(listed, referrer.digest)) {
+      FNIMAGE_TRY(const auto standing, to.resolve(referrer.digest));
+      if (standing) {
+        continue;
+      }
+    }
+    missing.push_back(referrer);
+  }
+  return missing;
+}
+
 /// Adds to the fallback list what the destination does not list by itself.
 Result<void> list_in(ImageStore& to, const Digest& subject,
                      const std::vector<Descriptor>& referrers) {
@@ -164,8 +181,10 @@ Result<std::vector<TransferResult>> copy_companions(ImageStore& from, const Comp
                                                     ImageStore& to, std::size_t parallel,
                                                     Diagnostics& diagnostics) {
   std::vector<Destination> destinations;
+  ReferrerMap missing;
   for (const auto& [subject, entries] : companions.referrers) {
-    for (const Descriptor& referrer : entries) {
+    FNIMAGE_TRY(missing[subject], missing_in(to, subject, entries));
+    for (const Descriptor& referrer : missing[subject]) {
       destinations.push_back({.selector = referrer.digest, .store = &to});
     }
   }
@@ -176,8 +195,8 @@ Result<std::vector<TransferResult>> copy_companions(ImageStore& from, const Comp
   if (!copied) {
     return fail(std::move(copied).error().while_doing("copy what refers to the image"));
   }
-  for (const auto& [subject, entries] : companions.referrers) {
-    FNIMAGE_CHECK(list_in(to, subject, entries));
+  for (const auto& [subject, entries] : missing) {
+    FNIMAGE_CHECK(entries.empty() ? Result<void>() : list_in(to, subject, entries));
   }
   return copied;
 }

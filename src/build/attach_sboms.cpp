@@ -24,9 +24,8 @@ Result<void> attach_sboms(const BuildSpec& spec, const BuildOptions& options,
   remove_stale_temporaries(directory);
   FNIMAGE_TRY(const TemporaryDirectory scratch, TemporaryDirectory::create_in(directory));
   FNIMAGE_TRY(const std::vector<sbom::Contents> contents,
-              sbom::read_all_contents(store, images,
-                                      options.sbom_name.empty() ? spec.name : options.sbom_name,
-                                      scratch.path(), environment.pool, environment.diagnostics));
+              sbom::read_all_contents(store, images, spec.name, scratch.path(), environment.pool,
+                                      environment.diagnostics));
   for (std::size_t i = 0; i < built.size(); ++i) {
     for (const sbom::Format format : options.sboms) {
       FNIMAGE_TRY(sbom::Attached attached, sbom::attach(store, contents[i], format));

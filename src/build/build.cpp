@@ -24,7 +24,8 @@ Result<manifest::Descriptor> store_image(const BuildSpec& spec, const Plan& plan
                                          manifest::Format format, registry::ImageStore& store) {
   const manifest::ImageConfig config = make_config(spec, plan, platform, layers);
   const std::string config_bytes = manifest::emit(config);
-  const manifest::ImageManifest image = make_manifest(plan, platform, layers, config_bytes, format);
+  const manifest::ImageManifest image =
+      make_manifest(spec, plan, platform, layers, config_bytes, format);
   const std::string what = fmt::format("manifest of {}", platform.platform.str());
   FNIMAGE_CHECK(manifest::require_valid(manifest::validate(image), what));
   FNIMAGE_CHECK(manifest::require_valid(manifest::validate(image, config), what));

@@ -303,8 +303,6 @@ Result<void> run_build(const BuildArguments& arguments, Session& session) {
     options.before_layers = [registries] { return registries.get(); };  // not after the work
   }
   FNIMAGE_TRY(const Target target, open_target(arguments, spec, references));
-  FNIMAGE_TRY(const registry::Location named, registry::parse_location(target.names.front()));
-  options.sbom_name = image_name(named);
   FNIMAGE_TRY(const build::BuildResult result,
               build_into(arguments, spec, options, target, session));
   const CommonOptions& common = session.common();

@@ -29,12 +29,7 @@ std::string image_name(const registry::Location& location) {
       return last_part(*reference);
     }
   }
-  std::error_code error;
-  const std::filesystem::path path =
-      std::filesystem::absolute(location.directory, error).lexically_normal();
-  const std::filesystem::path name = path.has_filename() ? path : path.parent_path();
-  return location.kind == registry::Location::Kind::layout ? name.filename().string()
-                                                           : name.stem().string();
+  return {};
 }
 
 Result<std::vector<sbom::Format>> parse_formats(const std::vector<std::string>& words) {

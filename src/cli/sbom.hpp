@@ -13,8 +13,9 @@
 
 namespace fnimage::cli {
 
-/// What an image is called in its documents: the last part of its repository, or the name of the
-/// layout or archive that it is in. Registry and tag are left out, so that they may change.
+/// What an image without a title is called in its documents: the last part of its repository; empty
+/// in a layout or archive, whose names say nothing of it. Registry and tag are left out, so that
+/// they may change.
 std::string image_name(const registry::Location& location);
 
 /// "spdx", "cyclonedx", each once. Error: invalid_argument.

@@ -55,7 +55,7 @@ Result<Companions> find_companions_of(ImageStore& from, const manifest::Document
 /// no subject.
 Result<void> put_referrer(ImageStore& to, const manifest::Document& referrer);
 
-/// Copies them, with all their content, and sees to it that `to` lists them. Their subjects should
+/// Copies those that are not there yet, with all their content, and sees to it that `to` lists them. Their subjects should
 /// be there already.
 /// @param parallel as for transfer_all()
 /// @return what was sent

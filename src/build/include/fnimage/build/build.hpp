@@ -43,7 +43,6 @@ struct BuildOptions {
   bool offline = false;
   bool check = true;                  ///< refuse what cannot start on its platform
   std::vector<sbom::Format> sboms{};  ///< attach these to each platform's image
-  std::string sbom_name{};            ///< of the image in them; empty = the spec's
   /// Called when it stands what is to be built, before any layer is made; its error ends the build.
   std::function<Result<void>()> before_layers{};
 };
