@@ -45,9 +45,11 @@ Result<std::vector<Descriptor>> missing_in(ImageStore& to, const Digest& subject
   return missing;
 }
 
-/// Adds to the fallback list what the destination does not list by itself.
-Result<void> list_in(ImageStore& to, const Digest& subject,
-                     const std::vector<Descriptor>& referrers) {
+/// Adds to the fallback list what the destination does not list by itself; false = somebody else
+/// has changed that list meanwhile.
+Result<bool> try_to_list_in(ImageStore& to, const Digest& subject,
+                            const std::vector<Descriptor>& referrers) {
+  FNIMAGE_TRY(const auto standing, to.resolve(referrers_tag(subject)));
   FNIMAGE_TRY(std::vector<Descriptor> listed, to.referrers(subject));
   const std::size_t before = listed.size();
   for (const Descriptor& referrer : referrers) {
@@ -56,10 +58,27 @@ Result<void> list_in(ImageStore& to, const Digest& subject,
     }
   }
   if (listed.size() == before) {
-    return {};
+    return true;
   }
   const FallbackList fallback = fallback_list(subject, listed);
-  return to.put_manifest(fallback.document, fallback.tag);
+  return to.put_manifest_if(fallback.document, fallback.tag,
+                            standing ? std::optional(standing->digest) : std::nullopt);
+}
+
+/// Two that attach to the same image at once must not lose each other's.
+Result<void> list_in(ImageStore& to, const Digest& subject,
+                     const std::vector<Descriptor>& referrers) {
+  constexpr int tries = 16;
+  for (int i = 0; i < tries; ++i) {
+    FNIMAGE_TRY(const bool listed, try_to_list_in(to, subject, referrers));
+    if (listed) {
+      return {};
+    }
+  }
+  return fail(
+      ErrorCode::io,
+      fmt::format("{} in {} is changed all the time", referrers_tag(subject), to.describe()),
+      "try again");
 }
 
 }  // namespace

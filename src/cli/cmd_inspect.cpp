@@ -61,6 +61,10 @@ Result<void> run_inspect(const InspectArguments& arguments, Session& session) {
     return fail(ErrorCode::invalid_argument, "--format and --platform choose a bill of materials",
                 "write --sbom too");
   }
+  if (arguments.sbom && (arguments.raw || arguments.referrers)) {
+    return fail(ErrorCode::invalid_argument, "--sbom prints a document and nothing else",
+                "leave out --raw and --referrers");
+  }
   FNIMAGE_TRY(const NamedImage image, session.open_image(arguments.reference, arguments.local));
   const registry::OpenedImage& opened = image.opened;
   if (arguments.raw) {

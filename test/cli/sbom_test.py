@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Bills of materials: made of any image, valid by their specifications, kept with the image wherever it goes."""
+import concurrent.futures
 import contextlib
 import json
 import pathlib
@@ -282,6 +283,7 @@ class Documents(SbomTest):
         self.refuse(2, ["one format"], "sbom", "probe", "--format", "spdx,cyclonedx")
         self.refuse(2, ["--attach writes no file"], "sbom", "probe", "--attach", "-o", "x")
         self.refuse(2, ["--sbom"], "inspect", "probe", "--format", "spdx")
+        self.refuse(2, ["--raw"], "inspect", "probe", "--sbom", "--raw")
         self.refuse(2, ["swid"], "build", "--sbom", "swid")
         self.refuse(4, ["nowhere"], "sbom", "nowhere")
 
@@ -320,8 +322,7 @@ class Attached(SbomTest):
         self.refuse(2, ["2 bills of materials", "--format"], "inspect", "--sbom", "probe", "--platform", "ppc64le")
         self.refuse(13, ["linux/amd64, linux/ppc64le"], "inspect", "--sbom", "probe")
         image = self.json("inspect", "--referrers", "probe")["images"][1]
-        artifact = image["referrers"][0]["manifest"] if "manifest" in image["referrers"][0] else image["referrers"][0]
-        printed = self.succeed("inspect", "--sbom", f"probe@{artifact['digest']}").stdout
+        printed = self.succeed("inspect", "--sbom", f"probe@{image['referrers'][0]['digest']}").stdout
         Validity().spdx(json.loads(printed))
 
     def test_without_one_inspect_says_so(self):
@@ -337,6 +338,14 @@ class Attached(SbomTest):
             (self.project / place / ".fnimage.lock").unlink()
         self.assertEqual(sorted(path.name for path in (self.project / "built/blobs/sha256").iterdir()),
                          sorted(path.name for path in (self.project / "later/blobs/sha256").iterdir()))
+
+    def test_several_at_once_lose_none(self):
+        self.build("-o", "oci:layout:v1")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            list(pool.map(lambda form: self.succeed("sbom", "oci:layout", "--attach", "--format", form),
+                          [*TYPES] * 4))
+        self.assertEqual({"linux/amd64": [("spdx", 3), ("cyclonedx", 3)],
+                          "linux/ppc64le": [("spdx", 3), ("cyclonedx", 3)]}, self.attached("oci:layout"))
 
     def test_archives(self):
         self.build("--sbom", "spdx", "-o", "oci-archive:a.tar:v1")

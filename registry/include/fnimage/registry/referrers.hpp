@@ -51,12 +51,11 @@ Result<Companions> find_companions(ImageStore& from, const std::vector<manifest:
 Result<Companions> find_companions_of(ImageStore& from, const manifest::Document& root);
 
 /// Stores a manifest that has a subject, and sees to it that `to` lists it there. Its content is
-/// there already. Calls for the same subject must not run at once. Error: invalid_input when it has
-/// no subject.
+/// there already. Error: invalid_input when it has no subject.
 Result<void> put_referrer(ImageStore& to, const manifest::Document& referrer);
 
-/// Copies those that are not there yet, with all their content, and sees to it that `to` lists them. Their subjects should
-/// be there already.
+/// Copies those that are not there yet, with all their content, and sees to it that `to` lists
+/// them. Their subjects should be there already.
 /// @param parallel as for transfer_all()
 /// @return what was sent
 Result<std::vector<TransferResult>> copy_companions(ImageStore& from, const Companions& companions,
