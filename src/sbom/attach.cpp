@@ -166,6 +166,7 @@ Result<std::string> read_attached(registry::ImageStore& store, const Digest& ima
   }
   if (found.size() > 1) {
     std::vector<std::string> names;
+    names.reserve(found.size());
     for (const Companion& companion : found) {
       names.push_back(
           fmt::format("{} {}", to_string(*companion.format), companion.manifest.digest.str()));
