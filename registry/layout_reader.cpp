@@ -80,16 +80,15 @@ class LayoutBlob final : public Content {
   std::string what_;
 };
 
-/// The name an entry is listed by; empty when it has none.
-std::string tag_of(const Descriptor& entry) {
-  const auto found = entry.annotations.find(std::string(manifest::annotation::ref_name));
-  return found == entry.annotations.end() ? std::string() : found->second;
-}
-
 }  // namespace
 
 std::string layout_blob_name(const Digest& digest) {
   return fmt::format("blobs/{}/{}", digest.algorithm(), digest.hex());
+}
+
+std::string layout_tag_of(const Descriptor& entry) {
+  const auto found = entry.annotations.find(std::string(manifest::annotation::ref_name));
+  return found == entry.annotations.end() ? std::string() : found->second;
 }
 
 bool has_layout_tag(const Descriptor& entry, std::string_view tag) {
@@ -244,7 +243,7 @@ Result<std::vector<std::string>> LayoutReader::tags() const {
   FNIMAGE_TRY(const Index index, this->index());
   std::vector<std::string> names;
   for (const auto& entry : index.manifests) {
-    if (auto name = tag_of(entry); !name.empty()) {
+    if (auto name = layout_tag_of(entry); !name.empty()) {
       names.push_back(std::move(name));
     }
   }
@@ -283,7 +282,7 @@ std::vector<Descriptor> distinct_images(const Index& index) {
   for (const auto& entry : index.manifests) {
     const bool known = std::ranges::any_of(
         found, [&](const Descriptor& other) { return other.digest == entry.digest; });
-    if (!known && !is_referrers_tag(tag_of(entry))) {
+    if (!known && !is_referrers_tag(layout_tag_of(entry))) {
       found.push_back(entry);
     }
   }

@@ -19,6 +19,8 @@
 #include <fnimage/registry/image_parts.hpp>
 #include <fnimage/registry/oci_layout.hpp>
 
+#include "fallback_tag.hpp"
+
 namespace fnimage::registry {
 
 namespace fs = std::filesystem;
@@ -245,6 +247,62 @@ void sweep(const fs::path& directory, std::string_view algorithm, const std::set
     }
   }
 }
+
+/// What the entries of a layout need. What refers to an image is needed as long as the image is.
+class NeededParts {
+ public:
+  explicit NeededParts(ImageStore& layout) : layout_(layout) {}
+
+  Result<void> add(const std::vector<Descriptor>& entries) {
+    for (const Descriptor& entry : entries) {
+      if (is_referrers_tag(layout_tag_of(entry))) {
+        orphans_.push_back(entry);
+      } else {
+        FNIMAGE_CHECK(add_entry(entry));
+      }
+    }
+    // What is attached may have something attached itself.
+    for (bool found = true; found;) {
+      const auto kept = std::stable_partition(
+          orphans_.begin(), orphans_.end(),
+          [&](const Descriptor& entry) { return !has_subject(layout_tag_of(entry)); });
+      const std::vector<Descriptor> companions(kept, orphans_.end());
+      orphans_.erase(kept, orphans_.end());
+      for (const Descriptor& entry : companions) {
+        FNIMAGE_CHECK(add_entry(entry));
+      }
+      found = !companions.empty();
+    }
+    return {};
+  }
+
+  [[nodiscard]] const std::set<Digest>& digests() const noexcept { return digests_; }
+  /// Entries that refer to nothing which is here.
+  [[nodiscard]] const std::vector<Descriptor>& orphans() const noexcept { return orphans_; }
+
+ private:
+  Result<void> add_entry(const Descriptor& entry) {
+    ImageParts parts;  // of each anew: how much an image may have is not what a store may have
+    auto added = parts.add(layout_, entry.digest, MissingChild::is_skipped);
+    for (const Digest& digest : parts.digests()) {
+      digests_.insert(digest);
+      subjects_.insert(referrers_tag(digest));
+    }
+    if (!added && added.error().code() != ErrorCode::not_found) {
+      return fail(std::move(added).error().while_doing("tell which blobs are still needed"));
+    }
+    return {};
+  }
+
+  [[nodiscard]] bool has_subject(const std::string& tag) const {
+    return subjects_.contains(tag.substr(0, tag.find('.')));
+  }
+
+  ImageStore& layout_;
+  std::set<Digest> digests_;
+  std::set<std::string> subjects_;  ///< the tags that list what refers to these
+  std::vector<Descriptor> orphans_;
+};
 
 }  // namespace
 
@@ -479,18 +537,19 @@ Result<OciLayout::Reclaimed> OciLayout::reclaim() {
     return Reclaimed{.busy = true};
   }
   FNIMAGE_TRY(const Index index, impl_->reader.index());
-  std::set<Digest> needed;
-  for (const Descriptor& entry : index.manifests) {
-    ImageParts parts;  // of each anew: how much an image may have is not what a store may have
-    auto added = parts.add(*this, entry.digest, MissingChild::is_skipped);
-    needed.insert(parts.digests().begin(), parts.digests().end());
-    if (!added && added.error().code() != ErrorCode::not_found) {
-      return fail(std::move(added).error().while_doing("tell which blobs are still needed"));
-    }
+  NeededParts needed(*this);
+  FNIMAGE_CHECK(needed.add(index.manifests));
+  if (!needed.orphans().empty()) {
+    FNIMAGE_CHECK(impl_->edit_index([&](Index& edited) -> Result<void> {
+      std::erase_if(edited.manifests, [&](const Descriptor& entry) {
+        return std::ranges::find(needed.orphans(), entry) != needed.orphans().end();
+      });
+      return {};
+    }));
   }
   Reclaimed reclaimed;
   for (const std::string_view algorithm : {"sha256", "sha512"}) {
-    sweep(impl_->directory / "blobs" / algorithm, algorithm, needed, reclaimed);
+    sweep(impl_->directory / "blobs" / algorithm, algorithm, needed.digests(), reclaimed);
   }
   sweep_homes(impl_->directory);
   return reclaimed;

@@ -10,6 +10,7 @@
 #include <fnimage/registry/transfer.hpp>
 
 #include "fallback_tag.hpp"
+#include "referrer_listing.hpp"
 
 namespace fnimage::registry {
 
@@ -27,9 +28,28 @@ bool lists(const std::vector<Descriptor>& listed, const Digest& digest) {
                              [&](const Descriptor& entry) { return entry.digest == digest; });
 }
 
-/// Adds to the fallback list what the destination does not list by itself.
-Result<void> list_in(ImageStore& to, const Digest& subject,
-                     const std::vector<Descriptor>& referrers) {
+/// What the destination does not list or hold yet: the rest is there, and need not be sent again.
+Result<std::vector<Descriptor>> missing_in(ImageStore& to, const Digest& subject,
+                                           const std::vector<Descriptor>& referrers) {
+  FNIMAGE_TRY(const std::vector<Descriptor> listed, to.referrers(subject));
+  std::vector<Descriptor> missing;
+  for (const Descriptor& referrer : referrers) {
+    if (lists(listed, referrer.digest)) {
+      FNIMAGE_TRY(const auto standing, to.resolve(referrer.digest));
+      if (standing) {
+        continue;
+      }
+    }
+    missing.push_back(referrer);
+  }
+  return missing;
+}
+
+/// Adds to the fallback list what the destination does not list by itself; false = somebody else
+/// has changed that list meanwhile.
+Result<bool> try_to_list_in(ImageStore& to, const Digest& subject,
+                            const std::vector<Descriptor>& referrers) {
+  FNIMAGE_TRY(const auto standing, to.resolve(referrers_tag(subject)));
   FNIMAGE_TRY(std::vector<Descriptor> listed, to.referrers(subject));
   const std::size_t before = listed.size();
   for (const Descriptor& referrer : referrers) {
@@ -38,10 +58,27 @@ Result<void> list_in(ImageStore& to, const Digest& subject,
     }
   }
   if (listed.size() == before) {
-    return {};
+    return true;
   }
   const FallbackList fallback = fallback_list(subject, listed);
-  return to.put_manifest(fallback.document, fallback.tag);
+  return to.put_manifest_if(fallback.document, fallback.tag,
+                            standing ? std::optional(standing->digest) : std::nullopt);
+}
+
+/// Two that attach to the same image at once must not lose each other's.
+Result<void> list_in(ImageStore& to, const Digest& subject,
+                     const std::vector<Descriptor>& referrers) {
+  constexpr int tries = 16;
+  for (int i = 0; i < tries; ++i) {
+    FNIMAGE_TRY(const bool listed, try_to_list_in(to, subject, referrers));
+    if (listed) {
+      return {};
+    }
+  }
+  return fail(
+      ErrorCode::io,
+      fmt::format("{} in {} is changed all the time", referrers_tag(subject), to.describe()),
+      "try again");
 }
 
 }  // namespace
@@ -134,12 +171,39 @@ Result<Companions> find_companions(ImageStore& from, const std::vector<Digest>& 
   return found;
 }
 
+Result<Companions> find_companions_of(ImageStore& from, const Document& root) {
+  std::vector<Digest> subjects{root.digest()};
+  if (root.is_index()) {
+    FNIMAGE_TRY(const manifest::Index index, root.index());
+    for (const Descriptor& child : index.manifests) {
+      subjects.push_back(child.digest);
+    }
+  }
+  return find_companions(from, subjects);
+}
+
+Result<void> put_referrer(ImageStore& to, const Document& referrer) {
+  FNIMAGE_TRY(auto described, referrer_of(referrer));
+  if (!described) {
+    return fail(ErrorCode::invalid_input,
+                fmt::format("{} refers to no image", referrer.digest().str()));
+  }
+  FNIMAGE_CHECK(to.put_manifest(referrer, std::nullopt));
+  return list_in(to, described->subject, {described->descriptor});
+}
+
+bool is_companion_tag(std::string_view tag) {
+  return is_referrers_tag(tag);
+}
+
 Result<std::vector<TransferResult>> copy_companions(ImageStore& from, const Companions& companions,
                                                     ImageStore& to, std::size_t parallel,
                                                     Diagnostics& diagnostics) {
   std::vector<Destination> destinations;
+  ReferrerMap missing;
   for (const auto& [subject, entries] : companions.referrers) {
-    for (const Descriptor& referrer : entries) {
+    FNIMAGE_TRY(missing[subject], missing_in(to, subject, entries));
+    for (const Descriptor& referrer : missing[subject]) {
       destinations.push_back({.selector = referrer.digest, .store = &to});
     }
   }
@@ -150,8 +214,8 @@ Result<std::vector<TransferResult>> copy_companions(ImageStore& from, const Comp
   if (!copied) {
     return fail(std::move(copied).error().while_doing("copy what refers to the image"));
   }
-  for (const auto& [subject, entries] : companions.referrers) {
-    FNIMAGE_CHECK(list_in(to, subject, entries));
+  for (const auto& [subject, entries] : missing) {
+    FNIMAGE_CHECK(entries.empty() ? Result<void>() : list_in(to, subject, entries));
   }
   return copied;
 }

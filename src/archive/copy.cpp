@@ -131,18 +131,6 @@ Result<std::unique_ptr<ImageStore>> open_store(const Location& to, const Places&
   return layout;
 }
 
-/// The root and, of a list, its images: all that somebody may have signed.
-Result<registry::Companions> companions_of(ImageStore& from, const Document& root) {
-  std::vector<Digest> subjects{root.digest()};
-  if (root.is_index()) {
-    FNIMAGE_TRY(const auto index, root.index());
-    for (const auto& child : index.manifests) {
-      subjects.push_back(child.digest);
-    }
-  }
-  return registry::find_companions(from, subjects);
-}
-
 /// One image on its way.
 struct Job {
   const CopyItem* item = nullptr;
@@ -196,7 +184,7 @@ class Copier {
     FNIMAGE_TRY(job.source, shape_image(std::move(opened), options_.shape, diagnostics_));
     FNIMAGE_TRY(job.root, job.source.store->get_manifest(job.source.selector));
     if (options_.referrers) {
-      FNIMAGE_TRY(job.companions, companions_of(*job.source.store, *job.root));
+      FNIMAGE_TRY(job.companions, registry::find_companions_of(*job.source.store, *job.root));
     }
     job.result = CopyResult{.root = job.root->descriptor(),
                             .names = names_at(item.to, job.tags),

@@ -7,6 +7,7 @@
 #include <fnimage/manifest/validate.hpp>
 #include <fnimage/source/package_pool.hpp>
 
+#include "attach_sboms.hpp"
 #include "image.hpp"
 #include "layer_work.hpp"
 #include "package_request.hpp"
@@ -24,7 +25,8 @@ Result<manifest::Descriptor> store_image(const BuildSpec& spec, const Plan& plan
                                          manifest::Format format, registry::ImageStore& store) {
   const manifest::ImageConfig config = make_config(spec, plan, platform, layers);
   const std::string config_bytes = manifest::emit(config);
-  const manifest::ImageManifest image = make_manifest(plan, platform, layers, config_bytes, format);
+  const manifest::ImageManifest image =
+      make_manifest(spec, plan, platform, layers, config_bytes, format);
   const std::string what = fmt::format("manifest of {}", platform.platform.str());
   FNIMAGE_CHECK(manifest::require_valid(manifest::validate(image), what));
   FNIMAGE_CHECK(manifest::require_valid(manifest::validate(image, config), what));
@@ -93,6 +95,7 @@ Result<BuildResult> build_once(const BuildSpec& spec, const BuildOptions& option
                      .layers = summarize(layers[i], options.format)});
     list.put(std::move(entry));
   }
+  FNIMAGE_CHECK(attach_sboms(spec, options, store, environment, built));
   FNIMAGE_TRY(manifest::Descriptor root, store_list(list, tags, store, environment.diagnostics));
   return BuildResult{.list = std::move(root), .platforms = std::move(built)};
 }

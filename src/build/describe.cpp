@@ -93,9 +93,20 @@ void add_sizes(Description& description) {
   }
 }
 
+Result<void> add_companions(registry::ImageStore& store, Description& description) {
+  if (description.is_list) {
+    FNIMAGE_TRY(description.companions, sbom::companions_of(store, description.root.digest()));
+  }
+  for (DescribedImage& image : description.images) {
+    FNIMAGE_TRY(image.companions, sbom::companions_of(store, image.descriptor.digest));
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<Description> describe(registry::ImageStore& store, const registry::Selector& selector) {
+Result<Description> describe(registry::ImageStore& store, const registry::Selector& selector,
+                             const DescribeOptions& options) {
   FNIMAGE_TRY(manifest::Document root, store.get_manifest(selector));
   Description description{.root = root};
   if (root.is_index()) {
@@ -116,6 +127,7 @@ Result<Description> describe(registry::ImageStore& store, const registry::Select
     description.images.push_back(std::move(image));
   }
   add_sizes(description);
+  FNIMAGE_CHECK(options.companions ? add_companions(store, description) : Result<void>());
   return description;
 }
 

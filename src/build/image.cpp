@@ -113,9 +113,11 @@ manifest::ImageConfig make_config(const BuildSpec& spec, const Plan& plan,
   return config;
 }
 
-manifest::ImageManifest make_manifest(const Plan& plan, const PlatformPlan& platform,
+manifest::ImageManifest make_manifest(const BuildSpec& spec, const Plan& plan,
+                                      const PlatformPlan& platform,
                                       const std::vector<NamedBlob>& layers,
                                       std::string_view config_bytes, manifest::Format format) {
+  const std::string title(manifest::annotation::title);
   manifest::ImageManifest image{
       .format = format,
       .config = convert({.media_type = std::string(manifest::media_type::oci_config),
@@ -123,6 +125,10 @@ manifest::ImageManifest make_manifest(const Plan& plan, const PlatformPlan& plat
                          .size = config_bytes.size()},
                         format),
       .layers = {}};
+  // What the image's documents call it stands in the image: then they are the same wherever it is.
+  if (format == manifest::Format::oci && !spec.config.labels.contains(title)) {
+    image.annotations.emplace(title, spec.name);
+  }
   if (platform.base) {
     for (const manifest::Descriptor& layer : platform.base->manifest.layers) {
       image.layers.push_back(convert(layer, format));

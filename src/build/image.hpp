@@ -27,7 +27,8 @@ manifest::ImageConfig make_config(const BuildSpec& spec, const Plan& plan,
 
 /// The manifest for it; every media type is of the wanted family. `config_bytes` is what was
 /// emitted.
-manifest::ImageManifest make_manifest(const Plan& plan, const PlatformPlan& platform,
+manifest::ImageManifest make_manifest(const BuildSpec& spec, const Plan& plan,
+                                      const PlatformPlan& platform,
                                       const std::vector<NamedBlob>& layers,
                                       std::string_view config_bytes, manifest::Format format);
 

@@ -106,6 +106,7 @@ void set_up(CLI::App& app, Registration registration) {
                    {"copy", "Copy an image or list to another place", set_up_copy},
                    {"inspect", "Show a list or image as a tree", set_up_inspect},
                    {"check", "Prove that an image can start on its platforms", set_up_check},
+                   {"sbom", "Make the bill of materials of an image", set_up_sbom},
                    {"digest", "Print the digest of an image or list", set_up_digest},
                    {"images", "List the images of the local store", set_up_images},
                    {"doctor", "Find out what works at a registry", set_up_doctor},

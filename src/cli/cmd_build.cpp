@@ -19,12 +19,14 @@
 #include <fnimage/build/lock.hpp>
 #include <fnimage/build/spec.hpp>
 #include <fnimage/registry/location.hpp>
+#include <fnimage/registry/referrers.hpp>
 #include <fnimage/registry/transfer.hpp>
 
 #include "build_session.hpp"
 #include "command.hpp"
 #include "json_text.hpp"
 #include "push.hpp"
+#include "sbom.hpp"
 
 namespace fnimage::cli {
 
@@ -44,6 +46,7 @@ struct BuildArguments {
   bool locked = false;
   std::string bundle;
   bool no_check = false;
+  std::vector<std::string> sboms;
 };
 
 /// Where the build goes.
@@ -80,6 +83,11 @@ Result<Target> open_archive(const BuildArguments& arguments, const build::BuildS
                             const registry::Location& location,
                             const std::vector<Reference>& references) {
   const bool docker = location.kind == registry::Location::Kind::docker_archive;
+  if (docker && !arguments.sboms.empty()) {
+    return fail(ErrorCode::unsupported,
+                "a docker archive holds nothing that is attached to its image",
+                "write -o oci-archive:FILE, or leave out --sbom");
+  }
   const std::size_t platforms =
       arguments.platforms.empty() ? spec.platforms.size() : arguments.platforms.size();
   if (docker && platforms != 1) {
@@ -117,9 +125,13 @@ Result<Target> open_archive(const BuildArguments& arguments, const build::BuildS
 Result<void> write_archive(const Target& target, const build::BuildResult& result,
                            Session& session) {
   const bool docker = target.archive->kind == registry::Location::Kind::docker_archive;
-  const archive::WriteOptions options{
+  archive::WriteOptions options{
       .kind = docker ? archive::ArchiveKind::docker : archive::ArchiveKind::oci,
       .names = target.tags};
+  if (!docker) {
+    FNIMAGE_TRY(const manifest::Document list, target.store->get_manifest(result.list.digest));
+    FNIMAGE_TRY(options.companions, registry::find_companions_of(*target.store, list));
+  }
   const manifest::Digest root =
       docker ? result.platforms.front().manifest.digest : result.list.digest;
   FNIMAGE_CHECK(archive::write_archive(*target.store, root, target.archive->directory, options,
@@ -195,6 +207,7 @@ Result<build::BuildOptions> build_options(const BuildArguments& arguments,
   options.locked = arguments.locked;
   options.bundle = arguments.bundle;
   options.check = !arguments.no_check;
+  FNIMAGE_TRY(options.sboms, parse_formats(arguments.sboms));
   return options;
 }
 
@@ -227,6 +240,9 @@ std::string to_text(const build::BuildResult& result, const Target& target) {
       text += fmt::format("  {:<14}  {}  {:>10}{}\n", layer.name, layer.descriptor.digest.str(),
                           human_size(layer.descriptor.size), layer.cached ? "  cached" : "");
     }
+    for (const sbom::Attached& attached : platform.sboms) {
+      text += fmt::format("  {:<14}  {}\n", "sbom", cli::to_text(attached));
+    }
   }
   for (const std::string& name : target.names) {
     text += fmt::format("built {}@{}\n", printable(name), result.list.digest.str());
@@ -247,6 +263,9 @@ nlohmann::ordered_json result_json(const build::BuildResult& result, const Targe
     platforms.push_back({{"platform", platform.platform.str()},
                          {"manifest", to_json(platform.manifest)},
                          {"layers", std::move(layers)}});
+    for (const sbom::Attached& attached : platform.sboms) {
+      platforms.back()["sboms"].push_back(cli::to_json(attached));
+    }
   }
   return {
       {"list", to_json(result.list)}, {"names", target.names}, {"platforms", std::move(platforms)}};
@@ -277,7 +296,8 @@ Result<void> run_build(const BuildArguments& arguments, Session& session) {
     items.push_back({result.list.digest, references[i]});
   }
   FNIMAGE_TRY(const std::vector<Pushed> all,
-              push_all(*target.store, items, {.tag_platforms = true}, session));
+              push_all(*target.store, items,
+                       {.tag_platforms = true, .referrers = !options.sboms.empty()}, session));
   for (const Pushed& pushed : all) {
     json["pushed"].push_back(cli::to_json(pushed));
     if (!common.json && !common.quiet) {
@@ -309,6 +329,12 @@ void add_build_options(CLI::App& command, BuildArguments& arguments) {
   command.add_option("--format", arguments.format, "Media types: oci (default) or docker")
       ->check(CLI::IsMember({"oci", "docker"}))
       ->type_name("NAME");
+  command
+      .add_option("--sbom", arguments.sboms,
+                  "Attach bills of materials to each platform's image: spdx, cyclonedx")
+      ->type_name("NAME,...")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   command
       .add_option("--compression", arguments.compression, "Layers: gzip (default), zstd or none")
       ->check(CLI::IsMember({"gzip", "zstd", "none"}))

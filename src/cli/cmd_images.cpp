@@ -11,6 +11,7 @@
 #include <fnimage/base/bytes.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/build/describe.hpp>
+#include <fnimage/registry/referrers.hpp>
 
 #include "command.hpp"
 #include "json_text.hpp"
@@ -75,6 +76,9 @@ Result<std::vector<Row>> read_rows(const std::string& place, Session& session) {
   }
   FNIMAGE_TRY(const std::vector<std::string> tags, store->tags());
   for (const std::string& tag : tags) {
+    if (registry::is_companion_tag(tag)) {
+      continue;  // no image, but what belongs to one; `fnimage inspect --referrers` shows it
+    }
     FNIMAGE_TRY(Row row, read_row(*store, tag));
     rows.push_back(std::move(row));
   }

@@ -27,6 +27,7 @@ struct PushArguments {
   ShapeArguments shape;
   ExpectationArguments expectation;
   bool add = false;
+  bool referrers = false;
   bool repair = false;
   bool dry_run = false;
 };
@@ -247,14 +248,17 @@ Result<void> run_push(const PushArguments& arguments, Session& session) {
   }
   FNIMAGE_TRY(const registry::ImageShape shape, parse_shape(arguments.shape));
   FNIMAGE_CHECK(check_push(arguments));
-  PushOptions options{.tag_platforms = true, .repair = arguments.repair};
+  PushOptions options{.tag_platforms = true};
+  options.referrers = arguments.referrers;
+  options.repair = arguments.repair;
   FNIMAGE_TRY(options.expected, parse_expectation(arguments.expectation));
   FNIMAGE_TRY(const auto local, Session::local_store(registry::OciLayout::Mode::create));
   FNIMAGE_TRY(const std::vector<manifest::Digest> digests, find_all(*local, references));
   if (arguments.add) {
     FNIMAGE_TRY(auto joinings, joinings_of(references, arguments.tags));
-    return push_all_into_lists(*local, std::move(joinings),
-                               joining_options(shape, options.expected, session), session);
+    build::ListOptions joining = joining_options(shape, options.expected, session);
+    joining.referrers = arguments.referrers;
+    return push_all_into_lists(*local, std::move(joinings), joining, session);
   }
   FNIMAGE_TRY(registry::Client * client, session.client());
   const auto images = registry::with_referred_images(*local, std::nullopt, *client);
@@ -292,6 +296,8 @@ void set_up_push(CLI::App& command, Registration registration) {
   command.add_flag("--keep-list", arguments->shape.keep_list,
                    "With --platform: a list, for one platform too");
   add_expectation_options(command, arguments->expectation);
+  command.add_flag("--referrers", arguments->referrers,
+                   "SBOMs, signatures and whatever else refers to it, cosign's tags too");
   add_repair_flag(command, arguments->repair);
   add_dry_run_flag(command, arguments->dry_run);
   complete_with_registry(command, registration,

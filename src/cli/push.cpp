@@ -8,6 +8,7 @@
 
 #include <fnimage/base/bytes.hpp>
 #include <fnimage/base/text.hpp>
+#include <fnimage/registry/referrers.hpp>
 
 #include "json_text.hpp"
 
@@ -39,18 +40,48 @@ Result<void> tag_platforms(registry::ImageStore& from, const manifest::Document&
   return {};
 }
 
+bool is_guarded(const PushOptions& options) {
+  return options.expected.absent || options.expected.digest;
+}
+
 /// Moves the tag to what has been sent, if it is where it is expected; then the platforms' tags.
-Result<void> move_tags(registry::ImageStore& from, const PushItem& item, registry::ImageStore& to,
-                       const PushOptions& options) {
+Result<std::vector<registry::MovedTag>> move_tags(registry::ImageStore& from, const PushItem& item,
+                                                  registry::ImageStore& to,
+                                                  const PushOptions& options) {
   const std::string tag = item.to.tag_or_latest();
   FNIMAGE_TRY(const manifest::Document root, from.get_manifest(item.selector));
-  FNIMAGE_TRY(const bool moved, to.put_manifest_if(root, tag, options.expected.digest));
-  if (!moved) {
-    return fail(ErrorCode::already_exists, fmt::format("{} has changed meanwhile", item.to.str()),
-                "look with `fnimage manifest inspect`");
+  std::vector<registry::MovedTag> moved{{.tag = tag, .previous = options.expected.digest}};
+  if (is_guarded(options)) {
+    FNIMAGE_TRY(const bool stood, to.put_manifest_if(root, tag, options.expected.digest));
+    if (!stood) {
+      return fail(ErrorCode::already_exists, fmt::format("{} has changed meanwhile", item.to.str()),
+                  "look with `fnimage manifest inspect`");
+    }
+  } else {
+    FNIMAGE_TRY(registry::Retagged retagged, registry::retag(to, root.digest(), {tag}));
+    moved = std::move(retagged.tags);
+    std::erase_if(moved,
+                  [&](const registry::MovedTag& one) { return one.previous == root.digest(); });
   }
-  return options.tag_platforms && root.is_index() ? tag_platforms(from, root, tag, to)
-                                                  : Result<void>();
+  if (options.tag_platforms && root.is_index()) {
+    FNIMAGE_CHECK(tag_platforms(from, root, tag, to));
+  }
+  return moved;
+}
+
+/// What refers to an image that has just been sent goes after it.
+Result<std::size_t> push_referrers(registry::ImageStore& from, const PushItem& item,
+                                   registry::ImageStore& to, registry::TransferResult& result,
+                                   Session& session) {
+  FNIMAGE_TRY(const manifest::Document root, from.get_manifest(item.selector));
+  FNIMAGE_TRY(const registry::Companions companions, registry::find_companions_of(from, root));
+  FNIMAGE_TRY(const auto sent,
+              registry::copy_companions(from, companions, to,
+                                        session.registry_options().connections, session.console()));
+  for (const registry::TransferResult& one : sent) {
+    result += one;
+  }
+  return companions.count();
 }
 
 }  // namespace
@@ -83,7 +114,8 @@ Result<void> check_registries(const std::vector<manifest::Reference>& references
 Result<std::vector<Pushed>> push_all(registry::ImageStore& from, const std::vector<PushItem>& items,
                                      const PushOptions& options, Session& session) {
   FNIMAGE_TRY(registry::Client * client, session.client());
-  const bool guarded = options.expected.absent || options.expected.digest;
+  const bool guarded = is_guarded(options);
+  const bool tags_last = guarded || options.referrers;
   std::vector<std::unique_ptr<registry::ImageStore>> stores;
   std::vector<registry::Destination> destinations;
   std::vector<std::string> names;
@@ -94,7 +126,7 @@ Result<std::vector<Pushed>> push_all(registry::ImageStore& from, const std::vect
                       : Result<void>());
     destinations.push_back(
         {.selector = item.selector, .store = stores.back().get(), .repair = options.repair});
-    if (!guarded) {
+    if (!tags_last) {
       destinations.back().tags = {item.to.tag_or_latest()};
       destinations.back().tag_platforms = options.tag_platforms;
     }
@@ -107,12 +139,12 @@ Result<std::vector<Pushed>> push_all(registry::ImageStore& from, const std::vect
   }
   std::vector<Pushed> pushed;
   for (std::size_t i = 0; i < items.size(); ++i) {
-    if (guarded) {
-      FNIMAGE_CHECK(move_tags(from, items[i], *stores[i], options));
+    Pushed& one = pushed.emplace_back(Pushed{items[i].to, std::move((*results)[i])});
+    if (options.referrers) {
+      FNIMAGE_TRY(one.referrers, push_referrers(from, items[i], *stores[i], one.result, session));
     }
-    pushed.push_back({items[i].to, std::move((*results)[i])});
-    if (guarded) {
-      pushed.back().result.moved = {{items[i].to.tag_or_latest(), options.expected.digest}};
+    if (tags_last) {
+      FNIMAGE_TRY(one.result.moved, move_tags(from, items[i], *stores[i], options));
     }
   }
   return pushed;
@@ -136,9 +168,14 @@ nlohmann::ordered_json moved_json(const std::vector<registry::MovedTag>& moved) 
 
 std::string to_text(const Pushed& pushed) {
   const registry::TransferResult& result = pushed.result;
-  return fmt::format("pushed {}@{}  blobs: {} uploaded ({}), {} mounted, {} there already\n",
+  const std::string referrers =
+      pushed.referrers == 0
+          ? std::string()
+          : fmt::format("; {} referrer{}", pushed.referrers, pushed.referrers == 1 ? "" : "s");
+  return fmt::format("pushed {}@{}  blobs: {} uploaded ({}), {} mounted, {} there already{}\n",
                      pushed.reference.str(), result.root.digest.str(), result.blobs_uploaded,
-                     human_size(result.bytes_uploaded), result.blobs_mounted, result.blobs_existed);
+                     human_size(result.bytes_uploaded), result.blobs_mounted, result.blobs_existed,
+                     referrers);
 }
 
 nlohmann::ordered_json to_json(const Pushed& pushed) {
@@ -146,7 +183,7 @@ nlohmann::ordered_json to_json(const Pushed& pushed) {
   return {{"reference", pushed.reference.str()},    {"digest", result.root.digest.str()},
           {"blobsUploaded", result.blobs_uploaded}, {"blobsMounted", result.blobs_mounted},
           {"blobsExisted", result.blobs_existed},   {"bytesUploaded", result.bytes_uploaded},
-          {"moved", moved_json(result.moved)}};
+          {"referrers", pushed.referrers},          {"moved", moved_json(result.moved)}};
 }
 
 }  // namespace fnimage::cli

@@ -18,6 +18,7 @@ namespace fnimage::cli {
 struct Pushed {
   manifest::Reference reference;
   registry::TransferResult result;
+  std::size_t referrers = 0;  ///< that went along
 };
 
 /// A reference that can be pushed to. Error: invalid_argument for one without registry or with a
@@ -31,6 +32,7 @@ Result<void> check_registries(const std::vector<manifest::Reference>& references
 struct PushOptions {
   bool tag_platforms = false;     ///< each platform gets "<tag>-<platform>" too
   build::Expectation expected{};  ///< where the tags have to stand
+  bool referrers = false;         ///< what refers to the images goes along, before any tag moves
   bool repair = false;            ///< look for all blobs where the tags stand already, too
 };
 

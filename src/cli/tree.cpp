@@ -10,6 +10,7 @@
 #include <fnimage/base/text.hpp>
 
 #include "json_text.hpp"
+#include "sbom.hpp"
 
 namespace fnimage::cli {
 
@@ -80,15 +81,29 @@ void append_image(std::string& text, const DescribedImage& image, std::string_vi
     return;
   }
   const auto& layers = image.manifest->layers;
-  text += fmt::format("{}{} config  {}  {:>10}\n", indent, layers.empty() ? "└──" : "├──",
-                      image.manifest->config.digest.str(), human_size(image.manifest->config.size));
+  std::vector<std::string> lines{fmt::format("config  {}  {:>10}",
+                                             image.manifest->config.digest.str(),
+                                             human_size(image.manifest->config.size))};
   const std::vector<std::string> origins = layer_origins(image);
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const bool shared = uses.at(layers[i].digest) > 1;
-    text += fmt::format("{}{} layer   {}  {:>10}  {}{}{}{}\n", indent,
-                        i + 1 == layers.size() ? "└──" : "├──", layers[i].digest.str(),
-                        human_size(layers[i].size), compression_of(layers[i].media_type),
-                        origins[i].empty() ? "" : "  ", origins[i], shared ? "  (shared)" : "");
+    lines.push_back(fmt::format("layer   {}  {:>10}  {}{}{}{}", layers[i].digest.str(),
+                                human_size(layers[i].size), compression_of(layers[i].media_type),
+                                origins[i].empty() ? "" : "  ", origins[i],
+                                shared ? "  (shared)" : ""));
+  }
+  for (const sbom::Companion& companion : image.companions) {
+    lines.push_back(cli::to_text(companion));
+  }
+  for (const std::string& line : lines) {
+    text += fmt::format("{}{} {}\n", indent, &line == &lines.back() ? "└──" : "├──", line);
+  }
+}
+
+/// Nothing when there are none, as when they were not asked for.
+void add_companions(ordered_json& value, const std::vector<sbom::Companion>& companions) {
+  for (const sbom::Companion& companion : companions) {
+    value["referrers"].push_back(cli::to_json(companion));
   }
 }
 
@@ -118,6 +133,7 @@ ordered_json image_json(const DescribedImage& image) {
       value["annotations"] = image.manifest->annotations;
     }
   }
+  add_companions(value, image.companions);
   return value;
 }
 
@@ -132,6 +148,9 @@ std::string to_tree(const Description& description, std::string_view name) {
                   human_size(description.total_size), human_size(description.shared_size));
   for (const auto& [key, value] : description.annotations) {
     text += fmt::format("  {}: {}\n", printable(key, 100), printable(value, 200));
+  }
+  for (const sbom::Companion& companion : description.companions) {
+    text += fmt::format("  {}\n", cli::to_text(companion));
   }
   const auto uses = count_uses(description);
   for (std::size_t i = 0; i < description.images.size(); ++i) {
@@ -156,6 +175,7 @@ ordered_json to_json(const Description& description, std::string_view name) {
   if (!description.annotations.empty()) {
     value["annotations"] = description.annotations;
   }
+  add_companions(value, description.companions);
   value["images"] = ordered_json::array();
   for (const DescribedImage& image : description.images) {
     value["images"].push_back(image_json(image));

@@ -147,8 +147,19 @@ Result<manifest::Digest> write_content(detail::TarReader& reader, PackWriter& pa
   }
 }
 
+/// Reads over the bytes of the reader's present entry.
+Result<void> skip_content(detail::TarReader& reader) {
+  while (true) {
+    FNIMAGE_TRY(const Bytes bytes, reader.read());
+    if (bytes.empty()) {
+      return {};
+    }
+  }
+}
+
 Result<detail::PackIndex> write_pack(std::unique_ptr<Reader> archive, std::string_view what,
-                                     const ArchiveLimits& limits, PackWriter& pack) {
+                                     const ArchiveLimits& limits, const ContentFilter& keep,
+                                     PackWriter& pack) {
   detail::PackIndex index;
   FNIMAGE_TRY(const std::unique_ptr<detail::TarReader> reader,
               detail::TarReader::open(std::move(archive), std::string(what), limits));
@@ -160,6 +171,10 @@ Result<detail::PackIndex> write_pack(std::unique_ptr<Reader> archive, std::strin
     }
     detail::PackedEntry packed{
         .entry = std::move(*entry), .offset = pack.size(), .size = reader->size()};
+    if (keep && !keep(packed.entry.path)) {
+      packed.size = 0;
+      FNIMAGE_CHECK(skip_content(*reader));
+    }
     if (packed.size > 0) {
       FNIMAGE_TRY(packed.digest, write_content(*reader, pack));
     }
@@ -200,7 +215,8 @@ bool is_valid_id(std::string_view id) noexcept {
 
 Result<ArchiveListing> unpack_tar(const std::function<Result<std::unique_ptr<Reader>>()>& open,
                                   std::string_view id, const fs::path& directory,
-                                  std::string_view what, const ArchiveLimits& limits) {
+                                  std::string_view what, const ArchiveLimits& limits,
+                                  const ContentFilter& keep) {
   if (!is_valid_id(id)) {
     return fail(ErrorCode::invalid_argument,
                 fmt::format("{} cannot name a pack file", printable(id)));
@@ -213,7 +229,7 @@ Result<ArchiveListing> unpack_tar(const std::function<Result<std::unique_ptr<Rea
   FNIMAGE_TRY(std::unique_ptr<Reader> archive, open());
   FNIMAGE_TRY(AtomicFile file, AtomicFile::create(directory));
   PackWriter pack(std::move(file));
-  FNIMAGE_TRY(detail::PackIndex index, write_pack(std::move(archive), what, limits, pack));
+  FNIMAGE_TRY(detail::PackIndex index, write_pack(std::move(archive), what, limits, keep, pack));
   FNIMAGE_CHECK(pack.commit(pack_path));
   FNIMAGE_CHECK(write_file_atomically(index_path, detail::to_text(index), false));
   return to_listing(std::move(index), pack_path, id);

@@ -22,6 +22,7 @@ MODULES = {  # module -> directory
     "source": "src/source",
     "runtime": "src/runtime",
     "check": "src/check",
+    "sbom": "src/sbom",
     "build": "src/build",
     "cli": "src/cli",
 }
@@ -35,11 +36,13 @@ ALLOWED = {
     "source": {"base", "manifest", "registry", "layer", "elf"},
     "runtime": {"base", "manifest", "layer"},
     "check": {"base", "manifest", "registry", "layer", "elf"},
+    "sbom": {"base", "manifest", "registry", "layer", "source", "check"},
     "build": {
-        "base", "manifest", "registry", "layer", "archive", "elf", "source", "runtime", "check"
+        "base", "manifest", "registry", "layer", "archive", "elf", "source", "runtime", "check", "sbom"
     },
     "cli": {
-        "base", "manifest", "registry", "layer", "archive", "source", "runtime", "check", "build"
+        "base", "manifest", "registry", "layer", "archive", "source", "runtime", "check", "sbom",
+        "build"
     },
 }
 LIBRARIES = {  # first part of an include path -> modules that may use it; libraries not named here are free to all

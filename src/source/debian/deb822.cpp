@@ -1,6 +1,8 @@
 // The paragraph parser of deb822.hpp. Thread-safety: pure functions.
 #include "debian/deb822.hpp"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 #include <fnimage/base/text.hpp>
@@ -108,32 +110,44 @@ bool Paragraph::has(std::string_view name) const noexcept {
   return false;
 }
 
-Result<std::vector<Paragraph>> parse_paragraphs(std::string_view text, std::string_view file_name) {
+Result<void> for_each_paragraph(std::string_view text, std::string_view file_name,
+                                const std::function<Result<void>(const Paragraph&)>& take) {
   FNIMAGE_CHECK(check_lines(text, file_name));
-  std::vector<Paragraph> paragraphs;
+  std::size_t count = 0;
   const char* begin = nullptr;
   std::string_view rest = text;
-  const auto close = [&](const char* end) {
-    if (begin != nullptr) {
-      const std::string_view body(begin, static_cast<std::size_t>(end - begin));
-      if (Paragraph paragraph(body); !paragraph.fields().empty()) {
-        paragraphs.push_back(std::move(paragraph));
-      }
-      begin = nullptr;
+  const auto close = [&](const char* end) -> Result<void> {
+    const char* const first = std::exchange(begin, nullptr);
+    if (first == nullptr) {
+      return {};
     }
+    const Paragraph paragraph(std::string_view(first, static_cast<std::size_t>(end - first)));
+    if (paragraph.fields().empty()) {
+      return {};
+    }
+    if (++count > max_paragraphs) {
+      return fail(ErrorCode::invalid_input, fmt::format("{}: too many paragraphs", file_name));
+    }
+    return take(paragraph);
   };
   while (!rest.empty()) {
     const std::string_view line = take_line(rest);
     if (is_blank(line)) {
-      close(line.data());
-      if (paragraphs.size() > max_paragraphs) {
-        return fail(ErrorCode::invalid_input, fmt::format("{}: too many paragraphs", file_name));
-      }
+      FNIMAGE_CHECK(close(line.data()));
     } else if (begin == nullptr) {
       begin = line.data();
     }
   }
-  close(text.data() + text.size());
+  return close(text.data() + text.size());
+}
+
+Result<std::vector<Paragraph>> parse_paragraphs(std::string_view text, std::string_view file_name) {
+  std::vector<Paragraph> paragraphs;
+  FNIMAGE_CHECK(
+      for_each_paragraph(text, file_name, [&](const Paragraph& paragraph) -> Result<void> {
+        paragraphs.push_back(paragraph);
+        return {};
+      }));
   return paragraphs;
 }
 

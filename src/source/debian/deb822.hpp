@@ -3,6 +3,7 @@
 // in one pass. Thread-safety: pure functions.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,11 @@ class Paragraph {
 /// Parses small files strictly: every line is a field, a continuation or a comment ('#'). Error:
 /// invalid_input with file name and line number; more than 100'000 paragraphs are refused.
 Result<std::vector<Paragraph>> parse_paragraphs(std::string_view text, std::string_view file_name);
+
+/// The same one by one, so that no more than one paragraph is in memory; ends with the first error
+/// of `take`.
+Result<void> for_each_paragraph(std::string_view text, std::string_view file_name,
+                                const std::function<Result<void>(const Paragraph&)>& take);
 
 /// Words separated by white space, including line ends.
 std::vector<std::string_view> words(std::string_view text);

@@ -54,6 +54,21 @@ std::string foreign_tar(const TempDir& temp, const std::string& options) {
   return temp.read("foreign.tar");
 }
 
+TEST(UnpackTar, KeepsOnlyTheContentsThatAreWanted) {
+  const TempDir temp;
+  const std::string bytes = foreign_tar(temp, "--format=pax");
+  const auto open = [&] { return Result<std::unique_ptr<Reader>>(memory_reader(bytes)); };
+  const ArchiveListing all = unwrap(unpack(bytes, temp));
+  const ArchiveListing some =
+      unwrap(unpack_tar(open, "some", temp.path() / "packs", "test.tar", {},
+                        [](std::string_view path) { return path == "usr/bin/a"; }));
+  ASSERT_EQ(some.entries.size(), all.entries.size());
+  EXPECT_EQ(content_of(*find(some, "usr/bin/a")), "hello");
+  EXPECT_EQ(content_of(*find(all, "d\xc3\xbcrer")), "x");
+  EXPECT_EQ(find(some, "d\xc3\xbcrer")->content, nullptr);
+  EXPECT_EQ(fs::file_size(temp.path() / "packs" / "some.pack"), 5U);
+}
+
 class ForeignTar : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(ForeignTar, IsReadWhole) {

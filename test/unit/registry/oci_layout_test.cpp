@@ -13,6 +13,7 @@
 
 #include <fnimage/base/atomic_file.hpp>
 #include <fnimage/registry/oci_layout.hpp>
+#include <fnimage/registry/referrers.hpp>
 #include <fnimage/test/result_matchers.hpp>
 
 #include "sample_image.hpp"
@@ -182,6 +183,29 @@ TEST_F(OciLayoutTest, ReclaimsWhatNothingNeeds) {
       EXPECT_TRUE(unwrap(layout().has_blob(blob)));
     }
   }
+}
+
+TEST_F(OciLayoutTest, WhatRefersToAnImageIsNeededAsLongAsTheImage) {
+  const auto attach = [this](const manifest::Descriptor& subject, std::string text) {
+    manifest::ImageManifest report{
+        .config = test::put_bytes(layout(), "{}", manifest::media_type::oci_empty),
+        .layers = {test::put_bytes(layout(), std::move(text), "application/spdx+json")},
+        .artifact_type = "application/spdx+json",
+        .subject = subject};
+    const auto document = manifest::Document::of(report);
+    unwrap(put_referrer(layout(), document));
+    return document.descriptor();
+  };
+  const auto list = test::put_list(layout(), "v1");
+  const auto report = attach(unwrap(list.index()).manifests[0], "packages");
+  const auto signature = attach(report, "signature");
+  EXPECT_THAT(unwrap(layout().tags()), ::testing::SizeIs(3));
+  EXPECT_EQ(unwrap(layout().reclaim()).blobs, 0U);
+  EXPECT_EQ(unwrap(layout().referrers(report.digest)).front().digest, signature.digest);
+  unwrap(layout().remove_tag("v1"));
+  EXPECT_GT(unwrap(layout().reclaim()).blobs, 6U);
+  EXPECT_TRUE(unwrap(layout().entries()).empty()) << "the lists of referrers too";
+  EXPECT_FALSE(fs::exists(blob_path(signature.digest)));
 }
 
 TEST_F(OciLayoutTest, ReclaimsNothingWhileAnotherWritesOrWhatIsNeededIsUnknown) {

@@ -25,6 +25,8 @@ inline constexpr std::string_view layout_marker_text = R"({"imageLayoutVersion":
 
 /// "blobs/sha256/<hex>"
 std::string layout_blob_name(const manifest::Digest& digest);
+/// The name that an index.json entry is listed by; empty when it has none.
+std::string layout_tag_of(const manifest::Descriptor& entry);
 /// Whether an index.json entry has this name.
 bool has_layout_tag(const manifest::Descriptor& entry, std::string_view tag);
 

@@ -50,11 +50,12 @@ class OciLayout final : public ImageStore {
     std::uint64_t bytes = 0;
     bool busy = false;  ///< nothing was done, since another process is writing here
   };
-  /// Removes the blobs and manifests that no entry of index.json needs. Waits for nobody: while
-  /// another process, or another object of this one, writes here (it opened the layout with
-  /// Mode::create or has put something), nothing is removed, since what it will name is not known
-  /// yet. Error: also when an entry is damaged, so that what it needs cannot be known; then nothing
-  /// is removed.
+  /// Removes the blobs and manifests that no entry of index.json needs, and the entries of what
+  /// refers to images that are not here (lists under fallback tags, cosign's tags). Waits for
+  /// nobody: while another process, or another object of this one, writes here (it opened the
+  /// layout with Mode::create or has put something), nothing is removed, since what it will name is
+  /// not known yet. Error: also when an entry is damaged, so that what it needs cannot be known;
+  /// then nothing is removed.
   Result<Reclaimed> reclaim();
 
   [[nodiscard]] const LayoutReader& reader() const noexcept;

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fnimage/base/diagnostics.hpp>
@@ -46,13 +47,23 @@ struct Companions {
 /// Both kinds.
 Result<Companions> find_companions(ImageStore& from, const std::vector<manifest::Digest>& subjects);
 
-/// Copies them, with all their content, and sees to it that `to` lists them. Their subjects should
-/// be there already.
+/// Those of a root and, of a list, of its images: all that somebody may have signed or described.
+Result<Companions> find_companions_of(ImageStore& from, const manifest::Document& root);
+
+/// Stores a manifest that has a subject, and sees to it that `to` lists it there. Its content is
+/// there already. Error: invalid_input when it has no subject.
+Result<void> put_referrer(ImageStore& to, const manifest::Document& referrer);
+
+/// Copies those that are not there yet, with all their content, and sees to it that `to` lists
+/// them. Their subjects should be there already.
 /// @param parallel as for transfer_all()
 /// @return what was sent
 Result<std::vector<TransferResult>> copy_companions(ImageStore& from, const Companions& companions,
                                                     ImageStore& to, std::size_t parallel,
                                                     Diagnostics& diagnostics);
+
+/// Whether a tag is one of those that list referrers or are made of an image's digest by cosign.
+bool is_companion_tag(std::string_view tag);
 
 /// The list of referrers for the fallback tag, and that tag.
 struct FallbackList {

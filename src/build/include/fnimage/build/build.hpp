@@ -20,6 +20,7 @@
 #include <fnimage/manifest/media_types.hpp>
 #include <fnimage/registry/client.hpp>
 #include <fnimage/registry/store.hpp>
+#include <fnimage/sbom/attach.hpp>
 
 namespace fnimage::build {
 
@@ -46,6 +47,7 @@ struct BuildOptions {
   bool locked = false;             ///< an error when there is no lock
   std::filesystem::path bundle{};  ///< of `lock`: .debs, and a lock for when lock_file is not there
   bool check = true;               ///< refuse what cannot start on its platform
+  std::vector<sbom::Format> sboms{};  ///< attach these to each platform's image
   /// Called when it stands what is to be built, before any layer is made; its error ends the build.
   std::function<Result<void>()> before_layers{};
 };
@@ -59,7 +61,8 @@ struct BuiltLayer {
 struct BuiltPlatform {
   manifest::Platform platform;
   manifest::Descriptor manifest;
-  std::vector<BuiltLayer> layers;  ///< lowest first, without the base image's
+  std::vector<BuiltLayer> layers;       ///< lowest first, without the base image's
+  std::vector<sbom::Attached> sboms{};  ///< in the order of the options
 };
 struct BuildResult {
   manifest::Descriptor list;

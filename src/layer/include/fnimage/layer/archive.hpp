@@ -33,6 +33,9 @@ struct ArchiveListing {
   std::vector<Entry> entries;
 };
 
+/// Whether the content of the file at this path is to be kept.
+using ContentFilter = std::function<bool(std::string_view path)>;
+
 /// Reads a tar stream and stores the contents of its files in the pack `<directory>/<id>.pack` with
 /// an index `<id>.index` beside it; when both are there already nothing is read. Paths are cleaned,
 /// owners and modes kept as they are in the archive. Contents are verified whenever they are read
@@ -40,9 +43,12 @@ struct ArchiveListing {
 /// or hostile archive (names it by `what`), no_space.
 /// @param id names the pack and is the prefix of content ids: the archive's sha256 in hex, plus
 /// what part of it.
+/// @param keep empty = all contents. Files whose content is not kept are listed as if they were
+/// empty; such a pack needs an id or a directory of its own.
 Result<ArchiveListing> unpack_tar(const std::function<Result<std::unique_ptr<Reader>>()>& open,
                                   std::string_view id, const std::filesystem::path& directory,
-                                  std::string_view what, const ArchiveLimits& limits = {});
+                                  std::string_view what, const ArchiveLimits& limits = {},
+                                  const ContentFilter& keep = {});
 
 /// Reads every pack of a directory and removes those whose content is not what was put in, so that
 /// the next unpack_tar() makes them anew; returns how many that were. Reading the content of a
