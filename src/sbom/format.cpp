@@ -76,7 +76,8 @@ Result<std::size_t> count_packages(std::string_view document, Format format) {
     return 0;
   }
   return static_cast<std::size_t>(std::ranges::count_if(*entries, [&](const auto& entry) {
-    return spdx ? !is_one_of(entry, "primaryPackagePurpose", {"CONTAINER", "OPERATING_SYSTEM", "OPERATING-SYSTEM"})
+    return spdx ? !is_one_of(entry, "primaryPackagePurpose",
+                             {"CONTAINER", "OPERATING_SYSTEM", "OPERATING-SYSTEM"})
                 : !is_one_of(entry, "type", {"container", "operating-system", "file"});
   }));
 }

@@ -119,7 +119,7 @@ TEST(Build, BytesAreTheSameForever) {
   const BuildResult result =
       unwrap(world.build(scratch_spec(project), {.compression = layer::Compression::none}));
   EXPECT_EQ(result.list.digest.str(),
-            "sha256:6ba559115902cb1939502c67e0f0209d5ae7055c77612979409a109b59ea1bd8");
+            "sha256:c8fa2e26a931e0bfd170ae709f3605b06c0ebf2903b962e0eaa8a654c94359a3");
 }
 
 TEST(Build, HonoursSourceDateEpoch) {

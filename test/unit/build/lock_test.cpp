@@ -40,13 +40,13 @@ PackageLock two_platforms() {
   PackageLock lock{.request = {.release = "bookworm", .components = {"main"}, .packages = {"a"}},
                    .sets = {{.platform = platform("linux/amd64"), .packages = {}},
                             {.platform = platform("linux/ppc64le"), .packages = {}}}};
-  lock.sets[0].packages = {locked("a", "1:1.0", "amd64"), locked("b", "2", "all"),
+  lock.sets[0].packages = {locked("aa", "1:1.0", "amd64"), locked("bb", "2", "all"),
                            locked("only", "3", "all")};
-  lock.sets[1].packages = {locked("a", "1:1.0", "ppc64el"), locked("b", "2", "all")};
+  lock.sets[1].packages = {locked("aa", "1:1.0", "ppc64el"), locked("bb", "2", "all")};
   return lock;
 }
 
-std::vector<std::string> names(const PackageSet& set) {
+std::vector<std::string> contents_of(const PackageSet& set) {
   std::vector<std::string> result;
   for (const DebianPackage& package : set.packages) {
     result.push_back(fmt::format("{}={}:{} {}", package.name, package.version, package.architecture,
@@ -63,15 +63,15 @@ TEST(LockFile, SaysTheSameWhenReadBack) {
   ASSERT_THAT(read.sets, SizeIs(2));
   for (std::size_t i = 0; i < 2; ++i) {
     EXPECT_EQ(read.sets[i].platform, lock.sets[i].platform);
-    EXPECT_EQ(names(read.sets[i]), names(lock.sets[i]));
+    EXPECT_EQ(contents_of(read.sets[i]), contents_of(lock.sets[i]));
   }
   EXPECT_EQ(emit_lock(read), text);
 }
 
 TEST(LockFile, HasALineForEachPackageHoweverManyPlatformsItIsFor) {
   const std::string text = emit_lock(two_platforms());
-  EXPECT_THAT(text, HasSubstr("    {\"name\":\"b\",\"version\":\"2\",\"arch\":\"all\","));
-  EXPECT_EQ(text.find("\"name\":\"b\""), text.rfind("\"name\":\"b\""));
+  EXPECT_THAT(text, HasSubstr("    {\"name\":\"bb\",\"version\":\"2\",\"arch\":\"all\","));
+  EXPECT_EQ(text.find("\"name\":\"bb\""), text.rfind("\"name\":\"bb\""));
   EXPECT_THAT(text, HasSubstr("\"platforms\":[\"linux/amd64\"]}"));  // "only" is not for both
 }
 
