@@ -36,27 +36,27 @@ constexpr std::string_view remake = "run `fnimage lock` to make it anew";
 
 std::vector<std::string> sorted(std::vector<std::string> values) {
   std::ranges::sort(values);
-  values.erase(std::ranges::unique(values).begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
   return values;
 }
 
 /// The same package on several platforms is one entry.
-struct Entry {
+struct LockedEntry {
   DebianPackage package;
   std::vector<std::string> platforms;
 };
 
-std::vector<Entry> entries_of(const PackageLock& lock) {
-  std::map<std::tuple<std::string, std::string, std::string>, Entry> entries;
+std::vector<LockedEntry> entries_of(const PackageLock& lock) {
+  std::map<std::tuple<std::string, std::string, std::string>, LockedEntry> entries;
   for (const PackageSet& set : lock.sets) {
     for (const DebianPackage& package : set.packages) {
       const auto key =
           std::tuple(package.name, package.architecture, std::string(package.sha256.hex()));
-      Entry& entry = entries.try_emplace(key, Entry{package, {}}).first->second;
+      LockedEntry& entry = entries.try_emplace(key, LockedEntry{package, {}}).first->second;
       entry.platforms.push_back(set.platform.str());
     }
   }
-  std::vector<Entry> result;
+  std::vector<LockedEntry> result;
   result.reserve(entries.size());
   for (auto& [key, entry] : entries) {
     result.push_back(std::move(entry));
@@ -69,7 +69,7 @@ bool is_for(const std::string& architecture, const manifest::Platform& platform)
   return architecture == "all" || architecture == manifest::debian_architecture(platform);
 }
 
-std::string to_line(const Entry& entry, const PackageLock& lock) {
+std::string to_line(const LockedEntry& entry, const PackageLock& lock) {
   const DebianPackage& package = entry.package;
   ordered_json value{{"name", package.name},
                      {"version", package.version},
@@ -272,7 +272,7 @@ std::string emit_lock(const PackageLock& lock) {
     text += fmt::format("  \"{}\": {},\n", key, to_json_text(value));
   }
   std::vector<std::string> lines;
-  for (const Entry& entry : entries_of(lock)) {
+  for (const LockedEntry& entry : entries_of(lock)) {
     lines.push_back("    " + to_line(entry, lock));
   }
   return text + fmt::format("  \"locked\": [\n{}\n  ]\n}}\n", join(lines, ",\n"));

@@ -140,21 +140,20 @@ std::vector<LockChange> changes_between(const std::vector<PackageSet>& old,
 std::vector<PackageSkew> skew_of(const std::vector<PackageSet>& sets) {
   std::vector<PackageSkew> skew;
   for (const auto& [name, platforms] : versions_of(sets)) {
-    const std::string& first = platforms.begin()->second;
-    const auto all = [&](auto&& is_same) {
-      return std::ranges::all_of(platforms, [&](const auto& item) { return is_same(item.second); });
-    };
-    const bool same = all([&](const std::string& version) { return version == first; });
-    const bool partial = platforms.size() < sets.size();
-    if (same && !partial) {
-      continue;
-    }
-    skew.push_back({.name = name,
+    PackageSkew one{.name = name,
                     .versions = {platforms.begin(), platforms.end()},
-                    .partial = partial,
-                    .rebuild = !same && all([&](const std::string& version) {
-                      return source_version(version) == source_version(first);
-                    })});
+                    .partial = platforms.size() < sets.size()};
+    const std::string& first = one.versions.front().second;
+    bool same = true;
+    bool same_source = true;
+    for (const auto& [platform, version] : one.versions) {
+      same = same && version == first;
+      same_source = same_source && source_version(version) == source_version(first);
+    }
+    one.rebuild = !same && same_source;
+    if (!same || one.partial) {
+      skew.push_back(std::move(one));
+    }
   }
   return skew;
 }

@@ -40,7 +40,7 @@ int priority_rank(std::string_view priority) {
 
 constexpr std::uint64_t kib = 1024;  // the unit of Installed-Size
 
-std::optional<std::uint64_t> number(std::string_view text) {
+std::optional<std::uint64_t> unsigned_number(std::string_view text) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc{} ? std::optional(value) : std::nullopt;
@@ -542,7 +542,7 @@ void Resolver::order_from(const Node& root, std::set<const Node*>& seen,
 Result<DebianPackage> Resolver::describe(const Node& node) const {
   const IndexedPackage& package = node.package;
   const Paragraph fields(package.paragraph);
-  const auto size = number(fields.get("Size"));
+  const auto size = unsigned_number(fields.get("Size"));
   const std::string_view architecture = fields.get("Architecture");
   auto digest = manifest::Digest::parse(fmt::format("sha256:{}", fields.get("SHA256")));
   if (!size || !digest || (architecture != "all" && architecture != index_.architecture())) {
@@ -553,14 +553,15 @@ Result<DebianPackage> Resolver::describe(const Node& node) const {
   if (!index_.suite(package).empty()) {
     FNIMAGE_CHECK(join_url({}, fields.get("Filename")));  // refuses what leaves the mirror
   }
-  DebianPackage described{.name = std::string(package.name),
-                          .version = std::string(package.version),
-                          .architecture = std::string(architecture),
-                          .suite = index_.suite(package),
-                          .file = std::string(fields.get("Filename")),
-                          .sha256 = std::move(*digest),
-                          .size = *size,
-                          .installed_size = number(fields.get("Installed-Size")).value_or(0) * kib};
+  DebianPackage described{
+      .name = std::string(package.name),
+      .version = std::string(package.version),
+      .architecture = std::string(architecture),
+      .suite = index_.suite(package),
+      .file = std::string(fields.get("Filename")),
+      .sha256 = std::move(*digest),
+      .size = *size,
+      .installed_size = unsigned_number(fields.get("Installed-Size")).value_or(0) * kib};
   if (node.parent != nullptr) {
     described.wanted_by = node.parent->package.name;
   }
