@@ -1,7 +1,9 @@
 // Maintainer scripts as data, the layout rules, and the files that configuration makes.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fnimage/base/text.hpp>
 #include <fnimage/test/result_matchers.hpp>
 
 #include "debian/configure/alternatives.hpp"
@@ -69,10 +71,10 @@ done
 TEST(Scripts, SayWhatTheyCannotReplay) {
   const auto reading = read_script(
       "install_one() {\n update-alternatives --install /usr/bin/$1 $1 /usr/bin/$1.x 1\n}\n"
-      "adduser --system www || true\n",
+      "setcap cap_net_raw+ep /bin/ping || true\n",
       ppc64el);
   EXPECT_THAT(reading.alternatives, IsEmpty());
-  EXPECT_THAT(reading.not_replayed, ElementsAre("adduser", "update-alternatives"));
+  EXPECT_THAT(reading.not_replayed, ElementsAre("setcap", "update-alternatives"));
 }
 
 TEST(Scripts, NeverFailOnBrokenOnes) {
@@ -235,6 +237,90 @@ TEST(Accounts, PasswordsAreLockedInShadow) {
   EXPECT_EQ(image.specific.find("etc/shadow")->mode, 0640U);
   EXPECT_EQ(image.specific.find("etc/shadow")->gid, 42U);
   EXPECT_THAT(image.text("etc/group"), HasSubstr("nogroup"));
+}
+
+/// The line of a file that begins with a name; empty when there is none.
+std::string line_of(const std::string& text, std::string_view name) {
+  for (const std::string_view line : split(text, '\n')) {
+    if (line.starts_with(fmt::format("{}:", name))) {
+      return std::string(line);
+    }
+  }
+  return {};
+}
+
+TEST(Accounts, UsersThatScriptsMakeAreThere) {
+  Configured image;
+  image.packages = {described("a", "amd64"), described("b", "amd64")};
+  image.unpacked.resize(2);
+  image.unpacked[0].control["postinst"] = R"sh(
+if ! getent passwd postgres >/dev/null; then
+  adduser --system $quiet --home /var/lib/postgresql --no-create-home \
+      --shell /bin/bash --group --gecos "PostgreSQL administrator" postgres
+fi
+adduser $quiet postgres ssl-cert
+addgroup --system --gid 121 ssl-cert || true
+GROUP=memcache
+addgroup --system $GROUP >/dev/null
+adduser --system --disabled-login --ingroup $GROUP --home /var/cache/m memcache
+adduser --force-badname --system --home /nonexistent --no-create-home --quiet _apt || true
+adduser --system "$(computed)" || true
+)sh";
+  image.unpacked[1].control["postinst"] =
+      "/usr/sbin/groupadd -r solver\n/usr/sbin/useradd -r -g solver -u 321 -d /srv -s /bin/sh -c "
+      "'The: solver' solver\nadduser postgres solver\n";
+  ASSERT_THAT(image.run(configure_accounts, null_diagnostics()), is_ok());
+  const std::string passwd = image.text("etc/passwd");
+  const std::string group = image.text("etc/group");
+  EXPECT_THAT(line_of(passwd, "postgres"),
+              ::testing::MatchesRegex("postgres:x:([0-9]+):[0-9]+:PostgreSQL "
+                                      "administrator:/var/lib/postgresql:/bin/bash"));
+  EXPECT_THAT(line_of(passwd, "_apt"),
+              ::testing::MatchesRegex("_apt:x:[0-9]+:65534::/nonexistent:/usr/sbin/nologin"));
+  // A colon would begin another field.
+  EXPECT_THAT(line_of(passwd, "solver"),
+              ::testing::MatchesRegex("solver:x:321:[0-9]+::/srv:/bin/sh"));
+  EXPECT_THAT(line_of(group, "ssl-cert"), ::testing::EndsWith(":121:postgres"));
+  EXPECT_THAT(line_of(group, "solver"), ::testing::EndsWith(":postgres"));
+  EXPECT_THAT(line_of(image.text("etc/shadow"), "postgres"), HasSubstr("postgres:*:"));
+  const layer::Entry* home = image.specific.find("var/cache/m");
+  ASSERT_NE(home, nullptr);
+  EXPECT_GE(home->uid, 100U);
+  EXPECT_EQ(image.specific.find("var/lib/postgresql"), nullptr);
+}
+
+TEST(Accounts, NumbersDoNotDependOnWhatElseIsThere) {
+  const auto line = [](const std::string& others) {
+    Configured image;
+    image.packages = {described("a", "amd64")};
+    image.unpacked.resize(1);
+    image.unpacked[0].control["postinst"] = others + "adduser --system --group redis\n";
+    EXPECT_THAT(image.run(configure_accounts, null_diagnostics()), is_ok());
+    return line_of(image.text("etc/passwd"), "redis");
+  };
+  EXPECT_EQ(line(""), line("adduser --system --group munge\nadduser --system aaa\n"));
+  // Two that want the same number get two.
+  Configured image;
+  image.packages = {described("a", "amd64")};
+  image.unpacked.resize(1);
+  image.unpacked[0].control["postinst"] =
+      "adduser --system --uid 200 one\nadduser --system --uid 200 two\n";
+  ASSERT_THAT(image.run(configure_accounts, null_diagnostics()), is_ok());
+  EXPECT_THAT(line_of(image.text("etc/passwd"), "one"), HasSubstr(":x:200:"));
+  EXPECT_THAT(line_of(image.text("etc/passwd"), "two"), ::testing::Not(HasSubstr(":x:200:")));
+}
+
+TEST(Accounts, FilesOfSysusersAreRead) {
+  Configured image;
+  EXPECT_THAT(image.all.add(file("usr/lib/sysusers.d/dbus.conf",
+                                 "# comment\nu messagebus - \"System bus\" /run/dbus\n"
+                                 "g kvm 104 -\nm messagebus kvm\nu bad:name 5\nu\n")),
+              is_ok());
+  ASSERT_THAT(image.run(configure_accounts, null_diagnostics()), is_ok());
+  EXPECT_THAT(
+      line_of(image.text("etc/passwd"), "messagebus"),
+      ::testing::MatchesRegex("messagebus:x:[0-9]+:[0-9]+:System bus:/run/dbus:/usr/sbin/nologin"));
+  EXPECT_EQ(line_of(image.text("etc/group"), "kvm"), "kvm:*:104:messagebus");
 }
 
 TEST(DpkgStatus, IsWhatDpkgWrites) {

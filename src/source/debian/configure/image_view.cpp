@@ -187,11 +187,12 @@ Result<void> ImageView::replace_with_link(std::string_view path, std::string_vie
   return add_link(path, text);
 }
 
-Result<void> ImageView::add_directory(std::string_view path, std::uint32_t mode,
-                                      std::uint32_t gid) {
+Result<void> ImageView::add_directory(std::string_view path, std::uint32_t mode, std::uint32_t gid,
+                                      std::uint32_t uid) {
   return upper_.add({.path = real_path(path),
                      .type = EntryType::directory,
                      .mode = mode,
+                     .uid = uid,
                      .gid = gid,
                      .mtime = mtime_});
 }

@@ -46,7 +46,8 @@ class ImageView {
   Result<void> add_link(std::string_view path, std::string_view text);
   /// As add_link(), in place of an empty directory of the upper tree.
   Result<void> replace_with_link(std::string_view path, std::string_view text);
-  Result<void> add_directory(std::string_view path, std::uint32_t mode, std::uint32_t gid = 0);
+  Result<void> add_directory(std::string_view path, std::uint32_t mode, std::uint32_t gid = 0,
+                             std::uint32_t uid = 0);
   /// Copies a file of the image, if it is there and the target is not.
   Result<void> copy_default(std::string_view from, std::string_view to);
 

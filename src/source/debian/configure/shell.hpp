@@ -14,7 +14,7 @@ namespace fnimage::source::debian {
 
 struct ShellCommand {
   std::vector<std::string> words;
-  bool exact = true;  ///< false: an expansion in it is not known
+  bool exact = true;  ///< false: an expansion in it is not known, and "?" stands for it
 };
 
 /// Known results of variables ("DPKG_ROOT") and of command substitutions ("dpkg
