@@ -13,7 +13,7 @@ namespace fnimage::source::debian {
 namespace {
 
 constexpr std::size_t max_account_name = 32;
-constexpr std::string_view unknown_word = "?";  // what the script computes, see shell.hpp
+constexpr std::string_view unknown_word = "?";   // what the script computes, see shell.hpp
 constexpr std::uint32_t max_account_id = 65533;  // 65534 is nobody
 
 /// What a name may be on Debian, with the dot and the capitals that --force-badname lets in. It
