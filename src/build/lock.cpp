@@ -43,10 +43,11 @@ class Locker {
       FNIMAGE_TRY(lock.sets, resolve(platforms));
     }
     const std::string text = emit_lock(lock);
-    LockResult result{.sets = lock.sets,
-                      .changes = changes_between(old ? old->sets : no_sets(), lock.sets),
-                      .skew = skew_of(lock.sets),
-                      .changed = !old || emit_lock(*old) != text};
+    LockResult result{
+        .sets = lock.sets,
+        .changes = changes_between(old ? old->sets : std::vector<source::PackageSet>(), lock.sets),
+        .skew = skew_of(lock.sets),
+        .changed = !old || emit_lock(*old) != text};
     if (options_.write && result.changed) {
       FNIMAGE_CHECK(write_file_atomically(options_.lock_file, text));
     }
@@ -55,8 +56,6 @@ class Locker {
   }
 
  private:
-  static std::vector<source::PackageSet> no_sets() { return {}; }
-
   /// A lock that cannot be read is replaced, not an obstacle.
   [[nodiscard]] std::optional<PackageLock> read_old() const {
     auto old = read_lock(options_.lock_file);

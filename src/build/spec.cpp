@@ -162,7 +162,7 @@ Result<void> read_debian_sources(const SpecReader& reader, const YamlNode& base,
   }
   if (const YamlNode* snapshot = base.find("snapshot")) {
     FNIMAGE_TRY(debian.snapshot, reader.text_not_empty(*snapshot));
-    if (!is_snapshot(debian.snapshot)) {
+    if (!source::parse_snapshot(debian.snapshot)) {
       return reader.refuse(*snapshot,
                            fmt::format("'{}' is not the time of a snapshot",
                                        printable(debian.snapshot, shown_bytes)),

@@ -101,12 +101,6 @@ bool is_local_deb(std::string_view text) noexcept {
          std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < ' '; });
 }
 
-bool is_snapshot(std::string_view text) noexcept {
-  constexpr std::string_view form = "00000000T000000Z";
-  return std::ranges::equal(
-      text, form, [](char have, char want) { return want == '0' ? is_digit(have) : have == want; });
-}
-
 bool is_environment_name(std::string_view name) noexcept {
   return !is_digit(name.empty() ? '0' : name.front()) &&
          matches(

@@ -23,8 +23,6 @@ bool is_local_deb(std::string_view text) noexcept;
 bool is_package_name(std::string_view name) noexcept;
 /// A Debian release: `[a-z0-9][a-z0-9./+-]*`, without "..".
 bool is_release_name(std::string_view name) noexcept;
-/// "20260131T000000Z"
-bool is_snapshot(std::string_view text) noexcept;
 /// `[A-Za-z_][A-Za-z0-9_.-]*`
 bool is_environment_name(std::string_view name) noexcept;
 /// "user[:group]", each a number or a name.

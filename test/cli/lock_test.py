@@ -319,6 +319,8 @@ class Sources(LockTest):
                         valid_until="Mon, 08 Jan 2024 12:00:00 UTC")
         url = self.mirror.url
         placed = f"file://{self.scratch}/archive/{{snapshot}}"
+        self.use("tool", more="  snapshot: 20249902T000000Z\n")
+        self.refuse(3, ["not the time of a snapshot"], "lock")
         self.use("tool", more="  snapshot: 20240102T000000Z\n")
         self.refuse(3, ["snapshot", "mirror"], "lock")
         text = (self.project / "fnimage.yaml").read_text().replace(url, f"'{placed}'")

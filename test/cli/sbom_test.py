@@ -1,17 +1,15 @@
 #!/usr/bin/env python3
 """Bills of materials: made of any image, valid by their specifications, kept with the image wherever it goes."""
 import concurrent.futures
-import contextlib
 import json
 import pathlib
 import re
 import shutil
 import subprocess
-import time
 import unittest
-import urllib.request
 
 import command
+import stores_test
 
 SPEC = """name: probe
 platforms: [linux/amd64, linux/ppc64le]
@@ -129,7 +127,7 @@ class Validity(unittest.TestCase):
             self.assertEqual(len(dependency["dependsOn"]), len(set(dependency["dependsOn"])))
 
 
-class SbomTest(command.CommandTest):
+class SbomTest(stores_test.StoresTest):
     def setUp(self):
         super().setUp()
         self.write_spec(SPEC)
@@ -142,9 +140,6 @@ class SbomTest(command.CommandTest):
 
     def sbom(self, *arguments, **options):
         return self.succeed("sbom", *arguments, **options).stdout
-
-    def json(self, *arguments):
-        return json.loads(self.succeed(*arguments, "--json").stdout)
 
     def packages(self, document):
         """(name, version, purl) of each Debian package of either format."""
@@ -162,27 +157,6 @@ class SbomTest(command.CommandTest):
         images = self.json("inspect", "--referrers", *arguments)["images"]
         return {image["platform"]: [(one["format"], one["packages"]) for one in image.get("referrers", [])]
                 for image in images}
-
-    @contextlib.contextmanager
-    def registry(self):
-        """Debian's docker-registry, which has no referrers API; yields host:port."""
-        address = f"127.0.0.1:{command.free_port()}"
-        config = self.scratch / "registry.yml"
-        config.write_text(json.dumps({"version": 0.1, "log": {"level": "error"}, "http": {"addr": address},
-                                      "storage": {"filesystem": {"rootdirectory": str(self.scratch / "registry")}}}))
-        with subprocess.Popen(["docker-registry", "serve", config], stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL) as server:
-            try:
-                while True:
-                    try:
-                        urllib.request.urlopen(f"http://{address}/v2/").close()
-                        break
-                    except OSError:
-                        self.assertIsNone(server.poll(), "docker-registry ended")
-                        time.sleep(0.05)
-                yield address
-            finally:
-                server.kill()
 
 
 class Documents(SbomTest):
@@ -367,7 +341,7 @@ class Attached(SbomTest):
         self.assertEqual([], list((self.home / ".local/share/fnimage/store/blobs/sha256").iterdir()))
 
 
-@unittest.skipUnless(shutil.which("docker-registry"), "docker-registry is not installed")
+@stores_test.needs("docker-registry")
 class Registry(SbomTest):
     def test_build_push_brings_them(self):
         with self.registry() as address:

@@ -15,18 +15,6 @@
 namespace fnimage::source::debian {
 namespace {
 
-class TextWriter final : public Writer {
- public:
-  explicit TextWriter(std::string& text) : text_(text) {}
-  Result<void> write(Bytes bytes) override {
-    text_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    return {};
-  }
-
- private:
-  std::string& text_;
-};
-
 class HashingWriter final : public Writer {
  public:
   Result<void> write(Bytes bytes) override {
@@ -71,7 +59,7 @@ Result<LocalDebs> index_local_debs(std::span<const std::string> paths,
                                    const std::filesystem::path& directory,
                                    const std::string& architecture) {
   const auto bytes = std::make_shared<std::string>();
-  TextWriter text(*bytes);
+  StringWriter text(*bytes);
   PackageTableWriter table(text, architecture, "packages of this machine");
   std::vector<std::string> requests;
   for (const std::string& path : paths) {

@@ -177,26 +177,6 @@ std::optional<std::int64_t> parse_release_date(std::string_view text) {
   return to_seconds(date, *hour, *minute, *second);
 }
 
-std::optional<std::int64_t> parse_snapshot(std::string_view text) {
-  constexpr std::string_view shape = "00000000T000000Z";
-  if (text.size() != shape.size()) {
-    return std::nullopt;
-  }
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool digit = text[i] >= '0' && text[i] <= '9';
-    if (shape[i] == '0' ? !digit : text[i] != shape[i]) {
-      return std::nullopt;
-    }
-  }
-  const auto part = [&](std::size_t at, std::size_t size) {
-    return *number(text.substr(at, size));
-  };
-  const std::chrono::year_month_day date(std::chrono::year(part(0, 4)),
-                                         std::chrono::month(static_cast<unsigned>(part(4, 2))),
-                                         std::chrono::day(static_cast<unsigned>(part(6, 2))));
-  return to_seconds(date, part(9, 2), part(11, 2), part(13, 2));
-}
-
 Result<Release> parse_release(std::string_view text, std::string_view what) {
   FNIMAGE_TRY(const auto paragraphs, parse_paragraphs(text, what));
   if (paragraphs.size() != 1 || !paragraphs[0].has("SHA256")) {
@@ -289,3 +269,27 @@ Result<std::optional<Release>> load_release(const AptSource& source,
 }
 
 }  // namespace fnimage::source::debian
+
+namespace fnimage::source {
+
+std::optional<std::int64_t> parse_snapshot(std::string_view text) {
+  constexpr std::string_view shape = "00000000T000000Z";
+  if (text.size() != shape.size()) {
+    return std::nullopt;
+  }
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool digit = text[i] >= '0' && text[i] <= '9';
+    if (shape[i] == '0' ? !digit : text[i] != shape[i]) {
+      return std::nullopt;
+    }
+  }
+  const auto part = [&](std::size_t at, std::size_t size) {
+    return *debian::number(text.substr(at, size));
+  };
+  const std::chrono::year_month_day date(std::chrono::year(part(0, 4)),
+                                         std::chrono::month(static_cast<unsigned>(part(4, 2))),
+                                         std::chrono::day(static_cast<unsigned>(part(6, 2))));
+  return debian::to_seconds(date, part(9, 2), part(11, 2), part(13, 2));
+}
+
+}  // namespace fnimage::source

@@ -49,9 +49,6 @@ Result<Release> parse_release(std::string_view text, std::string_view what);
 /// "Sat, 28 Nov 2026 00:53:02 UTC" as seconds since 1970; nullopt when it is not of that form.
 std::optional<std::int64_t> parse_release_date(std::string_view text);
 
-/// "20260131T000000Z" as seconds since 1970; nullopt when it is not of that form.
-std::optional<std::int64_t> parse_snapshot(std::string_view text);
-
 /// Checks suite name and age. @param now seconds since 1970. Errors: verification.
 Result<void> check_release(const Release& release, const AptSettings& settings, std::int64_t now);
 

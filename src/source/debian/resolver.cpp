@@ -30,7 +30,6 @@ struct Node {
   std::vector<Clause> provides{};
   int priority = 0;
   const Node* parent = nullptr;  ///< who asked for it first; null for what was requested
-  bool chosen = false;
 };
 
 int priority_rank(std::string_view priority) {
@@ -145,7 +144,6 @@ std::optional<IndexedPackage> Resolver::candidate(std::string_view name) const {
 }
 
 void Resolver::mark(Node& node, const Node* parent) {
-  node.chosen = true;
   node.parent = parent;
   chosen_.emplace(node.package.name, &node);
   chosen_order_.push_back(&node);
@@ -427,9 +425,8 @@ bool Resolver::has_conflicts_since(std::size_t first) const {
 
 void Resolver::take_back(std::size_t first) {
   while (chosen_order_.size() > first) {
-    Node& node = *chosen_order_.back();
+    const Node& node = *chosen_order_.back();
     chosen_order_.pop_back();
-    node.chosen = false;
     chosen_.erase(node.package.name);
     for (const Clause& clause : node.provides) {
       chosen_providers_[clause.front().name].pop_back();  // the last in is the last in every list

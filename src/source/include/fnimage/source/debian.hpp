@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fnimage/base/diagnostics.hpp>
@@ -32,6 +33,9 @@ struct DebianRepository {
 
 /// In URLs it stands for DebianSettings::snapshot.
 inline constexpr std::string_view snapshot_placeholder = "{snapshot}";
+
+/// A snapshot's time, "20260131T000000Z", as seconds since 1970; nullopt when it is no such time.
+std::optional<std::int64_t> parse_snapshot(std::string_view text);
 
 struct DebianSettings {
   std::string release;   ///< "bookworm"
