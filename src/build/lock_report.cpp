@@ -39,14 +39,6 @@ std::string version_in(const Versions& versions, const std::string& name,
   return version == package->second.end() ? std::string() : version->second;
 }
 
-/// Without the suffix of a rebuild from the same source: "1.2-3+b1" -> "1.2-3".
-std::string source_version(const std::string& version) {
-  const std::size_t plus = version.rfind("+b");
-  const bool rebuilt = plus != std::string::npos && plus + 2 < version.size() &&
-                       version.find_first_not_of("0123456789", plus + 2) == std::string::npos;
-  return rebuilt ? version.substr(0, plus) : version;
-}
-
 /// The dependencies between the packages of a set, as numbers.
 class Graph {
  public:
@@ -148,7 +140,7 @@ std::vector<PackageSkew> skew_of(const std::vector<PackageSet>& sets) {
     bool same_source = true;
     for (const auto& [platform, version] : one.versions) {
       same = same && version == first;
-      same_source = same_source && source_version(version) == source_version(first);
+      same_source = same_source && source::source_version(version) == source::source_version(first);
     }
     one.rebuild = !same && same_source;
     if (!same || one.partial) {

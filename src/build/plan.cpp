@@ -10,13 +10,11 @@
 #include <fnimage/base/text.hpp>
 #include <fnimage/build/init.hpp>
 #include <fnimage/registry/location.hpp>
-#include <fnimage/source/debian.hpp>
 #include <fnimage/source/package_pool.hpp>
 
 #include "build_platforms.hpp"
-#include "lock_file.hpp"
 #include "lower_layers.hpp"
-#include "package_request.hpp"
+#include "package_base.hpp"
 #include "user_layers.hpp"
 
 namespace fnimage::build {
@@ -39,6 +37,25 @@ Result<void> check_base(const BuildSpec& spec) {
                 "use base: {debian: bookworm} or a base image, or runtime: none");
   }
   return {};
+}
+
+/// Byte-code is never checked against its source: that of a file which the developer replaces goes.
+void drop_bytecode_of(std::string_view source, std::vector<PlannedLayer>& layers) {
+  constexpr std::string_view suffix = ".py";
+  if (!source.ends_with(suffix)) {
+    return;
+  }
+  const std::size_t name = source.rfind('/') + 1;
+  const std::string prefix = fmt::format("{}__pycache__/{}.", source.substr(0, name),
+                                         source.substr(name, source.size() - name - suffix.size()));
+  for (PlannedLayer& layer : layers) {
+    auto at = layer.tree.entries().lower_bound(prefix);
+    while (at != layer.tree.entries().end() && at->first.starts_with(prefix)) {
+      const std::string path = at->first;
+      ++at;
+      layer.tree.remove(path);
+    }
+  }
 }
 
 class Planner {
@@ -81,20 +98,14 @@ class Planner {
     return {};
   }
 
-  /// With a lock file nothing is resolved, and no index is needed.
   Result<void> open_packages(const DebianBase& base) {
-    const source::DebianSettings settings =
-        debian_settings(spec_, base, environment_, options_.offline, options_.bundle);
-    request_ = package_request(spec_, base, plan_.runtime.debian_packages);
-    FNIMAGE_TRY(lock_, find_lock(options_));
-    FNIMAGE_TRY(package_pool_, source::PackagePool::open(settings, environment_.transport,
-                                                         environment_.diagnostics));
-    if (lock_) {
-      return require_current(lock_->lock, LockedRequest::of(base, request_), lock_->name);
+    FNIMAGE_TRY(packages_, PackageBase::open(spec_, base, plan_.runtime.debian_packages, plan_.time,
+                                             options_, environment_));
+    std::vector<manifest::Platform> platforms;
+    for (const PlatformPlan& platform : plan_.platforms) {
+      platforms.push_back(platform.platform);
     }
-    FNIMAGE_TRY(archive_, source::DebianArchive::open(settings, environment_.transport,
-                                                      environment_.pool, environment_.diagnostics));
-    return {};
+    return packages_->resolve(platforms);
   }
 
   Result<void> open_image(const ImageBase& base) {
@@ -147,8 +158,8 @@ class Planner {
     if (base_) {
       FNIMAGE_TRY(platform.base, base_->load(platform.platform));
     }
-    if (package_pool_ != nullptr) {
-      FNIMAGE_TRY(std::vector<source::NamedTree> trees, packages(platform.platform));
+    if (packages_ != nullptr) {
+      FNIMAGE_TRY(std::vector<source::NamedTree> trees, packages_->trees(platform.platform));
       for (source::NamedTree& tree : trees) {
         FNIMAGE_CHECK(lower.add(tree.tree));
         platform.layers.push_back({.name = std::move(tree.name), .tree = std::move(tree.tree)});
@@ -160,35 +171,20 @@ class Planner {
     for (PlannedLayer& layer : user) {
       FNIMAGE_TRY(layer.tree, lower.fit(layer.tree));
       FNIMAGE_CHECK(lower.add(layer.tree));
+      for (const auto& [path, entry] : layer.tree.entries()) {
+        drop_bytecode_of(path, platform.layers);
+      }
       platform.layers.push_back(std::move(layer));
     }
     return {};
-  }
-
-  Result<std::vector<source::NamedTree>> packages(const manifest::Platform& platform) const {
-    if (!lock_) {
-      FNIMAGE_TRY(const source::PackageRequest request, fill_request(request_, platform));
-      FNIMAGE_TRY(const source::PackageSet set, archive_->resolve(request, platform));
-      return package_pool_->assemble(set, plan_.time);
-    }
-    const source::PackageSet* set = lock_->lock.find(platform);
-    if (set == nullptr) {
-      return fail(ErrorCode::platform_mismatch,
-                  fmt::format("{} has no packages for it", printable(lock_->name)),
-                  "name the platform in the build file and run `fnimage lock`");
-    }
-    return package_pool_->assemble(*set, plan_.time);
   }
 
   const BuildSpec& spec_;
   const BuildOptions& options_;
   const Environment& environment_;
   Plan plan_;
-  source::PackageRequest request_{};
-  std::optional<FoundLock> lock_;
-  std::unique_ptr<source::DebianArchive> archive_;     ///< without a lock
-  std::unique_ptr<source::PackagePool> package_pool_;  ///< with a base of packages
-  std::optional<source::BaseImages> base_;             ///< of plan_.base_store
+  std::unique_ptr<PackageBase> packages_;   ///< with a base of packages
+  std::optional<source::BaseImages> base_;  ///< of plan_.base_store
 };
 
 }  // namespace

@@ -29,11 +29,12 @@ using Keys = std::string_view;
 constexpr std::array<Keys, 11> root_keys{"name",    "platforms", "base",       "packages",
                                          "exclude", "runtime",   "source",     "layers",
                                          "files",   "config",    "annotations"};
-constexpr std::array<Keys, 8> debian_keys{"mirror",       "signed-by", "components", "suites",
-                                          "repositories", "snapshot",  "essential",  "recommends"};
-constexpr std::array<Keys, 11> base_keys{"debian",    "image",      "scratch",   "mirror",
-                                         "signed-by", "components", "suites",    "repositories",
-                                         "snapshot",  "essential",  "recommends"};
+constexpr std::array<Keys, 9> debian_keys{"mirror",    "signed-by",    "components",
+                                          "suites",    "repositories", "snapshot",
+                                          "essential", "recommends",   "bytecode"};
+constexpr std::array<Keys, 12> base_keys{"debian",    "image",      "scratch",    "mirror",
+                                         "signed-by", "components", "suites",     "repositories",
+                                         "snapshot",  "essential",  "recommends", "bytecode"};
 constexpr std::array<Keys, 4> repository_keys{"url", "suite", "components", "signed-by"};
 constexpr std::array<Keys, 2> source_keys{"main", "files"};
 constexpr std::array<Keys, 3> layer_keys{"name", "from", "to"};
@@ -41,8 +42,22 @@ constexpr std::array<Keys, 3> file_keys{"from", "to", "mode"};
 constexpr std::array<Keys, 6> config_keys{"env", "user", "workdir", "entrypoint", "cmd", "labels"};
 
 /// Names that the layers made by a build have.
-constexpr std::array<std::string_view, 5> reserved_layers{"packages-all", "packages", "runtime",
-                                                          "source", "files"};
+constexpr std::array<std::string_view, 16> reserved_layers{"base-bytecode",
+                                                           "interpreter-bytecode",
+                                                           "packages-bytecode",
+                                                           "own-packages-bytecode",
+                                                           "base-all",
+                                                           "base",
+                                                           "interpreter-all",
+                                                           "interpreter",
+                                                           "packages-all",
+                                                           "packages",
+                                                           "own-packages-all",
+                                                           "own-packages",
+                                                           "configuration",
+                                                           "runtime",
+                                                           "source",
+                                                           "files"};
 /// Of the design, not of this version: told apart from typing mistakes.
 constexpr std::array<std::string_view, 3> later_runtimes{"notebook", "nodejs", "exec"};
 
@@ -207,6 +222,9 @@ Result<Base> read_debian_base(const SpecReader& reader, const YamlNode& base) {
   }
   if (const YamlNode* recommends = base.find("recommends")) {
     FNIMAGE_TRY(debian.recommends, reader.boolean(*recommends));
+  }
+  if (const YamlNode* bytecode = base.find("bytecode")) {
+    FNIMAGE_TRY(debian.bytecode, reader.boolean(*bytecode));
   }
   return debian;
 }

@@ -1,10 +1,11 @@
-// The layout rules of layout.hpp. Packages are taken by name, so that the result depends on the set
-// only. Thread-safety: all state is local.
+// The layout rules of layout.hpp. Packages are taken by layer and name, so that the result depends
+// on the set only. Thread-safety: all state is local.
 #include "debian/layout.hpp"
 
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <tuple>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -53,9 +54,11 @@ std::string link_destination(std::string_view link, std::string_view text) {
 class Placer {
  public:
   Placer(std::span<const DebianPackage> packages, std::span<const UnpackedPackage> unpacked,
-         std::optional<std::int64_t> max_mtime, std::int64_t made_mtime, Diagnostics& diagnostics)
+         std::span<const std::size_t> layers, std::optional<std::int64_t> max_mtime,
+         std::int64_t made_mtime, Diagnostics& diagnostics)
       : packages_(packages),
         unpacked_(unpacked),
+        layers_(layers),
         max_mtime_(max_mtime),
         made_mtime_(made_mtime),
         diagnostics_(diagnostics) {}
@@ -63,8 +66,9 @@ class Placer {
   Result<Layout> run() {
     std::vector<std::size_t> order(packages_.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::sort(order.begin(), order.end(),
-              [&](std::size_t a, std::size_t b) { return packages_[a].name < packages_[b].name; });
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return std::tie(layers_[a], packages_[a].name) < std::tie(layers_[b], packages_[b].name);
+    });
     find_linked_directories();
     for (const std::size_t number : order) {
       for (const Entry& entry : unpacked_[number].entries) {
@@ -74,7 +78,6 @@ class Placer {
         }
       }
     }
-    FNIMAGE_CHECK(adopt_directory_modes());
     return std::move(layout_);
   }
 
@@ -118,10 +121,6 @@ class Placer {
     return path;
   }
 
-  layer::FileTree& tree_of(std::size_t number) {
-    return packages_[number].architecture == "all" ? layout_.all : layout_.specific;
-  }
-
   Result<void> place(std::size_t number, const Entry& original) {
     const std::string path = final_path(original.path);
     const bool is_top_link = original.type == EntryType::symlink &&
@@ -142,8 +141,8 @@ class Placer {
     if (entry.type == EntryType::hardlink) {
       follow_hard_link(number, original.link, entry);
     }
-    owners_.insert_or_assign(path, number);
-    return tree_of(number).add(std::move(entry));
+    layout_.owners.insert_or_assign(path, number);
+    return layout_.tree.add(std::move(entry));
   }
 
   Result<void> place_directory(std::size_t number, Entry entry) {
@@ -151,11 +150,11 @@ class Placer {
       return {};
     }
     entry.mtime = made_mtime_;
-    layer::FileTree& tree = tree_of(number);
-    const Entry* existing = tree.find(entry.path);
+    layout_.owners.emplace(entry.path, number);
+    const Entry* existing = layout_.tree.find(entry.path);
     const bool keeps = existing != nullptr && existing->type == EntryType::directory &&
                        (is_plain_directory(entry) || !is_plain_directory(*existing));
-    return keeps ? Result<void>{} : tree.add(std::move(entry));
+    return keeps ? Result<void>{} : layout_.tree.add(std::move(entry));
   }
 
   // Points the link to where its target went; when that was left out, the link becomes the file.
@@ -177,8 +176,8 @@ class Placer {
 
   // Decides between two packages that ship the same file.
   bool wins(std::size_t number, const Entry& entry) {
-    const auto found = owners_.find(entry.path);
-    if (found == owners_.end() || found->second == number) {
+    const auto found = layout_.owners.find(entry.path);
+    if (found == layout_.owners.end() || found->second == number || is_directory(entry.path)) {
       return true;
     }
     const std::size_t other = found->second;
@@ -191,12 +190,12 @@ class Placer {
                                       entry.path, packages_[other].name, packages_[number].name));
       return false;
     }
-    // A file of the lower layer is covered, not removed: that layer is the same for every
-    // architecture.
-    if (&tree_of(other) == &layout_.specific) {
-      layout_.specific.remove(entry.path);
-    }
     return true;
+  }
+
+  [[nodiscard]] bool is_directory(const std::string& path) const {
+    const Entry* entry = layout_.tree.find(path);
+    return entry != nullptr && entry->type == EntryType::directory;
   }
 
   [[nodiscard]] bool replaces(std::size_t number, std::size_t other) const {
@@ -209,27 +208,13 @@ class Placer {
            });
   }
 
-  // A directory in both layers gets the upper layer's mode, so the upper one takes over what a
-  // package asked for below.
-  Result<void> adopt_directory_modes() {
-    for (const auto& [path, lower] : layout_.all.entries()) {
-      Entry* upper = layout_.specific.find(path);
-      const bool both = lower.type == EntryType::directory && upper != nullptr &&
-                        upper->type == EntryType::directory;
-      if (both && is_plain_directory(*upper) && !is_plain_directory(lower)) {
-        *upper = lower;
-      }
-    }
-    return {};
-  }
-
   std::span<const DebianPackage> packages_;
   std::span<const UnpackedPackage> unpacked_;
+  std::span<const std::size_t> layers_;
   std::optional<std::int64_t> max_mtime_;
   std::int64_t made_mtime_;
   Diagnostics& diagnostics_;
   Layout layout_;
-  std::unordered_map<std::string, std::size_t> owners_;
   std::unordered_map<std::string, std::string> linked_directories_;
 };
 
@@ -263,9 +248,9 @@ bool is_left_out(std::string_view path, EntryType type) {
 
 Result<Layout> lay_out(std::span<const DebianPackage> packages,
                        std::span<const UnpackedPackage> unpacked,
-                       std::optional<std::int64_t> max_mtime, std::int64_t made_mtime,
-                       Diagnostics& diagnostics) {
-  return Placer(packages, unpacked, max_mtime, made_mtime, diagnostics).run();
+                       std::span<const std::size_t> layers, std::optional<std::int64_t> max_mtime,
+                       std::int64_t made_mtime, Diagnostics& diagnostics) {
+  return Placer(packages, unpacked, layers, max_mtime, made_mtime, diagnostics).run();
 }
 
 }  // namespace fnimage::source::debian

@@ -3,12 +3,14 @@
 // copyright files, files of two packages decided by Replaces. Thread-safety: pure functions.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <unordered_map>
+#include <unordered_set>
 
 #include <fnimage/base/diagnostics.hpp>
 #include <fnimage/base/result.hpp>
@@ -26,17 +28,23 @@ std::string merged_path(std::string_view path);
 /// stay.
 bool is_left_out(std::string_view path, layer::EntryType type);
 
+/// The image's files, and whose they are.
 struct Layout {
-  layer::FileTree all;       ///< files of Architecture: all packages
-  layer::FileTree specific;  ///< the rest
+  layer::FileTree tree{};
+  /// Path -> number of the package that brought it (of those that share a directory: the lowest
+  /// layer's); what no package brought has no owner.
+  std::unordered_map<std::string, std::size_t> owners{};
+  /// Paths of what is made here out of a package's files and is the same for every architecture.
+  std::unordered_set<std::string> common{};
 };
 
-/// Lays out packages; `unpacked` is parallel to `packages`. Neither's order matters.
+/// Lays out packages; `unpacked` and `layers` (the number of each one's layer, lowest first) are
+/// parallel to `packages`. Their order does not matter.
 /// @param max_mtime file times are clamped to it. @param made_mtime time of directories and of what
 /// is made here.
 Result<Layout> lay_out(std::span<const DebianPackage> packages,
                        std::span<const UnpackedPackage> unpacked,
-                       std::optional<std::int64_t> max_mtime, std::int64_t made_mtime,
-                       Diagnostics& diagnostics);
+                       std::span<const std::size_t> layers, std::optional<std::int64_t> max_mtime,
+                       std::int64_t made_mtime, Diagnostics& diagnostics);
 
 }  // namespace fnimage::source::debian

@@ -3,6 +3,7 @@
 // because a waiting thread runs other tasks. Thread-safety: all methods from several threads.
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <numeric>
 
@@ -16,9 +17,12 @@
 #include "debian/architecture.hpp"
 #include "debian/configure/configure.hpp"
 #include "debian/download.hpp"
+#include "debian/layers.hpp"
 #include "debian/layout.hpp"
 #include "debian/named_mutexes.hpp"
 #include "debian/package.hpp"
+#include "debian/python/bytecode.hpp"
+#include "debian/python/interpreter.hpp"
 
 namespace fnimage::source {
 namespace debian {
@@ -52,26 +56,27 @@ class Pool final : public PackagePool {
         downloader_(std::move(downloader)),
         sources_(choose_sources(settings_)),
         diagnostics_(diagnostics),
-        workers_(parallel_packages) {}
+        workers_(parallel_packages),
+        bytecode_(settings_.cache_directory, workers_, diagnostics_) {}
 
   Result<std::vector<NamedTree>> assemble(const PackageSet& set,
-                                          std::optional<std::int64_t> max_mtime) override {
+                                          const AssembleOptions& options) override {
     FNIMAGE_TRY(const ArchitectureNames names, names_of(set.platform));
     std::vector<DebianPackage> packages = set.packages;
     std::sort(packages.begin(), packages.end(),
               [](const DebianPackage& a, const DebianPackage& b) { return a.name < b.name; });
     FNIMAGE_TRY(const auto unpacked, unpack_all(packages, set.platform));
-    const std::int64_t made = max_mtime.value_or(0);
-    FNIMAGE_TRY(Layout layout, lay_out(packages, unpacked, max_mtime, made, diagnostics_));
+    FNIMAGE_TRY(const auto layers, choose_layers(packages, unpacked, settings_.release, options));
+    const std::int64_t made = options.max_mtime.value_or(0);
+    FNIMAGE_TRY(Layout layout,
+                lay_out(packages, unpacked, layers, options.max_mtime, made, diagnostics_));
     const ConfigureContext context{packages,      unpacked, names.architecture,
                                    names.triplet, made,     diagnostics_};
     FNIMAGE_CHECK(configure(layout, context));
-    std::vector<NamedTree> trees;
-    if (!layout.all.empty()) {
-      trees.push_back({"packages-all", std::move(layout.all)});
+    if (options.host_packages) {
+      FNIMAGE_CHECK(add_bytecode(layout, context, set.platform, options));
     }
-    trees.push_back({"packages", std::move(layout.specific)});
-    return trees;
+    return split_layers(layout, layers);
   }
 
   Result<void> save(const PackageSet& set, const std::filesystem::path& directory) override {
@@ -82,7 +87,7 @@ class Pool final : public PackagePool {
 
  private:
   static Result<void> configure(Layout& layout, const ConfigureContext& context) {
-    ImageView image(layout.all, layout.specific, context.mtime);
+    ImageView image(layout, context.mtime);
     FNIMAGE_CHECK(link_merged_usr(image));
     FNIMAGE_CHECK(configure_base_files(image));
     FNIMAGE_CHECK(configure_accounts(image, context));
@@ -90,6 +95,51 @@ class Pool final : public PackagePool {
     FNIMAGE_CHECK(configure_loader_cache(image, context));  // after links to libraries
     FNIMAGE_CHECK(configure_ca_bundle(image));
     return write_dpkg_status(image, context);
+  }
+
+  Result<void> add_bytecode(Layout& layout, const ConfigureContext& context,
+                            const manifest::Platform& platform, const AssembleOptions& options) {
+    for (const PythonPackage& python : python_packages(context.packages)) {
+      const auto interpreter = [&] {
+        return interpreter_for(python.version, context.packages[python.number], options);
+      };
+      FNIMAGE_CHECK(bytecode_.add(layout, context, python,
+                                  fmt::format("Python byte-code ({})", platform.str()),
+                                  interpreter));
+    }
+    return {};
+  }
+
+  /// One for all platforms. The lock is held while packages are unpacked: tasks of the pool, which
+  /// a waiting thread may run, never ask for an interpreter.
+  Result<std::shared_ptr<const PythonInterpreter>> interpreter_for(const std::string& version,
+                                                                   const DebianPackage& package,
+                                                                   const AssembleOptions& options) {
+    const std::lock_guard lock(interpreters_mutex_);
+    auto& known = interpreters_[std::string(source_version(package.version))];
+    if (known == nullptr) {
+      auto made = make_interpreter(version, package, options);
+      if (!made) {
+        return fail(std::move(made).error().while_doing(
+            fmt::format("compile the Python packages to byte-code with {}", package.name)));
+      }
+      known = std::move(*made);
+    }
+    return known;
+  }
+
+  Result<std::shared_ptr<const PythonInterpreter>> make_interpreter(
+      const std::string& version, const DebianPackage& package, const AssembleOptions& options) {
+    FNIMAGE_TRY(const PackageSet set, options.host_packages(package.name, package.version));
+    FNIMAGE_TRY(const ArchitectureNames names, names_of(set.platform));
+    FNIMAGE_TRY(const auto unpacked, unpack_all(set.packages, set.platform));
+    const std::vector<std::size_t> one_layer(set.packages.size());
+    FNIMAGE_TRY(Layout layout,
+                lay_out(set.packages, unpacked, one_layer, std::nullopt, 0, null_diagnostics()));
+    ImageView image(layout, 0);
+    FNIMAGE_CHECK(link_merged_usr(image));
+    return PythonInterpreter::lay_down(image, version, names.triplet,
+                                       settings_.cache_directory / "python");
   }
 
   /// Does something with every package, several at a time.
@@ -245,6 +295,9 @@ class Pool final : public PackagePool {
   Diagnostics& diagnostics_;
   WorkerPool workers_;
   NamedMutexes package_locks_;
+  BytecodeMaker bytecode_;
+  std::mutex interpreters_mutex_;
+  std::map<std::string, std::shared_ptr<const PythonInterpreter>> interpreters_;
 };
 
 }  // namespace
@@ -254,7 +307,7 @@ Result<std::unique_ptr<PackagePool>> PackagePool::open(
     const DebianSettings& settings, std::shared_ptr<registry::Transport> transport,
     Diagnostics& diagnostics) {
   FNIMAGE_CHECK(make_directories(settings.cache_directory));
-  for (const char* part : {"debs", "packs", "control"}) {
+  for (const char* part : {"debs", "packs", "control", "python", "bytecode"}) {
     remove_stale_temporaries(settings.cache_directory / part);  // of builds that were killed
   }
   return std::make_unique<debian::Pool>(

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -64,6 +65,18 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return result;
 }
 
+/// Set from outside, for posix_spawn() cannot: a program's first moments are not limited.
+void limit(pid_t child, const ProgramOptions& options) {
+  const auto set = [child](auto resource, std::uint64_t value) {
+    const ::rlimit limits{value, value};
+    if (value != 0) {
+      ::prlimit(child, resource, &limits, nullptr);  // fails only when the child is gone already
+    }
+  };
+  set(RLIMIT_AS, options.max_memory);
+  set(RLIMIT_CPU, options.max_seconds);
+}
+
 Result<int> wait_for(pid_t child, std::string_view name) {
   int status = 0;
   while (::waitpid(child, &status, 0) < 0) {
@@ -76,12 +89,13 @@ Result<int> wait_for(pid_t child, std::string_view name) {
 
 }  // namespace
 
-Result<ProgramOutput> run_program(std::span<const std::string> command, std::uint64_t max_output) {
+Result<ProgramOutput> run_program(std::span<const std::string> command,
+                                  const ProgramOptions& options) {
   FNIMAGE_TRY(const auto directory, TemporaryDirectory::create("fnimage-run"));
   const std::string out = (directory.path() / "out").string();
   const std::string err = (directory.path() / "err").string();
   std::vector<std::string> arguments(command.begin(), command.end());
-  std::vector<std::string> environment = child_environment();
+  std::vector<std::string> environment = options.environment.value_or(child_environment());
   const std::vector<char*> argv = pointers(arguments);
   const std::vector<char*> envp = pointers(environment);
 
@@ -97,10 +111,11 @@ Result<ProgramOutput> run_program(std::span<const std::string> command, std::uin
       error != 0) {
     return fail(error_from_errno(error, fmt::format("run {}", command.front())));
   }
+  limit(child, options);
   ProgramOutput output;
   FNIMAGE_TRY(output.exit_code, wait_for(child, command.front()));
-  FNIMAGE_TRY(output.standard_output, read_file(out, max_output));
-  FNIMAGE_TRY(output.standard_error, read_file(err, max_output));
+  FNIMAGE_TRY(output.standard_output, read_file(out, options.max_output));
+  FNIMAGE_TRY(output.standard_error, read_file(err, options.max_output));
   return output;
 }
 

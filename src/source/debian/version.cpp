@@ -2,6 +2,8 @@
 // Thread-safety: pure functions.
 #include "debian/version.hpp"
 
+#include <fnimage/source/debian.hpp>
+
 namespace fnimage::source::debian {
 namespace {
 
@@ -93,3 +95,14 @@ int compare_versions(std::string_view a, std::string_view b) noexcept {
 }
 
 }  // namespace fnimage::source::debian
+
+namespace fnimage::source {
+
+std::string_view source_version(std::string_view version) {
+  const std::size_t plus = version.rfind("+b");
+  const bool rebuilt = plus != std::string_view::npos && plus + 2 < version.size() &&
+                       version.find_first_not_of("0123456789", plus + 2) == std::string_view::npos;
+  return rebuilt ? version.substr(0, plus) : version;
+}
+
+}  // namespace fnimage::source

@@ -134,19 +134,22 @@ class Sink final : public Diagnostics {
   std::vector<std::string> warnings;
 };
 
-TEST(Layout, SeparatesSharedFilesAndMapsHardLinks) {
+TEST(Layout, MapsHardLinksAndClampsTimes) {
   const std::vector<DebianPackage> packages{described("tool", "amd64"), described("data", "all")};
   std::vector<UnpackedPackage> unpacked(2);
   unpacked[0].entries = {file("lib/x", "X"),
                          {.path = "sbin/y", .type = EntryType::hardlink, .link = "lib/x"}};
   unpacked[1].entries = {file("lib/data", "D")};
-  const Layout layout = unwrap(lay_out(packages, unpacked, 1000, 1000, null_diagnostics()));
-  ASSERT_NE(layout.specific.find("usr/sbin/y"), nullptr);
-  EXPECT_EQ(layout.specific.find("usr/sbin/y")->link, "usr/lib/x");
-  EXPECT_EQ(layout.specific.find("usr/lib/x")->mtime, 1000);
-  EXPECT_NE(layout.all.find("usr/lib/data"), nullptr);
-  EXPECT_EQ(layout.specific.find("usr/lib/data"), nullptr);
+  const std::vector<std::size_t> layers{1, 0};
+  const Layout layout = unwrap(lay_out(packages, unpacked, layers, 1000, 1000, null_diagnostics()));
+  ASSERT_NE(layout.tree.find("usr/sbin/y"), nullptr);
+  EXPECT_EQ(layout.tree.find("usr/sbin/y")->link, "usr/lib/x");
+  EXPECT_EQ(layout.tree.find("usr/lib/x")->mtime, 1000);
+  EXPECT_EQ(layout.owners.at("usr/lib/data"), 1U);
+  EXPECT_EQ(layout.owners.at("usr/lib/x"), 0U);
 }
+
+constexpr std::array<std::size_t, 3> one_layer{};
 
 TEST(Layout, ReplacesDecidesAboutFilesOfTwoPackages) {
   const std::vector<DebianPackage> packages{described("a", "amd64"), described("b", "amd64"),
@@ -157,9 +160,9 @@ TEST(Layout, ReplacesDecidesAboutFilesOfTwoPackages) {
   unpacked[1].control["control"] = "Package: b\nReplaces: a (<< 2)\n";
   unpacked[2].entries = {file("usr/z", "C")};
   Sink sink;
-  const Layout layout = unwrap(lay_out(packages, unpacked, std::nullopt, 0, sink));
-  EXPECT_EQ(layout.specific.find("usr/x")->content_id, "test:B");
-  EXPECT_EQ(layout.specific.find("usr/z")->content_id, "test:A");
+  const Layout layout = unwrap(lay_out(packages, unpacked, one_layer, std::nullopt, 0, sink));
+  EXPECT_EQ(layout.tree.find("usr/x")->content_id, "test:B");
+  EXPECT_EQ(layout.tree.find("usr/z")->content_id, "test:A");
   EXPECT_THAT(sink.warnings, ElementsAre(HasSubstr("/usr/z")));
 }
 
@@ -169,23 +172,23 @@ TEST(Layout, FollowsALinkThatIsADirectoryElsewhere) {
   unpacked[0].entries = {{.path = "usr/share/old", .type = EntryType::symlink, .link = "new"}};
   unpacked[1].entries = {{.path = "usr/share/old", .type = EntryType::directory, .mode = 0755},
                          file("usr/share/old/x", "X")};
-  const Layout layout = unwrap(lay_out(packages, unpacked, std::nullopt, 0, null_diagnostics()));
-  EXPECT_EQ(layout.specific.find("usr/share/old")->type, EntryType::symlink);
-  EXPECT_NE(layout.specific.find("usr/share/new/x"), nullptr);
+  const Layout layout =
+      unwrap(lay_out(packages, unpacked, one_layer, std::nullopt, 0, null_diagnostics()));
+  EXPECT_EQ(layout.tree.find("usr/share/old")->type, EntryType::symlink);
+  EXPECT_NE(layout.tree.find("usr/share/new/x"), nullptr);
 }
 
 struct Configured {
-  layer::FileTree all{};
-  layer::FileTree specific{};
+  Layout layout{};
   std::vector<DebianPackage> packages{};
   std::vector<UnpackedPackage> unpacked{};
 
   std::string text(std::string_view path) {
-    return unwrap(ImageView(all, specific, 0).read(path, 1U << 20U));
+    return unwrap(ImageView(layout, 0).read(path, 1U << 20U));
   }
   Result<void> run(Result<void> (*step)(ImageView&, const ConfigureContext&),
                    Diagnostics& diagnostics) {
-    ImageView image(all, specific, 86400);
+    ImageView image(layout, 86400);
     FNIMAGE_CHECK(link_merged_usr(image));
     return step(image, {packages, unpacked, "amd64", "x86_64-linux-gnu", 86400, diagnostics});
   }
@@ -193,8 +196,8 @@ struct Configured {
 
 TEST(Alternatives, TheHighestPriorityIsLinked) {
   Configured image;
-  EXPECT_THAT(image.specific.add(file("usr/lib/t/blas/libblas.so.3", "reference")), is_ok());
-  EXPECT_THAT(image.specific.add(file("usr/lib/t/openblas/libblas.so.3", "fast")), is_ok());
+  EXPECT_THAT(image.layout.tree.add(file("usr/lib/t/blas/libblas.so.3", "reference")), is_ok());
+  EXPECT_THAT(image.layout.tree.add(file("usr/lib/t/openblas/libblas.so.3", "fast")), is_ok());
   image.packages = {described("libblas3", "amd64"), described("libopenblas0", "amd64")};
   image.unpacked.resize(2);
   image.unpacked[0].control["postinst"] =
@@ -206,7 +209,7 @@ TEST(Alternatives, TheHighestPriorityIsLinked) {
       "update-alternatives --install /usr/bin/none none /usr/bin/missing 1\n";
   ASSERT_THAT(image.run(configure_alternatives, null_diagnostics()), is_ok());
   EXPECT_EQ(image.text("lib/t/libblas.so.3"), "fast");
-  EXPECT_EQ(image.specific.find("usr/bin/none"), nullptr);
+  EXPECT_EQ(image.layout.tree.find("usr/bin/none"), nullptr);
   EXPECT_EQ(image.text("var/lib/dpkg/alternatives/blas"),
             "auto\n/usr/lib/t/libblas.so.3\n\n/usr/lib/t/blas/libblas.so.3\n10\n"
             "/usr/lib/t/openblas/libblas.so.3\n100\n\n");
@@ -214,8 +217,8 @@ TEST(Alternatives, TheHighestPriorityIsLinked) {
 
 TEST(Alternatives, AFileOfAPackageIsNotReplaced) {
   Configured image;
-  EXPECT_THAT(image.specific.add(file("usr/bin/vi", "real")), is_ok());
-  EXPECT_THAT(image.specific.add(file("usr/bin/vim", "vim")), is_ok());
+  EXPECT_THAT(image.layout.tree.add(file("usr/bin/vi", "real")), is_ok());
+  EXPECT_THAT(image.layout.tree.add(file("usr/bin/vim", "vim")), is_ok());
   image.packages = {described("vim", "amd64")};
   image.unpacked.resize(1);
   image.unpacked[0].control["postinst"] =
@@ -228,14 +231,14 @@ TEST(Alternatives, AFileOfAPackageIsNotReplaced) {
 
 TEST(Accounts, PasswordsAreLockedInShadow) {
   Configured image;
-  EXPECT_THAT(image.all.add(
+  EXPECT_THAT(image.layout.tree.add(
                   file("usr/share/base-passwd/passwd.master", "root:*:0:0:root:/root:/bin/bash\n")),
               is_ok());
   ASSERT_THAT(image.run(configure_accounts, null_diagnostics()), is_ok());
   EXPECT_EQ(image.text("etc/passwd"), "root:x:0:0:root:/root:/bin/bash\n");
   EXPECT_EQ(image.text("etc/shadow"), "root:*:1:0:99999:7:::\n");
-  EXPECT_EQ(image.specific.find("etc/shadow")->mode, 0640U);
-  EXPECT_EQ(image.specific.find("etc/shadow")->gid, 42U);
+  EXPECT_EQ(image.layout.tree.find("etc/shadow")->mode, 0640U);
+  EXPECT_EQ(image.layout.tree.find("etc/shadow")->gid, 42U);
   EXPECT_THAT(image.text("etc/group"), HasSubstr("nogroup"));
 }
 
@@ -283,10 +286,10 @@ adduser --system "$(computed)" || true
   EXPECT_THAT(line_of(group, "ssl-cert"), ::testing::EndsWith(":121:postgres"));
   EXPECT_THAT(line_of(group, "solver"), ::testing::EndsWith(":postgres"));
   EXPECT_THAT(line_of(image.text("etc/shadow"), "postgres"), HasSubstr("postgres:*:"));
-  const layer::Entry* home = image.specific.find("var/cache/m");
+  const layer::Entry* home = image.layout.tree.find("var/cache/m");
   ASSERT_NE(home, nullptr);
   EXPECT_GE(home->uid, 100U);
-  EXPECT_EQ(image.specific.find("var/lib/postgresql"), nullptr);
+  EXPECT_EQ(image.layout.tree.find("var/lib/postgresql"), nullptr);
 }
 
 TEST(Accounts, NumbersDoNotDependOnWhatElseIsThere) {
@@ -312,9 +315,9 @@ TEST(Accounts, NumbersDoNotDependOnWhatElseIsThere) {
 
 TEST(Accounts, FilesOfSysusersAreRead) {
   Configured image;
-  EXPECT_THAT(image.all.add(file("usr/lib/sysusers.d/dbus.conf",
-                                 "# comment\nu messagebus - \"System bus\" /run/dbus\n"
-                                 "g kvm 104 -\nm messagebus kvm\nu bad:name 5\nu\n")),
+  EXPECT_THAT(image.layout.tree.add(file("usr/lib/sysusers.d/dbus.conf",
+                                         "# comment\nu messagebus - \"System bus\" /run/dbus\n"
+                                         "g kvm 104 -\nm messagebus kvm\nu bad:name 5\nu\n")),
               is_ok());
   ASSERT_THAT(image.run(configure_accounts, null_diagnostics()), is_ok());
   EXPECT_THAT(
@@ -325,7 +328,7 @@ TEST(Accounts, FilesOfSysusersAreRead) {
 
 TEST(DpkgStatus, IsWhatDpkgWrites) {
   Configured image;
-  EXPECT_THAT(image.specific.add(file("etc/a.conf", "hello")), is_ok());
+  EXPECT_THAT(image.layout.tree.add(file("etc/a.conf", "hello")), is_ok());
   image.packages = {described("a", "amd64")};
   image.unpacked.resize(1);
   image.unpacked[0].control = {

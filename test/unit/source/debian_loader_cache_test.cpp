@@ -111,8 +111,7 @@ std::vector<std::string> listed(const std::vector<CachedLibrary>& libraries) {
 }
 
 struct LoaderImage {
-  layer::FileTree all{};
-  layer::FileTree specific{};
+  Layout layout{};
   std::string architecture = "amd64";
   std::string triplet = "x86_64-linux-gnu";
 
@@ -124,16 +123,14 @@ struct LoaderImage {
     }
   }
 
-  void add(Entry entry) { EXPECT_THAT(specific.add(std::move(entry)), is_ok()); }
+  void add(Entry entry) { EXPECT_THAT(layout.tree.add(std::move(entry)), is_ok()); }
 
   Result<void> configure() {
-    ImageView image(all, specific, 7);
+    ImageView image(layout, 7);
     return configure_loader_cache(image, {{}, {}, architecture, triplet, 7, null_diagnostics()});
   }
 
-  std::string bytes() {
-    return unwrap(ImageView(all, specific, 0).read("etc/ld.so.cache", 1U << 24U));
-  }
+  std::string bytes() { return unwrap(ImageView(layout, 0).read("etc/ld.so.cache", 1U << 24U)); }
 
   std::vector<CachedLibrary> cache() {
     unwrap(configure());
@@ -141,7 +138,7 @@ struct LoaderImage {
   }
 
   std::string link(std::string_view path) {
-    const Entry* entry = specific.find(path);
+    const Entry* entry = layout.tree.find(path);
     return entry != nullptr && entry->type == EntryType::symlink ? entry->link : "no link";
   }
 };
@@ -155,17 +152,17 @@ TEST(LoaderCache, HasLibrariesByTheirNamesAndLinksThem) {
                                                  "libplain.so => /lib/x86_64-linux-gnu/libplain.so",
                                                  "libold.so.5 => /lib/libold.so.5"));
   EXPECT_EQ(image.link("usr/lib/x86_64-linux-gnu/libz.so.1"), "libz.so.1.2.13");
-  const Entry* cache = image.specific.find("etc/ld.so.cache");
+  const Entry* cache = image.layout.tree.find("etc/ld.so.cache");
   EXPECT_EQ(cache->mode, 0644U);
   EXPECT_EQ(cache->mtime, 7);
 }
 
 TEST(LoaderCache, IsNotWrittenWithoutTheLoadersConfiguration) {
   LoaderImage image;
-  image.specific.remove("etc/ld.so.conf");
+  image.layout.tree.remove("etc/ld.so.conf");
   image.add(file_of("usr/lib/x86_64-linux-gnu/libz.so.1.2.13", made("libz.so.1")));
   EXPECT_THAT(image.configure(), is_ok());
-  EXPECT_EQ(image.specific.find("etc/ld.so.cache"), nullptr);
+  EXPECT_EQ(image.layout.tree.find("etc/ld.so.cache"), nullptr);
   EXPECT_EQ(image.link("usr/lib/x86_64-linux-gnu/libz.so.1"), "no link");
 }
 
@@ -224,8 +221,9 @@ TEST(LoaderCache, LinksOfPackagesAndAlternativesStay) {
 
 TEST(LoaderCache, LibrariesOfTheSharedLayerAndHardLinksCount) {
   LoaderImage image;
-  EXPECT_THAT(image.all.add(file_of("usr/lib/liball.so.1.0", made("liball.so.1"))), is_ok());
-  EXPECT_THAT(image.all.add(file_of("etc/ld.so.conf.d/all.conf", "/opt/all")), is_ok());
+  EXPECT_THAT(image.layout.tree.add(file_of("usr/lib/liball.so.1.0", made("liball.so.1"))),
+              is_ok());
+  EXPECT_THAT(image.layout.tree.add(file_of("etc/ld.so.conf.d/all.conf", "/opt/all")), is_ok());
   image.add(file_of("opt/all/libhard.so.2.1", made("libhard.so.2")));
   image.add({.path = "opt/all/libhard.so.2",
              .type = EntryType::hardlink,
@@ -233,8 +231,8 @@ TEST(LoaderCache, LibrariesOfTheSharedLayerAndHardLinksCount) {
   EXPECT_THAT(listed(image.cache()), ElementsAre("libhard.so.2 => /opt/all/libhard.so.2",
                                                  "liball.so.1 => /lib/liball.so.1"));
   EXPECT_EQ(image.link("usr/lib/liball.so.1"), "liball.so.1.0");
-  EXPECT_EQ(image.specific.find("opt/all/libhard.so.2")->type, EntryType::hardlink);
-  EXPECT_EQ(image.all.find("etc/ld.so.cache"), nullptr);
+  EXPECT_EQ(image.layout.tree.find("opt/all/libhard.so.2")->type, EntryType::hardlink);
+  EXPECT_EQ(image.layout.tree.find("etc/ld.so.cache"), nullptr);
 }
 
 TEST(LoaderCache, WhatTheLoaderCannotLoadIsLeftOut) {
@@ -265,7 +263,7 @@ TEST(LoaderCache, AFileIsNotReplacedByALink) {
   image.add(file_of("usr/lib/libz.so.1", "no library"));
   image.add(file_of("usr/lib/libz.so.1.2.13", made("libz.so.1")));
   EXPECT_THAT(listed(image.cache()), ElementsAre("libz.so.1 => /lib/libz.so.1"));
-  EXPECT_EQ(image.specific.find("usr/lib/libz.so.1")->type, EntryType::file);
+  EXPECT_EQ(image.layout.tree.find("usr/lib/libz.so.1")->type, EntryType::file);
 }
 
 TEST(LoaderCache, TellsBothWidthsOfAMachineApart) {
@@ -316,7 +314,7 @@ TEST(LoaderCache, EveryArchitectureOfDebianHasOne) {
     image.architecture = manifest::debian_architecture(platform).value();
     image.triplet = manifest::multiarch_triplet(platform).value();
     EXPECT_THAT(image.configure(), is_ok());
-    EXPECT_NE(image.specific.find("etc/ld.so.cache"), nullptr) << name;
+    EXPECT_NE(image.layout.tree.find("etc/ld.so.cache"), nullptr) << name;
   }
 }
 
@@ -406,7 +404,7 @@ class RealLibraries : public ::testing::Test {
 
   std::vector<std::string> links_of_tree() {
     std::vector<std::string> links;
-    for (const auto& [path, entry] : image_.specific.entries()) {
+    for (const auto& [path, entry] : image_.layout.tree.entries()) {
       if (entry.type == EntryType::symlink && path.starts_with("usr/")) {
         links.push_back(path + " -> " + entry.link);
       }

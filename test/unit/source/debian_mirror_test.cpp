@@ -141,7 +141,7 @@ class Mirror : public ::testing::Test {
 
   Result<std::vector<NamedTree>> assemble(const PackageSet& set, const DebianSettings& settings) {
     FNIMAGE_TRY(const auto packages, PackagePool::open(settings, nullptr, null_diagnostics()));
-    return packages->assemble(set, 1'600'000'000);
+    return packages->assemble(set, {.max_mtime = 1'600'000'000});
   }
 
   Result<std::vector<NamedTree>> build(const std::string& architecture,
@@ -158,6 +158,14 @@ class Mirror : public ::testing::Test {
     dir_.write(name, bytes);
   }
 
+  static std::vector<std::string> names_of(const std::vector<NamedTree>& trees) {
+    std::vector<std::string> names;
+    for (const NamedTree& one : trees) {
+      names.push_back(one.name);
+    }
+    return names;
+  }
+
   static std::string text_of(const layer::FileTree& tree, std::string_view path) {
     const layer::Entry* entry = tree.resolve(path);
     return entry == nullptr ? "missing" : unwrap(read_all(*unwrap(entry->content->open()), 4096));
@@ -172,16 +180,15 @@ class Mirror : public ::testing::Test {
 TEST_F(Mirror, GivesTreesForBothArchitectures) {
   const auto amd64 = unwrap(build("amd64", settings()));
   const auto ppc64le = unwrap(build("ppc64le", settings()));
-  ASSERT_EQ(amd64.size(), 2U);
-  EXPECT_EQ(amd64[0].name, "packages-all");
-  EXPECT_EQ(amd64[1].name, "packages");
+  ASSERT_THAT(names_of(amd64), ElementsAre("packages-all", "packages", "configuration"));
   EXPECT_EQ(amd64[0].tree.key(), ppc64le[0].tree.key());
   EXPECT_NE(amd64[1].tree.key(), ppc64le[1].tree.key());
   EXPECT_EQ(text_of(amd64[0].tree, "usr/share/tool/data"), "shared");
-  EXPECT_EQ(text_of(ppc64le[1].tree, "bin/tool"), "power");
-  EXPECT_EQ(text_of(ppc64le[1].tree, "lib/base"), "b");
-  EXPECT_EQ(ppc64le[1].tree.find("tmp")->mode, 01777U);
-  EXPECT_THAT(text_of(ppc64le[1].tree, "var/lib/dpkg/status"),
+  EXPECT_EQ(text_of(ppc64le[1].tree, "usr/bin/tool"), "power");
+  EXPECT_EQ(text_of(ppc64le[1].tree, "usr/lib/base"), "b");
+  EXPECT_EQ(ppc64le[2].tree.find("bin")->link, "usr/bin");
+  EXPECT_EQ(ppc64le[2].tree.find("tmp")->mode, 01777U);
+  EXPECT_THAT(text_of(ppc64le[2].tree, "var/lib/dpkg/status"),
               HasSubstr("Package: tool-data\nStatus: install ok"));
 }
 

@@ -78,9 +78,9 @@ Result<void> write_dpkg_status(ImageView& image, const ConfigureContext& context
     const std::string base =
         fmt::format("var/lib/dpkg/info/{}{}", context.packages[i].name,
                     qualified ? ":" + context.packages[i].architecture : std::string());
-    FNIMAGE_CHECK(image.add_file(base + ".list", file_list(package)));
+    FNIMAGE_CHECK(image.add_package_file(i, base + ".list", file_list(package)));
     if (const auto sums = package.control_file("md5sums"); !sums.empty()) {
-      FNIMAGE_CHECK(image.add_file(base + ".md5sums", std::string(sums)));
+      FNIMAGE_CHECK(image.add_package_file(i, base + ".md5sums", std::string(sums)));
     }
   }
   FNIMAGE_CHECK(image.add_file("var/lib/dpkg/status", std::move(status)));

@@ -1,4 +1,4 @@
-// Path lookup over two trees, see image_view.hpp. Thread-safety: belongs to one thread.
+// See image_view.hpp. Thread-safety: belongs to one thread.
 #include "debian/configure/image_view.hpp"
 
 #include <algorithm>
@@ -36,10 +36,7 @@ std::string parent_of(const std::string& path) {
 }  // namespace
 
 const Entry* ImageView::find(std::string_view path) const {
-  if (const Entry* entry = std::as_const(upper_).find(path); entry != nullptr) {
-    return entry;
-  }
-  return lower_.find(path);
+  return std::as_const(layout_.tree).find(path);
 }
 
 const Entry* ImageView::find_real(std::string_view path) const {
@@ -108,40 +105,32 @@ std::optional<std::string> ImageView::directory(std::string_view path) const {
 std::vector<std::string> ImageView::names_in(std::string_view directory) const {
   std::vector<std::string> names;
   const std::string prefix = fmt::format("{}/", directory);
-  for (const layer::FileTree* tree : {&lower_, static_cast<const layer::FileTree*>(&upper_)}) {
-    const auto& entries = tree->entries();
-    auto it = entries.lower_bound(prefix);
-    while (it != entries.end() && it->first.starts_with(prefix)) {
-      std::string name = it->first.substr(prefix.size());
-      if (const std::size_t slash = name.find('/'); slash != std::string::npos) {
-        // Below a directory whose own entry came before: on to what follows "directory/name/".
-        name.resize(slash);
-        it = entries.lower_bound(prefix + name + static_cast<char>('/' + 1));
-        continue;
-      }
-      names.push_back(std::move(name));
-      ++it;
+  const auto& entries = layout_.tree.entries();
+  auto it = entries.lower_bound(prefix);
+  while (it != entries.end() && it->first.starts_with(prefix)) {
+    std::string name = it->first.substr(prefix.size());
+    if (const std::size_t slash = name.find('/'); slash != std::string::npos) {
+      // Below a directory whose own entry came before: on to what follows "directory/name/".
+      name.resize(slash);
+      it = entries.lower_bound(prefix + name + static_cast<char>('/' + 1));
+      continue;
     }
+    names.push_back(std::move(name));
+    ++it;
   }
-  std::sort(names.begin(), names.end());
-  names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
 }
 
 std::vector<std::string> ImageView::files_below(std::string_view directory) const {
   std::vector<std::string> paths;
   const std::string prefix = fmt::format("{}/", directory);
-  for (const layer::FileTree* tree : {&lower_, static_cast<const layer::FileTree*>(&upper_)}) {
-    const auto& entries = tree->entries();
-    for (auto it = entries.lower_bound(prefix);
-         it != entries.end() && it->first.starts_with(prefix); ++it) {
-      if (it->second.type == EntryType::file) {
-        paths.push_back(it->first);
-      }
+  const auto& entries = layout_.tree.entries();
+  for (auto it = entries.lower_bound(prefix); it != entries.end() && it->first.starts_with(prefix);
+       ++it) {
+    if (it->second.type == EntryType::file) {
+      paths.push_back(it->first);
     }
   }
-  std::sort(paths.begin(), paths.end());
-  paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
   return paths;
 }
 
@@ -157,44 +146,60 @@ Result<std::string> ImageView::read(std::string_view path, std::uint64_t limit) 
   return read_all(*reader, limit);
 }
 
+Result<void> ImageView::add(Entry entry) {
+  // A directory that is there already stays with its owner; only its metadata is new.
+  if (entry.type != EntryType::directory) {
+    layout_.owners.erase(entry.path);
+  }
+  return layout_.tree.add(std::move(entry));
+}
+
+Result<void> ImageView::add_package_file(std::size_t owner, std::string_view path,
+                                         std::string text) {
+  FNIMAGE_CHECK(add_file(path, std::move(text)));
+  layout_.owners.insert_or_assign(real_path(path), owner);
+  return {};
+}
+
 Result<void> ImageView::add_file(std::string_view path, std::string text, std::uint32_t mode,
                                  std::uint32_t gid) {
   std::string id = manifest::Digest::of(text).str();
-  return upper_.add({.path = real_path(path),
-                     .type = EntryType::file,
-                     .mode = mode,
-                     .gid = gid,
-                     .mtime = mtime_,
-                     .content = memory_content(std::move(text)),
-                     .content_id = std::move(id)});
+  return add({.path = real_path(path),
+              .type = EntryType::file,
+              .mode = mode,
+              .gid = gid,
+              .mtime = mtime_,
+              .content = memory_content(std::move(text)),
+              .content_id = std::move(id)});
 }
 
 Result<void> ImageView::add_link(std::string_view path, std::string_view text) {
-  return upper_.add({.path = real_path(path),
-                     .type = EntryType::symlink,
-                     .mode = 0777,
-                     .mtime = mtime_,
-                     .link = std::string(text)});
+  return add({.path = real_path(path),
+              .type = EntryType::symlink,
+              .mode = 0777,
+              .mtime = mtime_,
+              .link = std::string(text)});
 }
 
 Result<void> ImageView::replace_with_link(std::string_view path, std::string_view text) {
   const std::string real = real_path(path);
-  const auto next = upper_.entries().upper_bound(real + "/");
-  if (next != upper_.entries().end() && next->first.starts_with(real + "/")) {
+  const auto& entries = layout_.tree.entries();
+  const auto next = entries.upper_bound(real + "/");
+  if (next != entries.end() && next->first.starts_with(real + "/")) {
     return {};  // a package has files in it
   }
-  upper_.remove(real);
+  layout_.tree.remove(real);
   return add_link(path, text);
 }
 
 Result<void> ImageView::add_directory(std::string_view path, std::uint32_t mode, std::uint32_t gid,
                                       std::uint32_t uid) {
-  return upper_.add({.path = real_path(path),
-                     .type = EntryType::directory,
-                     .mode = mode,
-                     .uid = uid,
-                     .gid = gid,
-                     .mtime = mtime_});
+  return add({.path = real_path(path),
+              .type = EntryType::directory,
+              .mode = mode,
+              .uid = uid,
+              .gid = gid,
+              .mtime = mtime_});
 }
 
 Result<void> ImageView::copy_default(std::string_view from, std::string_view to) {
@@ -204,7 +209,7 @@ Result<void> ImageView::copy_default(std::string_view from, std::string_view to)
   }
   Entry copy = *source;
   copy.path = real_path(to);
-  return upper_.add(std::move(copy));
+  return add(std::move(copy));
 }
 
 }  // namespace fnimage::source::debian

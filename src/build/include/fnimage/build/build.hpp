@@ -53,8 +53,7 @@ struct BuildOptions {
 };
 
 struct BuiltLayer {
-  std::string
-      name;  ///< "packages-all", "packages", "runtime", "source", "files" or the named layer's
+  std::string name;  ///< source::NamedTree's, "runtime", "source", "files" or the named layer's
   manifest::Descriptor descriptor;
   bool cached = false;
 };

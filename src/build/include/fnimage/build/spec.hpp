@@ -38,6 +38,7 @@ struct DebianBase {
   std::string snapshot{};  ///< "20260131T000000Z"; empty = what the mirror has now
   bool essential = false;
   bool recommends = false;  ///< also what packages recommend
+  bool bytecode = true;     ///< compile Python packages
 };
 /// base: {image: registry/repo:tag | oci:DIR[:tag] | name in the local store}
 struct ImageBase {

@@ -80,6 +80,9 @@ struct DebianPackage {
   std::vector<std::string> needs{};  ///< packages of the set that can satisfy its dependencies
 };
 
+/// A version without the suffix of a rebuild from the same source: "1.2-3+b1" -> "1.2-3".
+std::string_view source_version(std::string_view version);
+
 struct PackageSet {
   manifest::Platform platform;
   std::vector<DebianPackage>

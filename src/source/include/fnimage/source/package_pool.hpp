@@ -1,13 +1,15 @@
-// Debian packages as layer content, for any architecture, without running anything: .debs from
+// Debian packages as layer content, for any architecture, without running their scripts: .debs from
 // mirror, bundle or cache (SHA-256), laid out, and what the maintainer scripts would have done,
 // done by us: merged /usr, update-alternatives, ldconfig, /etc/passwd and group, CA bundle, dpkg
-// status. No index is needed for it: a set of packages names their files and hashes. Sources:
-// Debian Policy ch. 6, 9 and 10, deb(5). Thread-safety: one PackagePool may be used from several
-// threads (platforms are assembled in parallel).
+// status, and Python byte-code (the one thing for which a program of the packages is run, see
+// AssembleOptions). No index is needed for it: a set of packages names their files and hashes.
+// Sources: Debian Policy ch. 6, 9 and 10, deb(5). Thread-safety: one PackagePool may be used from
+// several threads (platforms are assembled in parallel).
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,8 +25,25 @@ namespace fnimage::source {
 
 /// A part of the image's file tree that becomes one layer.
 struct NamedTree {
-  std::string name;  ///< "packages-all" (the same for every architecture) or "packages"
+  /// "base", "interpreter", "packages", "own-packages", each also with "-all" (of packages for all
+  /// architectures) and "-bytecode" (the same for all of them), or "configuration"
+  std::string name;
   layer::FileTree tree;
+};
+
+struct AssembleOptions {
+  /// Times in packages are clamped to it. Files made here get it, or 0 when it is not given.
+  std::optional<std::int64_t> max_mtime{};
+  /// The set was asked for with every Essential package: they and their needs are layer "base".
+  bool essential = false;
+  /// What the runtime asked for: they and their needs are layer "interpreter".
+  std::vector<std::string> runtime_packages{};
+  /// Packages for this machine, with the one of that name whose version is the given one but for
+  /// what a rebuild adds to it ("+b1"): the set's Python interpreter is run to compile the set's
+  /// Python sources. Called when the cache lacks any of it, from several threads. Empty = no
+  /// byte-code is made.
+  std::function<Result<PackageSet>(const std::string& name, const std::string& version)>
+      host_packages{};
 };
 
 /// Removes from a cache_directory what is not what was unpacked there, so that it is unpacked
@@ -39,12 +58,12 @@ class PackagePool {
                                                    Diagnostics& diagnostics);
   virtual ~PackagePool() = default;
 
-  /// Downloads what the cache lacks and lays the packages out. Layers lowest first.
-  /// @param max_mtime times in packages are clamped to it; files made here get it, or 0 when it is
-  /// not given. Errors: not_found (no mirror has that version any more), verification, unavailable,
-  /// invalid_input (a broken .deb).
+  /// Downloads what the cache lacks and lays the packages out. Layers lowest first. A layer's
+  /// content follows from its own packages, not from what else is in the set, but for files that
+  /// another package replaces. Errors: not_found (no mirror has that version any more),
+  /// verification, unavailable, invalid_input (a broken .deb).
   virtual Result<std::vector<NamedTree>> assemble(const PackageSet& set,
-                                                  std::optional<std::int64_t> max_mtime) = 0;
+                                                  const AssembleOptions& options) = 0;
 
   /// Puts the .debs into a directory, from which DebianSettings::bundle takes them. What is there
   /// and right stays. Errors: as assemble().

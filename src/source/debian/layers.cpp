@@ -1,0 +1,171 @@
+// See layers.hpp. Thread-safety: all state is local.
+#include "debian/layers.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include <fnimage/base/text.hpp>
+
+#include "debian/deb822.hpp"
+#include "debian/needs.hpp"
+
+namespace fnimage::source::debian {
+namespace {
+
+using layer::Entry;
+using layer::EntryType;
+
+enum Group : std::size_t { base, interpreter, libraries, own, groups };
+
+/// Each group's name but the last's, which is that of what no package brought.
+constexpr std::array<std::string_view, groups + 1> group_names{"base", "interpreter", "packages",
+                                                               "own-packages", "configuration"};
+/// A group's layers, lowest first: packages for all architectures, those for one, byte-code.
+enum Part : std::size_t { all, specific, bytecode, parts };
+constexpr std::array<std::string_view, parts> part_names{"-all", "", "-bytecode"};
+
+/// What every system has, and every set: so that it is not in the interpreter's layer of one
+/// function and among the packages of another.
+constexpr std::array<std::string_view, 4> common_roots{"base-files", "base-passwd", "libc-bin",
+                                                       "libc6"};
+
+bool contains(std::span<const std::string> names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+/// Of a site or a vendor, or a file: what changes most often.
+bool is_own(const DebianPackage& package, std::string_view release) {
+  const std::string_view suite = package.suite;
+  return !suite.starts_with(release) ||
+         (suite.size() > release.size() && suite[release.size()] != '-');
+}
+
+Group root_group(const DebianPackage& package, const UnpackedPackage& unpacked,
+                 const AssembleOptions& options) {
+  const bool essential =
+      options.essential && Paragraph(unpacked.control_file("control")).get("Essential") == "yes";
+  if (essential || std::ranges::find(common_roots, package.name) != common_roots.end()) {
+    return base;
+  }
+  return contains(options.runtime_packages, package.name) ? interpreter : libraries;
+}
+
+class Splitter {
+ public:
+  Splitter(const Layout& layout, std::span<const std::size_t> layers)
+      : layout_(layout), layers_(layers), trees_(top + 1) {}
+
+  Result<std::vector<NamedTree>> run() {
+    for (const auto& [path, entry] : layout_.tree.entries()) {
+      FNIMAGE_CHECK(place(path, entry));
+    }
+    std::vector<NamedTree> named;
+    for (std::size_t layer = 0; layer < trees_.size(); ++layer) {
+      if (!trees_[layer].empty()) {
+        named.push_back({name_of(layer), std::move(trees_[layer])});
+      }
+    }
+    return named;
+  }
+
+ private:
+  static constexpr std::size_t top = std::size_t{groups} * parts;
+
+  static std::string name_of(std::size_t layer) {
+    const std::string_view part = layer == top ? "" : part_names.at(layer % parts);
+    return fmt::format("{}{}", group_names.at(layer / parts), part);
+  }
+
+  [[nodiscard]] std::size_t layer_of(const std::string& path) const {
+    const auto owner = layout_.owners.find(path);
+    if (owner == layout_.owners.end()) {
+      return top;
+    }
+    const std::size_t layer = layers_[owner->second];
+    return layout_.common.contains(path) ? layer / parts * parts + bytecode : layer;
+  }
+
+  Result<void> place(const std::string& path, const Entry& entry) {
+    const std::size_t layer = layer_of(path);
+    // A directory of nobody is where something of somebody is, or it is empty and for the top.
+    if (entry.type == EntryType::directory && layer == top && has_children(path)) {
+      return {};
+    }
+    FNIMAGE_CHECK(add_parents(path, trees_[layer]));
+    if (entry.type != EntryType::hardlink || layer_of(entry.link) == layer) {
+      return trees_[layer].add(entry);
+    }
+    return add_copy_of_target(entry, trees_[layer]);
+  }
+
+  [[nodiscard]] bool has_children(const std::string& path) const {
+    const std::string prefix = path + '/';
+    const auto next = layout_.tree.entries().lower_bound(prefix);
+    return next != layout_.tree.entries().end() && next->first.starts_with(prefix);
+  }
+
+  /// The directories above have the image's owner and mode in each layer.
+  Result<void> add_parents(const std::string& path, layer::FileTree& tree) const {
+    for (std::size_t end = path.find('/'); end != std::string::npos;
+         end = path.find('/', end + 1)) {
+      const std::string parent = path.substr(0, end);
+      if (tree.find(parent) == nullptr) {
+        FNIMAGE_CHECK(tree.add(*layout_.tree.find(parent)));
+      }
+    }
+    return {};
+  }
+
+  /// A hard link may not leave its layer (image-spec, layer, "Hardlinks").
+  Result<void> add_copy_of_target(const Entry& link, layer::FileTree& tree) const {
+    Entry copy = link;
+    constexpr int max_links = 40;
+    for (int hop = 0; copy.type == EntryType::hardlink && hop < max_links; ++hop) {
+      const Entry* target = layout_.tree.find(copy.link);
+      if (target == nullptr) {
+        return fail(ErrorCode::invalid_input,
+                    fmt::format("{} is a hard link to {}, which is not there", printable(link.path),
+                                printable(link.link)));
+      }
+      copy = *target;
+    }
+    copy.path = link.path;
+    return tree.add(std::move(copy));
+  }
+
+  const Layout& layout_;
+  std::span<const std::size_t> layers_;
+  std::vector<layer::FileTree> trees_;
+};
+
+}  // namespace
+
+Result<std::vector<std::size_t>> choose_layers(std::span<const DebianPackage> packages,
+                                               std::span<const UnpackedPackage> unpacked,
+                                               std::string_view release,
+                                               const AssembleOptions& options) {
+  FNIMAGE_TRY(const PackageNeeds needs, needs_of(packages, unpacked));
+  std::vector<std::size_t> layers(packages.size(), libraries);
+  for (std::size_t i = 0; i < packages.size(); ++i) {
+    const std::size_t group = root_group(packages[i], unpacked[i], options);
+    if (group != libraries) {
+      for (const std::size_t needed : closure_of(i, needs)) {
+        layers[needed] = std::min(layers[needed], group);
+      }
+    }
+  }
+  for (std::size_t i = 0; i < packages.size(); ++i) {
+    const std::size_t group = is_own(packages[i], release) ? own : layers[i];
+    layers[i] = group * parts + (packages[i].architecture == "all" ? all : specific);
+  }
+  return layers;
+}
+
+Result<std::vector<NamedTree>> split_layers(const Layout& layout,
+                                            std::span<const std::size_t> layers) {
+  return Splitter(layout, layers).run();
+}
+
+}  // namespace fnimage::source::debian
