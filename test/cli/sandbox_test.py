@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """`fnimage build` runs no foreign code and needs no root: traced while an unprivileged user builds a Debian image for two
-architectures, it starts no program but gpgv (which verifies signatures) and apt-config (which tells the mirror's settings)."""
+architectures, it starts no program but gpgv (which verifies signatures), apt-config (which tells the mirror's settings) and,
+unless byte-code is turned off, the packages' Python for this machine (which compiles theirs)."""
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ import command
 ALLOWED = {"fnimage", "gpgv", "apt-config", "dpkg"}  # apt-config asks dpkg for the host's architecture
 SPEC = """name: probe
 platforms: [linux/amd64, linux/ppc64le]
-base: {debian: bookworm, suites: [updates]}
+base: {debian: bookworm, suites: [updates], bytecode: %s}
 packages: [python3-minimal]
 runtime: none
 source: {main: handler.py}
@@ -25,7 +26,6 @@ class Sandbox(command.CommandTest):
         super().setUp()
         if not shutil.which("strace"):
             self.skipTest("strace is not installed")
-        self.write_spec(SPEC)
 
     def demoted(self):
         """Arguments that let a command run as nobody when the test itself runs as root."""
@@ -35,7 +35,9 @@ class Sandbox(command.CommandTest):
             os.chown(path, UNPRIVILEGED, UNPRIVILEGED)
         return ["setpriv", f"--reuid={UNPRIVILEGED}", f"--regid={UNPRIVILEGED}", "--clear-groups"]
 
-    def test_no_foreign_code_and_no_root(self):
+    def traced(self, bytecode):
+        """What a build did, as strace tells it, and the names of the programs that it started."""
+        self.write_spec(SPEC % bytecode)
         log = self.scratch / "trace"
         tool = self.scratch / "fnimage"  # the build tree may be closed to others
         shutil.copy(command.FNIMAGE, tool)
@@ -47,10 +49,17 @@ class Sandbox(command.CommandTest):
             self.skipTest(f"the package mirror cannot be reached: {done.stderr}")
         self.assertEqual(0, done.returncode, done.stderr)
         trace = log.read_text()
-        started = {os.path.basename(path) for path in re.findall(r'execve\w*\("([^"]+)".*= 0$', trace, re.M)}
+        return trace, {os.path.basename(path) for path in re.findall(r'execve\w*\("([^"]+)".*= 0$', trace, re.M)}
+
+    def test_no_foreign_code_and_no_root(self):
+        trace, started = self.traced("true")
+        self.assertEqual({"python-loader"}, started - ALLOWED)
+        self.assertNotRegex(trace, r"(setuid|setgid|mount|chroot|unshare|setns)\(")
+
+    def test_nothing_of_the_packages_is_run_without_bytecode(self):
+        _, started = self.traced("false")
         self.assertIn("fnimage", started)
         self.assertEqual(set(), started - ALLOWED)
-        self.assertNotRegex(trace, r"(setuid|setgid|mount|chroot|unshare|setns)\(")
 
 
 if __name__ == "__main__":

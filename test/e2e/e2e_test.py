@@ -300,7 +300,9 @@ class Quickstart:
             started |= set(re.findall(r'^execve(?:at)?\([^"\n]*"(.*?)".* = 0$', text, re.MULTILINE))
         assert str(self.work.program) in started, f"strace saw {started}"
         allowed = {str(self.work.program)} | {shutil.which(name) for name in HOST_PROGRAMS}
-        assert started <= allowed, f"the build ran {started - allowed}"
+        # The packages' own Python for this machine compiles their sources.
+        foreign = {name for name in started - allowed if not name.endswith("/python-loader")}
+        assert not foreign, f"the build ran {foreign}"
         reference = self.work.reference("unprivileged")
         assert self.work.raw(reference) == self.work.raw(self.reference), "not the same list"
 

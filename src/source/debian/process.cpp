@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <csignal>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -106,9 +107,24 @@ Result<ProgramOutput> run_program(std::span<const std::string> command,
   ::posix_spawn_file_actions_addopen(&actions.value, STDERR_FILENO, err.c_str(), write_new, 0600);
   const SpawnAttributes attributes;
   pid_t child = 0;
-  if (const int error = ::posix_spawnp(&child, argv[0], &actions.value, &attributes.value,
-                                       argv.data(), envp.data());
-      error != 0) {
+  int error = 0;
+  const auto spawn = [&] {
+    error = ::posix_spawnp(&child, argv[0], &actions.value, &attributes.value, argv.data(),
+                           envp.data());
+  };
+  if (options.confinement) {
+    Confinement left = *options.confinement;
+    left.readable.emplace_back("/dev/null");
+    left.writable.push_back(directory.path());
+    // A thread of its own, for the rights that it gives up are not to be had again.
+    std::jthread([&] {
+      confine_this_thread(left);
+      spawn();
+    }).join();
+  } else {
+    spawn();
+  }
+  if (error != 0) {
     return fail(error_from_errno(error, fmt::format("run {}", command.front())));
   }
   limit(child, options);

@@ -11,6 +11,8 @@
 
 #include <fnimage/base/result.hpp>
 
+#include "debian/confinement.hpp"
+
 namespace fnimage::source::debian {
 
 struct ProgramOutput {
@@ -25,6 +27,8 @@ struct ProgramOptions {
   std::optional<std::vector<std::string>> environment{};
   std::uint64_t max_memory = 0;   ///< bytes of address space; 0 = as this process
   std::uint64_t max_seconds = 0;  ///< of processor time; 0 = as this process
+  /// What the program may touch, where the kernel can keep it to that; nullopt = everything.
+  std::optional<Confinement> confinement{};
 };
 
 /// Runs a program found in PATH, with no input. Errors: not_found when there is no such program,

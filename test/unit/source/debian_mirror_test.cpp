@@ -180,15 +180,15 @@ class Mirror : public ::testing::Test {
 TEST_F(Mirror, GivesTreesForBothArchitectures) {
   const auto amd64 = unwrap(build("amd64", settings()));
   const auto ppc64le = unwrap(build("ppc64le", settings()));
-  ASSERT_THAT(names_of(amd64), ElementsAre("packages-all", "packages", "configuration"));
-  EXPECT_EQ(amd64[0].tree.key(), ppc64le[0].tree.key());
-  EXPECT_NE(amd64[1].tree.key(), ppc64le[1].tree.key());
-  EXPECT_EQ(text_of(amd64[0].tree, "usr/share/tool/data"), "shared");
-  EXPECT_EQ(text_of(ppc64le[1].tree, "usr/bin/tool"), "power");
-  EXPECT_EQ(text_of(ppc64le[1].tree, "usr/lib/base"), "b");
-  EXPECT_EQ(ppc64le[2].tree.find("bin")->link, "usr/bin");
-  EXPECT_EQ(ppc64le[2].tree.find("tmp")->mode, 01777U);
-  EXPECT_THAT(text_of(ppc64le[2].tree, "var/lib/dpkg/status"),
+  ASSERT_THAT(names_of(amd64), ElementsAre("base", "packages-all", "packages", "configuration"));
+  EXPECT_EQ(amd64[1].tree.key(), ppc64le[1].tree.key());
+  EXPECT_NE(amd64[2].tree.key(), ppc64le[2].tree.key());
+  EXPECT_EQ(text_of(amd64[1].tree, "usr/share/tool/data"), "shared");
+  EXPECT_EQ(text_of(ppc64le[2].tree, "usr/bin/tool"), "power");
+  EXPECT_EQ(text_of(ppc64le[0].tree, "usr/lib/base"), "b");
+  EXPECT_EQ(ppc64le[3].tree.find("bin")->link, "usr/bin");
+  EXPECT_EQ(ppc64le[3].tree.find("tmp")->mode, 01777U);
+  EXPECT_THAT(text_of(ppc64le[3].tree, "var/lib/dpkg/status"),
               HasSubstr("Package: tool-data\nStatus: install ok"));
 }
 
@@ -199,8 +199,9 @@ TEST_F(Mirror, WarmCacheGivesTheSameWithoutTheMirror) {
   offline.offline = true;
   const auto second = unwrap(build("ppc64le", offline));
   ASSERT_EQ(first.size(), second.size());
-  EXPECT_EQ(first[0].tree.key(), second[0].tree.key());
-  EXPECT_EQ(first[1].tree.key(), second[1].tree.key());
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    EXPECT_EQ(first[i].tree.key(), second[i].tree.key());
+  }
   EXPECT_THAT(build("amd64", offline),
               fails_with(ErrorCode::unavailable, HasSubstr("not in the cache")));
 }
@@ -264,16 +265,16 @@ TEST_F(Mirror, DamagedCacheIsMadeAnew) {
     }
   }
   const auto damaged = unwrap(build("ppc64le", settings()));
-  EXPECT_THAT(read_all(*unwrap(damaged[1].tree.resolve("bin/tool")->content->open()), 4096),
+  EXPECT_THAT(read_all(*unwrap(damaged[2].tree.resolve("usr/bin/tool")->content->open()), 4096),
               fails_with(ErrorCode::verification));
   EXPECT_EQ(discard_damaged_packages(dir_ / "cache"), 3U);
   for (const auto& control : std::filesystem::directory_iterator(dir_ / "cache/control")) {
     corrupt("cache/control/" + control.path().filename().string(), 60);
   }
   const auto again = unwrap(build("ppc64le", settings()));
-  EXPECT_EQ(text_of(again[1].tree, "bin/tool"), "power");
-  EXPECT_EQ(text_of(again[1].tree, "var/lib/dpkg/status"),
-            text_of(first[1].tree, "var/lib/dpkg/status"));
+  EXPECT_EQ(text_of(again[2].tree, "usr/bin/tool"), "power");
+  EXPECT_EQ(text_of(again.back().tree, "var/lib/dpkg/status"),
+            text_of(first.back().tree, "var/lib/dpkg/status"));
   EXPECT_EQ(discard_damaged_packages(dir_ / "cache"), 0U);
 }
 
@@ -297,8 +298,8 @@ TEST_F(Mirror, DamagedControlFilesAreAMiss) {
     corrupt(name, dir_.read(name).find("Description: test") + 14);
   }
   const auto again = unwrap(build("ppc64le", settings()));
-  EXPECT_EQ(text_of(again[1].tree, "var/lib/dpkg/status"),
-            text_of(first[1].tree, "var/lib/dpkg/status"));
+  EXPECT_EQ(text_of(again.back().tree, "var/lib/dpkg/status"),
+            text_of(first.back().tree, "var/lib/dpkg/status"));
 }
 
 TEST_F(Mirror, DamagedPackageInTheCacheIsDownloadedAgain) {
@@ -314,7 +315,7 @@ TEST_F(Mirror, DamagedPackageInTheCacheIsDownloadedAgain) {
   EXPECT_THAT(refused.error().hint(),
               ::testing::MatchesRegex("remove .*/cache/debs/.*, or build without --offline"));
   const auto again = unwrap(build("ppc64le", settings()));
-  EXPECT_EQ(text_of(again[1].tree, "bin/tool"), "power");
+  EXPECT_EQ(text_of(again[2].tree, "usr/bin/tool"), "power");
   std::filesystem::remove_all(dir_ / "cache/packs");
   EXPECT_THAT(build("ppc64le", offline), is_ok());
 }

@@ -20,7 +20,7 @@ constexpr std::uint64_t max_file = std::uint64_t{256} << 20;
 constexpr std::uint64_t max_memory = std::uint64_t{2} << 30;
 constexpr std::uint64_t max_seconds = 900;
 constexpr std::size_t max_libraries = 100;
-constexpr const char* loader_name = "loader";
+constexpr const char* loader_name = "python-loader";
 constexpr const char* script_name = "compile.py";
 constexpr std::string_view without_hint =
     "base: {bytecode: false} leaves byte-code out of the image";
@@ -121,10 +121,13 @@ Result<void> PythonInterpreter::run(const std::filesystem::path& input,
     command.emplace_back("-B");
   }
   command.insert(command.end(), {"-S", "-s", "-Wignore", root / script_name, input, output});
-  const ProgramOptions options{.environment = {{"LC_ALL=C.UTF-8", "PYTHONHASHSEED=0",
-                                                "PYTHONHOME=" + (root / "usr").string()}},
-                               .max_memory = max_memory,
-                               .max_seconds = max_seconds};
+  const ProgramOptions options{
+      .environment = {{"LC_ALL=C.UTF-8", "PYTHONHASHSEED=0",
+                       "PYTHONHOME=" + (root / "usr").string()}},
+      .max_memory = max_memory,
+      .max_seconds = max_seconds,
+      .confinement = Confinement{.readable = {root, input.parent_path()},
+                                 .writable = {keeps_bytecode ? root : output.parent_path()}}};
   FNIMAGE_TRY(const ProgramOutput result, run_program(command, options));
   if (result.exit_code != 0) {
     return fail(

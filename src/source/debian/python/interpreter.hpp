@@ -1,7 +1,8 @@
 // A CPython interpreter of the packages, for this machine's processor: the one program out of a
 // package that a build ever runs, for only an interpreter of the same version writes byte-code that
 // another one loads. It gets its own loader, libraries and standard library (never the host's), an
-// empty environment, and limits of memory and time. It compiles; nothing of what it compiles is
+// empty environment, limits of memory and time, and where the kernel can (Landlock) no other file
+// and no network. It compiles; nothing of what it compiles is
 // run. Thread-safety: const methods from several threads.
 #pragma once
 
