@@ -3,10 +3,11 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
-
-#include <fnimage/base/text.hpp>
 
 #include "debian/deb822.hpp"
 #include "debian/needs.hpp"
@@ -54,12 +55,23 @@ Group root_group(const DebianPackage& package, const UnpackedPackage& unpacked,
 
 class Splitter {
  public:
-  Splitter(const Layout& layout, std::span<const std::size_t> layers)
-      : layout_(layout), layers_(layers), trees_(top + 1) {}
+  Splitter(Layout&& layout, std::span<const std::size_t> layers)
+      : owners_(std::move(layout.owners)),
+        common_(std::move(layout.common)),
+        entries_(std::move(layout.tree).take_entries()),
+        layers_(layers),
+        trees_(top + 1) {}
 
   Result<std::vector<NamedTree>> run() {
-    for (const auto& [path, entry] : layout_.tree.entries()) {
-      FNIMAGE_CHECK(place(path, entry));
+    cut_links_between_layers();
+    for (auto at = entries_.begin(); at != entries_.end();) {
+      const auto next = std::next(at);
+      const bool is_directory = at->second.type == EntryType::directory;
+      FNIMAGE_CHECK(place(at->first, at->second));
+      if (!is_directory) {  // directories are the parents of what follows
+        entries_.erase(at);
+      }
+      at = next;
     }
     std::vector<NamedTree> named;
     for (std::size_t layer = 0; layer < trees_.size(); ++layer) {
@@ -79,31 +91,46 @@ class Splitter {
   }
 
   [[nodiscard]] std::size_t layer_of(const std::string& path) const {
-    const auto owner = layout_.owners.find(path);
-    if (owner == layout_.owners.end()) {
+    const auto owner = owners_.find(path);
+    if (owner == owners_.end()) {
       return top;
     }
     const std::size_t layer = layers_[owner->second];
-    return layout_.common.contains(path) ? layer / parts * parts + bytecode : layer;
+    return common_.contains(path) ? layer / parts * parts + bytecode : layer;
   }
 
-  Result<void> place(const std::string& path, const Entry& entry) {
+  /// A hard link may not leave its layer (image-spec, layer, "Hardlinks"): it becomes a file.
+  void cut_links_between_layers() {
+    constexpr int max_links = 40;
+    for (auto& [path, entry] : entries_) {
+      for (int hop = 0; hop < max_links && entry.type == EntryType::hardlink &&
+                        layer_of(entry.link) != layer_of(path);
+           ++hop) {
+        const auto target = entries_.find(entry.link);
+        if (target == entries_.end()) {
+          break;  // packing says what is wrong with it
+        }
+        entry = target->second;
+        entry.path = path;
+      }
+    }
+  }
+
+  Result<void> place(const std::string& path, Entry& entry) {
     const std::size_t layer = layer_of(path);
+    const bool is_directory = entry.type == EntryType::directory;
     // A directory of nobody is where something of somebody is, or it is empty and for the top.
-    if (entry.type == EntryType::directory && layer == top && has_children(path)) {
+    if (is_directory && layer == top && has_children(path)) {
       return {};
     }
     FNIMAGE_CHECK(add_parents(path, trees_[layer]));
-    if (entry.type != EntryType::hardlink || layer_of(entry.link) == layer) {
-      return trees_[layer].add(entry);
-    }
-    return add_copy_of_target(entry, trees_[layer]);
+    return trees_[layer].add(is_directory ? entry : std::move(entry));
   }
 
   [[nodiscard]] bool has_children(const std::string& path) const {
     const std::string prefix = path + '/';
-    const auto next = layout_.tree.entries().lower_bound(prefix);
-    return next != layout_.tree.entries().end() && next->first.starts_with(prefix);
+    const auto next = entries_.lower_bound(prefix);
+    return next != entries_.end() && next->first.starts_with(prefix);
   }
 
   /// The directories above have the image's owner and mode in each layer.
@@ -112,30 +139,15 @@ class Splitter {
          end = path.find('/', end + 1)) {
       const std::string parent = path.substr(0, end);
       if (tree.find(parent) == nullptr) {
-        FNIMAGE_CHECK(tree.add(*layout_.tree.find(parent)));
+        FNIMAGE_CHECK(tree.add(entries_.at(parent)));
       }
     }
     return {};
   }
 
-  /// A hard link may not leave its layer (image-spec, layer, "Hardlinks").
-  Result<void> add_copy_of_target(const Entry& link, layer::FileTree& tree) const {
-    Entry copy = link;
-    constexpr int max_links = 40;
-    for (int hop = 0; copy.type == EntryType::hardlink && hop < max_links; ++hop) {
-      const Entry* target = layout_.tree.find(copy.link);
-      if (target == nullptr) {
-        return fail(ErrorCode::invalid_input,
-                    fmt::format("{} is a hard link to {}, which is not there", printable(link.path),
-                                printable(link.link)));
-      }
-      copy = *target;
-    }
-    copy.path = link.path;
-    return tree.add(std::move(copy));
-  }
-
-  const Layout& layout_;
+  std::unordered_map<std::string, std::size_t> owners_;
+  std::unordered_set<std::string> common_;
+  layer::FileTree::Map entries_;
   std::span<const std::size_t> layers_;
   std::vector<layer::FileTree> trees_;
 };
@@ -163,9 +175,8 @@ Result<std::vector<std::size_t>> choose_layers(std::span<const DebianPackage> pa
   return layers;
 }
 
-Result<std::vector<NamedTree>> split_layers(const Layout& layout,
-                                            std::span<const std::size_t> layers) {
-  return Splitter(layout, layers).run();
+Result<std::vector<NamedTree>> split_layers(Layout&& layout, std::span<const std::size_t> layers) {
+  return Splitter(std::move(layout), layers).run();
 }
 
 }  // namespace fnimage::source::debian

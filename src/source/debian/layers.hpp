@@ -27,10 +27,10 @@ Result<std::vector<std::size_t>> choose_layers(std::span<const DebianPackage> pa
                                                std::string_view release,
                                                const AssembleOptions& options);
 
-/// Cuts the finished image: each file goes to its owner's layer, what has no owner to the top.
+/// Cuts the finished image, which is used up (there may be 100'000 entries): each file goes to its
+/// owner's layer, what has no owner to the top.
 /// @param layers of the packages, as choose_layers() gave them. Layers without content are left
 /// out.
-Result<std::vector<NamedTree>> split_layers(const Layout& layout,
-                                            std::span<const std::size_t> layers);
+Result<std::vector<NamedTree>> split_layers(Layout&& layout, std::span<const std::size_t> layers);
 
 }  // namespace fnimage::source::debian

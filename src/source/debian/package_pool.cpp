@@ -76,7 +76,7 @@ class Pool final : public PackagePool {
     if (options.host_packages) {
       FNIMAGE_CHECK(add_bytecode(layout, context, set.platform, options));
     }
-    return split_layers(layout, layers);
+    return split_layers(std::move(layout), layers);
   }
 
   Result<void> save(const PackageSet& set, const std::filesystem::path& directory) override {

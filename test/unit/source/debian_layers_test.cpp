@@ -39,7 +39,7 @@ struct Packages {
       EXPECT_THAT(layout.tree.add({.path = packages[i].name}), is_ok());
       layout.owners[packages[i].name] = i;
     }
-    const auto trees = unwrap(split_layers(layout, chosen));
+    const auto trees = unwrap(split_layers(std::move(layout), chosen));
     std::vector<std::string> names;
     for (const DebianPackage& package : packages) {
       const auto in = std::ranges::find_if(
@@ -111,7 +111,7 @@ struct Cut {
   }
   std::vector<NamedTree> run() {
     const std::vector<std::size_t> layers{0, 1};  // base-all, base
-    return unwrap(split_layers(layout, layers));
+    return unwrap(split_layers(std::move(layout), layers));
   }
 };
 

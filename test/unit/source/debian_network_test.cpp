@@ -249,6 +249,58 @@ TEST_P(Network, EveryNeededLibraryOfNumpyIsThere) {
   EXPECT_GT(checked, 50U);
 }
 
+/// The layer of that name; empty when there is none.
+layer::FileTree layer_named(std::vector<NamedTree>& trees, std::string_view name) {
+  for (NamedTree& one : trees) {
+    if (one.name == name) {
+      return std::move(one.tree);
+    }
+  }
+  return {};
+}
+
+// Whichever platform is built, this machine's Python compiles, and the platforms have one layer.
+TEST_P(Network, ByteCodeIsMadeOnceForAllArchitectures) {
+  const manifest::Platform host = manifest::host_platform();
+  if (!manifest::debian_architecture(host)) {
+    GTEST_SKIP() << "Debian has no packages for this machine";
+  }
+  const PackageRequest request{.packages = {"python3-minimal", "python3-six"}};
+  const auto pool = unwrap(PackagePool::open(settings_, transport_, null_diagnostics()));
+  const auto build = [&](const manifest::Platform& platform) {
+    return unwrap(
+        pool->assemble(unwrap(archive_->resolve(request, platform)),
+                       {.max_mtime = 1'600'000'000,
+                        .runtime_packages = {"python3-minimal"},
+                        .host_packages = [&](const std::string& name, const std::string&) {
+                          return archive_->resolve({.packages = {name}}, host);
+                        }}));
+  };
+  auto trees = build(platform_);
+  auto others = build(host);
+  const layer::FileTree standard = layer_named(trees, "interpreter-bytecode");
+  const layer::FileTree packages = layer_named(trees, "packages-bytecode");
+  EXPECT_EQ(standard.key(), layer_named(others, "interpreter-bytecode").key());
+  EXPECT_EQ(packages.key(), layer_named(others, "packages-bytecode").key());
+  std::size_t modules = 0;
+  for (const auto& [path, entry] : standard.entries()) {
+    modules += path.ends_with(".pyc") ? 1U : 0U;
+    EXPECT_EQ(path.find(".py") == std::string::npos || path.ends_with(".pyc"), true) << path;
+  }
+  EXPECT_GT(modules, 100U);
+  const layer::Entry* six = nullptr;
+  for (const auto& [path, entry] : packages.entries()) {
+    six =
+        path.starts_with("usr/lib/python3/dist-packages/__pycache__/six.cpython-3") ? &entry : six;
+  }
+  ASSERT_NE(six, nullptr);
+  const std::string code = unwrap(read_all(*unwrap(six->content->open()), 1U << 20U));
+  EXPECT_EQ(code.substr(2, 2), "\r\n");
+  EXPECT_EQ(code.substr(4, 4), std::string("\1\0\0\0", 4)) << "hash-based, unchecked (PEP 552)";
+  EXPECT_NE(code.find("/usr/lib/python3/dist-packages/six.py"), std::string::npos)
+      << "the path that tracebacks show";
+}
+
 // What ldconfig looks at, as a root directory of its own.
 void lay_down(const layer::FileTree& tree, const std::filesystem::path& root) {
   for (const auto& [path, entry] : tree.entries()) {

@@ -25,6 +25,9 @@ namespace {
 
 constexpr std::uint64_t max_source = std::uint64_t{64} << 20;
 constexpr std::uint64_t max_record = 4096;
+/// In the names of all of Debian's architectures, so that a source that names one is told apart
+/// from the others in the same way on each of them.
+constexpr std::string_view any_triplet = "-linux-gnu";
 constexpr std::string_view common_word = "common ";
 constexpr std::string_view specific_word = "specific ";
 
@@ -110,14 +113,15 @@ std::vector<BytecodeMaker::PackageSources> BytecodeMaker::find_sources(
   }
   std::vector<PackageSources> found;
   for (auto& [package, sources] : by_package) {
-    found.push_back({.package = package, .sources = std::move(sources)});
+    found.push_back({.package = package,
+                     .is_for_all = context.packages[package].architecture == "all",
+                     .sources = std::move(sources)});
   }
   return found;
 }
 
 Result<std::vector<BytecodeMaker::Batch>> BytecodeMaker::divide(const PackageSources& package,
-                                                                const std::string& key,
-                                                                const std::string& triplet) {
+                                                                const std::string& key) {
   Batch specific{.package = package.package};
   Batch common{.package = package.package, .common = true};
   TextHasher specific_id;
@@ -127,7 +131,8 @@ Result<std::vector<BytecodeMaker::Batch>> BytecodeMaker::divide(const PackageSou
   for (const layer::Entry* source : package.sources) {
     FNIMAGE_TRY(const std::string text, read_source(*source));
     const bool is_specific =
-        source->path.find(triplet) != std::string::npos || text.find(triplet) != std::string::npos;
+        !package.is_for_all && (source->path.find(any_triplet) != std::string::npos ||
+                                text.find(any_triplet) != std::string::npos);
     TextHasher& id = is_specific ? specific_id : common_id;
     id.add(source->path);
     id.add(text);
@@ -193,11 +198,9 @@ Result<void> BytecodeMaker::place(const Batch& batch, std::int64_t mtime, Layout
   return {};
 }
 
-std::string BytecodeMaker::record_of(const PackageSources& package, const std::string& key,
-                                     const std::string& triplet) {
+std::string BytecodeMaker::record_of(const PackageSources& package, const std::string& key) {
   TextHasher hasher;
   hasher.add(key);
-  hasher.add(triplet);
   for (const layer::Entry* source : package.sources) {
     hasher.add(source->path);
     hasher.add(source->content_id);
@@ -227,13 +230,13 @@ std::optional<std::vector<BytecodeMaker::Batch>> BytecodeMaker::remembered(
   return batches;
 }
 
-Result<std::vector<BytecodeMaker::Batch>> BytecodeMaker::batches_of(
-    const PackageSources& package, const std::string& key, const std::string& triplet) const {
-  const auto record = cache_ / "bytecode" / record_of(package, key, triplet);
+Result<std::vector<BytecodeMaker::Batch>> BytecodeMaker::batches_of(const PackageSources& package,
+                                                                    const std::string& key) const {
+  const auto record = cache_ / "bytecode" / record_of(package, key);
   if (auto known = remembered(package.package, record)) {
     return std::move(*known);
   }
-  FNIMAGE_TRY(std::vector<Batch> batches, divide(package, key, triplet));
+  FNIMAGE_TRY(std::vector<Batch> batches, divide(package, key));
   std::string text;
   for (const Batch& batch : batches) {
     text += fmt::format("{}{}\n", batch.common ? common_word : specific_word, batch.id);
@@ -282,7 +285,7 @@ Result<void> BytecodeMaker::add(Layout& layout, const ConfigureContext& context,
   const std::string key = hasher.finish();
   std::vector<Batch> batches;
   for (const PackageSources& package : find_sources(layout, context, python)) {
-    FNIMAGE_TRY(std::vector<Batch> found, batches_of(package, key, context.triplet));
+    FNIMAGE_TRY(std::vector<Batch> found, batches_of(package, key));
     std::move(found.begin(), found.end(), std::back_inserter(batches));
   }
   FNIMAGE_CHECK(compile_missing(batches, title, interpreter));

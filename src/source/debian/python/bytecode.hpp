@@ -50,13 +50,14 @@ class BytecodeMaker {
   /// Sources of a package that are compiled together.
   struct Batch {
     std::size_t package = 0;
-    bool common = false;  ///< nothing in them names an architecture
+    bool common = false;  ///< the same on every architecture: nothing in them names one
     std::vector<const layer::Entry*> sources{};
     std::string id{};  ///< of the pack that holds their byte-code
   };
   /// A package's sources before they are divided.
   struct PackageSources {
     std::size_t package = 0;
+    bool is_for_all = false;
     std::vector<const layer::Entry*> sources{};
   };
 
@@ -66,15 +67,12 @@ class BytecodeMaker {
   /// A package's batches: as the cache remembers them (then without sources, for nothing is to be
   /// compiled), or divided anew.
   [[nodiscard]] Result<std::vector<Batch>> batches_of(const PackageSources& package,
-                                                      const std::string& key,
-                                                      const std::string& triplet) const;
-  static std::string record_of(const PackageSources& package, const std::string& key,
-                               const std::string& triplet);
+                                                      const std::string& key) const;
+  static std::string record_of(const PackageSources& package, const std::string& key);
   [[nodiscard]] std::optional<std::vector<Batch>> remembered(
       std::size_t package, const std::filesystem::path& record) const;
   /// Reads the sources.
-  static Result<std::vector<Batch>> divide(const PackageSources& package, const std::string& key,
-                                           const std::string& triplet);
+  static Result<std::vector<Batch>> divide(const PackageSources& package, const std::string& key);
   [[nodiscard]] bool is_cached(const Batch& batch) const;
   Result<void> compile_missing(const std::vector<Batch>& batches, const std::string& title,
                                const Interpreter& interpreter);

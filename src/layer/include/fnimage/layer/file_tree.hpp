@@ -40,6 +40,8 @@ class FileTree {
   [[nodiscard]] const Entry* resolve(std::string_view path) const;
 
   [[nodiscard]] const Map& entries() const noexcept { return entries_; }
+  /// The entries alone, for who takes the tree apart.
+  [[nodiscard]] Map take_entries() && { return std::move(entries_); }
   [[nodiscard]] bool empty() const noexcept { return entries_.empty(); }
   /// Sum of file sizes in bytes.
   [[nodiscard]] std::uint64_t content_size() const noexcept;
