@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the seeds of the fuzz targets with the tools whose output they read: make_corpus.sh [DIR]
-# Files that are there already are replaced; those named crash-*, slow-* and known-* are of past findings and stay.
+# Files that are there already are replaced; others stay: findings are kept as crash-* and slow-* beside them.
 # Needs GNU tar, bsdtar, dpkg-deb, zstd, xz, gzip, python3, clang-14 with lld, ldconfig.
 set -euo pipefail
 here=$(realpath "$(dirname "$0")")
@@ -52,6 +52,21 @@ image = [(member("manifest.json"), b'[{"Config":"c","Layers":["l/layer.tar"]}]')
          (member("l", tarfile.DIRTYPE), b""), (member("l/layer.tar"), bytes(1024)),
          (member("m/layer.tar", tarfile.SYMTYPE, "../l/layer.tar"), b""), (member("c"), b"{}")]
 tar("docker-archive", image, tarfile.GNU_FORMAT)
+def raw(name, *parts):
+    open(f"{sys.argv[1]}/{name}", "wb").write(b"".join(parts) + bytes(1024))
+def header(name, kind=b"0", size=0):
+    i = member(name, kind); i.size = size
+    return i.tobuf(tarfile.USTAR_FORMAT)
+def pax(*records):
+    text = b"".join(records)
+    return header("pax", b"x", len(text)) + text + bytes(-len(text) % 512)
+# Published attacks: a size that only one of two readers sees (CVE-2025-62518), and others of that kind.
+inner = header("hidden", size=1) + b"x".ljust(512, b"\0")
+raw("known-two-sizes", pax(b"13 size=1024\n"), header("f"), inner)
+raw("known-two-names", pax(b"9 path=a\n9 path=b\n"), header("f"))
+raw("known-link-with-content", header("f"), header("l", b"1", 1024), inner)
+raw("known-volume", header("v", b"V"), inner)
+raw("known-second-archive", header("f"), bytes(1024), inner)
 PY
 gzip -9nc "$out/tar/gnutar-ustar" >"$out/tar/gzip"
 zstd -q19c "$out/tar/gnutar-ustar" >"$out/tar/zstd"
@@ -76,6 +91,9 @@ head -c 200000 /dev/zero | gzip -9nc >"$out/compressed/gzip-zeros"
 head -c 200000 /dev/zero | zstd -qc >"$out/compressed/zstd-zeros"
 printf trailing | cat "$out/compressed/gzip" - >"$out/compressed/gzip-trailing"
 head -c 60 text >"$out/compressed/plain"
+printf '\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00' >"$out/compressed/known-window-31"
+printf '\x28\xb5\x2f\xfd\x00\x88\x03\x00\x10\x00' >"$out/compressed/known-run"
+xz --lzma2=preset=0,dict=256MiB -c text >"$out/compressed/known-dictionary"
 
 # Packages.
 mkdir -p package/DEBIAN package/usr/share/doc/seed package/usr/bin
@@ -256,6 +274,10 @@ def f():
     import late; r'''text
 import no'''
 C
+
+{ echo a=xxxxxxxxxxxxxxxx; for _ in $(seq 40); do echo 'a=$a$a'; done; echo 'echo $a'; } >"$out/script/known-doubling"
+{ for v in 1 2 3 4 5 6 7 8; do echo "for v$v in$(printf ' x%.0s' $(seq 50)); do"; done
+  for _ in 1 2 3 4 5 6 7 8; do echo 'done'; done; } >"$out/script/known-loops"
 
 # JSON documents.
 digest=sha256:$hash
