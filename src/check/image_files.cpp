@@ -19,7 +19,7 @@ constexpr int max_links = 40;  // as Linux follows
 // Of links on one way: each of the 40 may lead through hundreds of directories.
 constexpr std::size_t max_walked_bytes = std::size_t{16} << 10;
 // Of directories that no entry brings: a deep path names hundreds, each as long as the path.
-constexpr std::uint64_t max_implied_bytes = std::uint64_t{256} << 20;
+constexpr std::uint64_t max_implied_bytes = std::uint64_t{64} << 20;
 
 bool is_too_deep(std::string_view path) {
   constexpr std::ptrdiff_t deepest = 256;
@@ -96,8 +96,10 @@ std::string ImageFiles::place_of(std::string_view path) {
   if (path.empty()) {
     return {};
   }
-  if (const std::optional<Found> found = resolve(path);
-      found && found->node->entry.type == EntryType::directory) {
+  // A link may lead to the root itself, which is no node.
+  if (const std::optional<Found> found = walk(path);
+      found && (found->path.empty() ||
+                (found->node != nullptr && found->node->entry.type == EntryType::directory))) {
     return found->path;
   }
   std::string place = in_directory(place_of(directory_of(path)), name_of(path));
@@ -152,6 +154,11 @@ const ImageFiles::Node* ImageFiles::find(std::string_view path) const {
 }
 
 std::optional<ImageFiles::Found> ImageFiles::resolve(std::string_view path) const {
+  std::optional<Found> found = walk(path);
+  return found && found->node != nullptr ? std::move(found) : std::nullopt;
+}
+
+std::optional<ImageFiles::Found> ImageFiles::walk(std::string_view path) const {
   std::string rest(path);
   std::size_t at = 0;
   Found found;
@@ -192,7 +199,7 @@ std::optional<ImageFiles::Found> ImageFiles::resolve(std::string_view path) cons
     rest = in_directory(link, at < rest.size() ? std::string_view(rest).substr(at) : "");
     at = 0;
   }
-  return found.node == nullptr ? std::nullopt : std::optional(std::move(found));
+  return found;
 }
 
 }  // namespace fnimage::check

@@ -21,8 +21,8 @@ constexpr std::size_t max_link_bytes = 4096;
 // What few bytes of an archive may ask for (reliability A17): deep paths name directories that
 // nothing else does, each as long as the path, and every link to a file moves when it is replaced.
 constexpr std::ptrdiff_t max_depth = 256;
-constexpr std::uint64_t max_implied_bytes = std::uint64_t{256} << 20;
-constexpr std::uint64_t max_moved_links = 10'000'000;
+constexpr std::uint64_t max_implied_bytes = std::uint64_t{64} << 20;
+constexpr std::uint64_t max_moved_links = 200'000;
 constexpr std::size_t max_walked = 1024;  // parts of links on one way
 
 std::string_view parent_of(std::string_view path) noexcept {

@@ -216,7 +216,7 @@ class Expander {
 
   void substitute(std::string_view name) {
     const auto value = values_.find(name);
-    if (value == values_.end()) {
+    if (value == values_.end() || value->second.size() > max_expansion_bytes - bytes_) {
       result_.exact = false;
       append("?");
     } else if (quote_ == '"') {

@@ -63,6 +63,8 @@ class ImageFiles {
   [[nodiscard]] bool has_too_deep() const noexcept { return has_too_deep_; }
 
  private:
+  /// As resolve(); no node and an empty path stand for the root.
+  [[nodiscard]] std::optional<Found> walk(std::string_view path) const;
   void hide(const layer::Entry& whiteout);
   void put(layer::Entry entry);
   /// Where an entry of that path goes.
