@@ -276,8 +276,6 @@ import no'''
 C
 
 { echo a=xxxxxxxxxxxxxxxx; for _ in $(seq 40); do echo 'a=$a$a'; done; echo 'echo $a'; } >"$out/script/known-doubling"
-{ for v in 1 2 3 4 5 6 7 8; do echo "for v$v in$(printf ' x%.0s' $(seq 50)); do"; done
-  for _ in 1 2 3 4 5 6 7 8; do echo 'done'; done; } >"$out/script/known-loops"
 
 # JSON documents.
 digest=sha256:$hash

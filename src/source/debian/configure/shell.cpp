@@ -20,7 +20,7 @@ constexpr int max_depth = 8;
 // nothing: values grow by what they hold, and loops nest.
 constexpr std::size_t max_value_bytes = 4096;
 constexpr std::size_t max_expansion_bytes = std::size_t{64} << 10;  // of one word
-constexpr std::size_t max_work = std::size_t{16} << 20;             // bytes read and made
+constexpr std::size_t max_work = std::size_t{8} << 20;              // bytes read and made
 
 bool is_name_char(char c) noexcept {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
