@@ -88,9 +88,12 @@ class Checker {
     for (const std::string& path : files_.broken_links()) {
       add(Level::error, "hard-link", path, "is a hard link to nothing: no runtime unpacks it");
     }
+    for (const std::string& path : files_.bad_whiteouts()) {
+      add(Level::error, "whiteout", path, "is a whiteout of nothing: no runtime unpacks it");
+    }
     if (files_.has_too_deep()) {
       add(Level::warning, "limits", "",
-          "has files below more than 256 directories, which were not checked");
+          "has files below more directories than are looked at, which were not checked");
     }
     check_command();
     check_python();

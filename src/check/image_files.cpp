@@ -16,6 +16,10 @@ using layer::EntryType;
 constexpr std::string_view whiteout_prefix = ".wh.";
 constexpr std::string_view opaque_whiteout = ".wh..wh..opq";
 constexpr int max_links = 40;  // as Linux follows
+// Of links on one way: each of the 40 may lead through hundreds of directories.
+constexpr std::size_t max_walked_bytes = std::size_t{16} << 10;
+// Of directories that no entry brings: a deep path names hundreds, each as long as the path.
+constexpr std::uint64_t max_implied_bytes = std::uint64_t{64} << 20;
 
 bool is_too_deep(std::string_view path) {
   constexpr std::ptrdiff_t deepest = 256;
@@ -59,18 +63,23 @@ void ImageFiles::add_layer(const std::string& name, const layer::FileTree& tree)
 }
 
 void ImageFiles::hide(const Entry& whiteout) {
-  if (is_too_deep(whiteout.path)) {
+  if (is_too_deep(whiteout.path) || implied_bytes_ > max_implied_bytes) {
     has_too_deep_ = true;
     return;
   }
   last_directory_.reset();
-  const std::string directory = place_of(directory_of(whiteout.path));
   const std::string_view name = name_of(whiteout.path);
+  const std::string_view hidden = name.substr(whiteout_prefix.size());
+  if (hidden.empty() || hidden == "." || hidden == "..") {
+    bad_whiteouts_.push_back(whiteout.path);
+    return;
+  }
+  const std::string directory = place_of(directory_of(whiteout.path));
   if (name == opaque_whiteout) {
     remove_below(directory);
     return;
   }
-  const std::string path = in_directory(directory, name.substr(whiteout_prefix.size()));
+  const std::string path = in_directory(directory, hidden);
   remove_below(path);
   nodes_.erase(path);
 }
@@ -87,11 +96,14 @@ std::string ImageFiles::place_of(std::string_view path) {
   if (path.empty()) {
     return {};
   }
-  if (const std::optional<Found> found = resolve(path);
-      found && found->node->entry.type == EntryType::directory) {
+  // A link may lead to the root itself, which is no node.
+  if (const std::optional<Found> found = walk(path);
+      found && (found->path.empty() ||
+                (found->node != nullptr && found->node->entry.type == EntryType::directory))) {
     return found->path;
   }
   std::string place = in_directory(place_of(directory_of(path)), name_of(path));
+  implied_bytes_ += place.size();
   Node made{.entry = {.path = place, .type = EntryType::directory, .mode = 0755},
             .layer = layers_.size() - 1};
   nodes_.insert_or_assign(place, std::move(made));
@@ -107,7 +119,7 @@ std::string ImageFiles::destination_of(std::string_view path) {
 }
 
 void ImageFiles::put(Entry entry) {
-  if (is_too_deep(entry.path) || is_too_deep(entry.link)) {
+  if (is_too_deep(entry.path) || is_too_deep(entry.link) || implied_bytes_ > max_implied_bytes) {
     has_too_deep_ = true;
     return;
   }
@@ -121,7 +133,10 @@ void ImageFiles::put(Entry entry) {
     entry = linked->second.entry;
   }
   entry.path = path;
-  entry.content_id = {};  // as long as the rest together, and nobody here packs anything
+  // Nobody here packs anything: ids are as long as the rest together, and attributes, which may be
+  // megabytes, would be copied with every hard link.
+  entry.content_id = {};
+  entry.xattrs.clear();
   const auto replaced = nodes_.find(path);
   const bool is_new = replaced == nodes_.end();
   if (!is_new && entry.type != EntryType::directory) {
@@ -139,13 +154,20 @@ const ImageFiles::Node* ImageFiles::find(std::string_view path) const {
 }
 
 std::optional<ImageFiles::Found> ImageFiles::resolve(std::string_view path) const {
+  std::optional<Found> found = walk(path);
+  return found && found->node != nullptr ? std::move(found) : std::nullopt;
+}
+
+std::optional<ImageFiles::Found> ImageFiles::walk(std::string_view path) const {
   std::string rest(path);
+  std::size_t at = 0;
   Found found;
   int links = 0;
-  while (!rest.empty()) {
-    const std::size_t slash = rest.find('/');
-    const std::string part = rest.substr(0, slash);
-    rest.erase(0, slash == std::string::npos ? std::string::npos : slash + 1);
+  std::size_t walked = 0;
+  while (at < rest.size()) {
+    const std::size_t slash = std::min(rest.find('/', at), rest.size());
+    const std::string_view part = std::string_view(rest).substr(at, slash - at);
+    at = slash + 1;
     if (part.empty() || part == ".") {
       continue;
     }
@@ -166,15 +188,18 @@ std::optional<ImageFiles::Found> ImageFiles::resolve(std::string_view path) cons
       found = {.path = next, .node = node};
       continue;
     }
-    if (++links > max_links) {
+    const std::string& link = node->entry.link;
+    walked += link.size();
+    if (++links > max_links || walked > max_walked_bytes) {
       return std::nullopt;
     }
-    if (node->entry.link.starts_with('/')) {
+    if (link.starts_with('/')) {
       found = {};
     }
-    rest.insert(0, rest.empty() ? 0 : 1, '/').insert(0, node->entry.link);
+    rest = in_directory(link, at < rest.size() ? std::string_view(rest).substr(at) : "");
+    at = 0;
   }
-  return found.node == nullptr ? std::nullopt : std::optional(std::move(found));
+  return found;
 }
 
 }  // namespace fnimage::check

@@ -1,7 +1,8 @@
-// Decompression by libarchive's filters in its "raw" format. Exactly one filter is put in by hand,
-// told by the first bytes: libarchive's own detection would also undo a second compression inside
-// the first, up to 25 times (reliability A16). zstd's decoder refuses windows above 128 MiB by
-// itself. Thread-safety: see the header.
+// Decompression by libarchive's filters in its "raw" format (xz: see xz.hpp). Exactly one filter is
+// put in by hand, told by the first bytes: libarchive's own detection would also undo a second
+// compression inside the first, up to 25 times (reliability A16). zstd's decoder refuses windows
+// above 128 MiB by itself. The compressed stream is always read to its end, where its digest is
+// verified, and nothing but zeros may stand behind the data. Thread-safety: see the header.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -13,6 +14,7 @@
 #include <fnimage/layer/compression.hpp>
 
 #include "libarchive_stream.hpp"
+#include "xz.hpp"
 
 namespace fnimage::layer {
 
@@ -32,6 +34,7 @@ la_ssize_t ArchiveInput::on_read(struct archive* /*handle*/, void* self,
                                    [](std::byte byte) { return byte != std::byte{0}; });
     const auto zeros = static_cast<std::size_t>(last - rest.rbegin());
     input.trailing_zeros_ = zeros == rest.size() ? input.trailing_zeros_ + zeros : zeros;
+    input.bytes_ += *got;
     *buffer = input.buffer_.data();
     return static_cast<la_ssize_t>(*got);
   } catch (const std::exception&) {
@@ -129,8 +132,9 @@ class DecompressingReader final : public Reader {
       if (filter == ARCHIVE_FILTER_GZIP && !input_.ends_in_zeros()) {
         return fail(ErrorCode::invalid_input, fmt::format("{} is damaged: it is cut", what_));
       }
-      ended_ = true;
-    } else if (status != ARCHIVE_OK) {
+      return end();
+    }
+    if (status != ARCHIVE_OK) {
       return fail(input_.error(handle, what_));
     }
     return {};
@@ -156,8 +160,7 @@ class DecompressingReader final : public Reader {
     la_int64_t offset = 0;
     const int status = archive_read_data_block(handle_.get(), &data, &size, &offset);
     if (status == ARCHIVE_EOF) {
-      ended_ = true;
-      return {};
+      return end();
     }
     if (status != ARCHIVE_OK) {
       return fail(input_.error(handle_.get(), what_));
@@ -166,11 +169,33 @@ class DecompressingReader final : public Reader {
     return {};
   }
 
+  /// Reads what follows the data.
+  Result<void> end() {
+    const la_int64_t used = archive_filter_bytes(handle_.get(), -1);
+    const std::uint64_t rest =
+        used < 0 ? 0 : input_.bytes() - std::min(input_.bytes(), static_cast<std::uint64_t>(used));
+    bool only_zeros = !followed_ && input_.trailing_zeros() >= rest;
+    std::array<std::byte, 16384> buffer{};
+    while (only_zeros) {
+      FNIMAGE_TRY(const std::size_t got, input_.reader().read(buffer));
+      if (got == 0) {
+        ended_ = true;
+        return {};
+      }
+      only_zeros = std::all_of(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(got),
+                               [](std::byte byte) { return byte == std::byte{0}; });
+    }
+    followed_ = true;
+    return fail(ErrorCode::invalid_input,
+                fmt::format("{} is damaged: something follows the compressed data", what_));
+  }
+
   ArchiveInput input_;
   ArchiveHandle handle_;
   std::string what_;
   Bytes block_;
   bool ended_ = false;
+  bool followed_ = false;  ///< by something that should not be there
 };
 
 }  // namespace
@@ -181,6 +206,9 @@ Result<std::unique_ptr<Reader>> decompress(std::unique_ptr<Reader> inner, std::s
   auto whole = std::make_unique<PrefixedReader>(std::move(magic), std::move(inner));
   if (filter == ARCHIVE_FILTER_NONE) {
     return whole;
+  }
+  if (filter == ARCHIVE_FILTER_XZ) {
+    return xz_reader(std::move(whole), std::move(what));
   }
   auto reader = std::make_unique<DecompressingReader>(std::move(whole), std::move(what));
   FNIMAGE_CHECK(reader->open(filter));

@@ -18,6 +18,12 @@ namespace {
 
 constexpr int max_links = 40;  // what Linux follows before ELOOP
 constexpr std::size_t max_link_bytes = 4096;
+// What few bytes of an archive may ask for (reliability A17): deep paths name directories that
+// nothing else does, each as long as the path, and every link to a file moves when it is replaced.
+constexpr std::ptrdiff_t max_depth = 256;
+constexpr std::uint64_t max_implied_bytes = std::uint64_t{64} << 20;
+constexpr std::uint64_t max_moved_links = 200'000;
+constexpr std::size_t max_walked = 1024;  // parts of links on one way
 
 std::string_view parent_of(std::string_view path) noexcept {
   const std::size_t slash = path.rfind('/');
@@ -42,6 +48,7 @@ std::optional<std::string> walk(const FileTree::Map& entries, std::string_view p
   push_parts(parts, path);
   std::string at;
   int links = 0;
+  std::size_t walked = 0;
   while (!parts.empty()) {
     const std::string part = std::move(parts.back());
     parts.pop_back();
@@ -61,13 +68,14 @@ std::optional<std::string> walk(const FileTree::Map& entries, std::string_view p
     if (found == entries.end() || found->second.type != EntryType::symlink) {
       continue;
     }
-    // The second limit keeps links whose text repeats them from growing the list without end.
-    if (++links > max_links || parts.size() > max_link_bytes) {
-      return std::nullopt;
-    }
     const std::string& target = found->second.link;
     at.resize(target.starts_with('/') ? 0 : parent_size);
+    const std::size_t before = parts.size();
     push_parts(parts, target);
+    walked += parts.size() - before;
+    if (++links > max_links || walked > max_walked) {
+      return std::nullopt;
+    }
   }
   return at;
 }
@@ -151,6 +159,12 @@ Result<void> FileTree::make_parents(const std::string& path) {
                   fmt::format("cannot put {} into {}, which is not a directory", printable(path),
                               printable(parent)));
     }
+    implied_bytes_ += parent.size();
+    if (implied_bytes_ > max_implied_bytes) {
+      return fail(
+          ErrorCode::invalid_input,
+          fmt::format("{} and what is beside it lie in too many directories", printable(path)));
+    }
     Entry directory;
     directory.path = std::string(parent);
     directory.type = EntryType::directory;
@@ -180,6 +194,7 @@ void FileTree::detach_links(const std::string& target) {
   // What loses its name lives on under the first of its other names.
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
+  moved_links_ += names.size();
   Entry heir = old->second;
   heir.path = names.front();
   entries_.find(names.front())->second = std::move(heir);
@@ -199,6 +214,10 @@ Result<void> FileTree::add(Entry entry) {
       return {};  // a layer does not carry the root directory itself
     }
     return fail(ErrorCode::invalid_input, "an entry that is not a directory has no name");
+  }
+  if (std::count(path.begin(), path.end(), '/') > max_depth) {
+    return fail(ErrorCode::invalid_input, fmt::format("{} lies below more than {} directories",
+                                                      printable(path, 80), max_depth));
   }
   FNIMAGE_TRY(entry.path, place_of(path));
   if (entry.path.empty()) {
@@ -232,6 +251,11 @@ Result<void> FileTree::put(Entry entry) {
       return fail(
           ErrorCode::invalid_input,
           fmt::format("cannot replace the directory {}: it is not empty", printable(entry.path)));
+    }
+    if (moved_links_ > max_moved_links) {
+      return fail(ErrorCode::invalid_input,
+                  fmt::format("{}: files with many hard links are replaced too often",
+                              printable(entry.path)));
     }
     if (old != EntryType::directory) {
       detach_links(entry.path);

@@ -37,6 +37,10 @@ class ArchiveInput {
   [[nodiscard]] bool failed() const noexcept { return error_.has_value(); }
   /// True when the bytes read so far end in eight zeros.
   [[nodiscard]] bool ends_in_zeros() const noexcept { return trailing_zeros_ >= 8; }
+  /// Zeros at the end of the bytes read so far.
+  [[nodiscard]] std::uint64_t trailing_zeros() const noexcept { return trailing_zeros_; }
+  /// Bytes read so far.
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
   Reader& reader() noexcept { return *reader_; }
 
  private:
@@ -44,7 +48,8 @@ class ArchiveInput {
 
   std::unique_ptr<Reader> reader_;
   std::optional<Error> error_;
-  std::size_t trailing_zeros_ = 0;
+  std::uint64_t trailing_zeros_ = 0;
+  std::uint64_t bytes_ = 0;
   std::array<std::byte, 65536> buffer_{};
 };
 

@@ -19,6 +19,7 @@
 #include "libarchive_stream.hpp"
 #include "limited_reader.hpp"
 #include "tar_header.hpp"
+#include "tar_scanner.hpp"
 
 namespace fnimage::layer {
 
@@ -41,7 +42,8 @@ using TarMembers = std::map<std::string, TarMember, std::less<>>;
 /// Feeds a file to libarchive, which may jump over contents.
 class SkippingInput {
  public:
-  explicit SkippingInput(const Content& file) : file_(file) {}
+  SkippingInput(const Content& file, detail::TarScanner& scanner)
+      : file_(file), scanner_(scanner) {}
 
   int open(struct archive* handle) {
     archive_read_set_read_callback(handle, &SkippingInput::on_read);
@@ -53,6 +55,16 @@ class SkippingInput {
   /// From now on so many bytes may be read until the next call.
   void begin_header() noexcept { header_bytes_ = 0; }
   [[nodiscard]] const std::optional<Error>& error() const noexcept { return error_; }
+
+  /// Reads what follows the end mark.
+  Result<void> drain() {
+    Result<std::size_t> got = std::size_t{1};
+    while (got && *got > 0) {
+      begin_header();
+      got = read();
+    }
+    return got ? Result<void>() : fail(std::move(got).error());
+  }
 
  private:
   static la_ssize_t on_read(struct archive* /*handle*/, void* self, const void** buffer) noexcept {
@@ -74,6 +86,10 @@ class SkippingInput {
     auto& input = *static_cast<SkippingInput*>(self);
     const std::uint64_t rest = input.file_.size() - input.position_;
     const auto count = std::min(static_cast<std::uint64_t>(std::max<la_int64_t>(wanted, 0)), rest);
+    if (auto skipped = input.scanner_.skip(count); !skipped) {
+      input.error_ = std::move(skipped).error();
+      return -1;
+    }
     input.reader_.reset();
     input.position_ += count;
     return static_cast<la_int64_t>(count);
@@ -88,12 +104,14 @@ class SkippingInput {
       FNIMAGE_TRY(reader_, file_.open(position_));
     }
     FNIMAGE_TRY(const std::size_t got, reader_->read(buffer_));
+    FNIMAGE_CHECK(scanner_.feed(Bytes(buffer_).first(got)));
     position_ += got;
     header_bytes_ += got;
     return got;
   }
 
   const Content& file_;
+  detail::TarScanner& scanner_;
   std::unique_ptr<Reader> reader_;
   std::uint64_t position_ = 0;
   std::uint64_t header_bytes_ = 0;
@@ -104,7 +122,11 @@ class SkippingInput {
 class TarIndexer {
  public:
   TarIndexer(const Content& file, std::string what, const ArchiveLimits& limits)
-      : file_(file), what_(std::move(what)), limits_(limits), input_(file) {}
+      : file_(file),
+        what_(std::move(what)),
+        limits_(limits),
+        scanner_(what_),
+        input_(file, scanner_) {}
 
   Result<TarMembers> run() {
     const detail::Utf8Locale::Scope scope(locale_);
@@ -125,7 +147,12 @@ class TarIndexer {
       }
       FNIMAGE_CHECK(place_last());
       if (status == ARCHIVE_EOF) {
-        return input_.error() ? Result<TarMembers>(damaged()) : std::move(members_);
+        if (input_.error()) {
+          return damaged();
+        }
+        FNIMAGE_CHECK(input_.drain());
+        FNIMAGE_CHECK(scanner_.finish());
+        return std::move(members_);
       }
       FNIMAGE_CHECK(add(header));
     }
@@ -178,6 +205,7 @@ class TarIndexer {
     if (++entries_ > limits_.max_entries || names_ > max_name_bytes) {
       return refuse("too many entries");
     }
+    FNIMAGE_TRY(const std::uint64_t scanned, scanner_.take_size());
     const char* hardlink = archive_entry_hardlink(header);
     const auto type = archive_entry_filetype(header);
     if (hardlink == nullptr && type != AE_IFREG && type != AE_IFLNK) {
@@ -194,6 +222,9 @@ class TarIndexer {
         return refuse(printable(*name) + " is larger than the archive");
       }
       member.size = static_cast<std::uint64_t>(size);
+      if (member.size != scanned) {
+        return refuse(printable(*name) + " has two sizes");
+      }
     }
     const auto [place, is_new] = members_.emplace(std::move(*name), std::move(member));
     if (!is_new) {
@@ -216,6 +247,7 @@ class TarIndexer {
   std::string what_;
   ArchiveLimits limits_;
   detail::Utf8Locale locale_;
+  detail::TarScanner scanner_;
   SkippingInput input_;
   detail::ArchiveHandle handle_;  // after what it reads from
   TarMembers members_;

@@ -1,4 +1,5 @@
-// libarchive's tar reader with nothing else enabled, over a stream that counts. Bounded are:
+// libarchive's tar reader with nothing else enabled, over a stream that counts and is scanned for
+// what other readers would read in another way (tar_scanner.hpp). Bounded are:
 // decompressed bytes in all, their ratio to the compressed ones, entries, bytes of one header (long
 // names, pax records and sparse maps are held in memory) and of all names together (reliability
 // A15, A16). Sparse files are refused. An archive without the two zero blocks at its end is
@@ -16,6 +17,7 @@
 
 #include "libarchive_stream.hpp"
 #include "limited_reader.hpp"
+#include "tar_scanner.hpp"
 
 namespace fnimage::layer::detail {
 
@@ -71,13 +73,14 @@ std::map<std::string, std::string> xattrs_of(struct archive_entry* from) {
 class LibarchiveTarReader final : public TarReader {
  public:
   LibarchiveTarReader(std::string what, const ArchiveLimits& limits)
-      : state_{.what = std::move(what), .limits = limits} {}
+      : state_{.what = std::move(what), .limits = limits}, scanner_(state_.what) {}
 
   Result<void> open(std::unique_ptr<Reader> archive) {
     const Utf8Locale::Scope scope(locale_);
     auto counted = std::make_unique<CountingReader>(std::move(archive), state_.compressed);
     FNIMAGE_TRY(std::unique_ptr<Reader> plain, decompress(std::move(counted), state_.what));
-    input_.emplace(std::make_unique<LimitedReader>(std::move(plain), state_));
+    auto limited = std::make_unique<LimitedReader>(std::move(plain), state_);
+    input_.emplace(std::make_unique<ScannedReader>(std::move(limited), scanner_));
     handle_.reset(archive_read_new());
     if (!handle_) {
       return fail(ErrorCode::internal, "out of memory");
@@ -99,6 +102,7 @@ class LibarchiveTarReader final : public TarReader {
     state_.in_header = false;
     if (status == ARCHIVE_EOF && !input_->failed()) {
       FNIMAGE_CHECK(drain());
+      FNIMAGE_CHECK(scanner_.finish());
       return std::optional<Entry>();
     }
     // A warning is about a name that is not UTF-8; its bytes are there all the same.
@@ -109,6 +113,10 @@ class LibarchiveTarReader final : public TarReader {
       return refuse(fmt::format("more than {} entries", state_.limits.max_entries));
     }
     FNIMAGE_TRY(Entry entry, to_entry(header));
+    FNIMAGE_TRY(const std::uint64_t scanned, scanner_.take_size());
+    if (scanned != size_) {
+      return refuse(path_ + " has two sizes");
+    }
     return std::optional<Entry>(std::move(entry));
   }
 
@@ -238,6 +246,7 @@ class LibarchiveTarReader final : public TarReader {
   }
 
   LimitedReader::State state_;
+  TarScanner scanner_;
   Utf8Locale locale_;
   std::optional<ArchiveInput> input_;
   ArchiveHandle handle_;  // after what it reads from

@@ -16,6 +16,11 @@ namespace {
 
 constexpr std::size_t max_commands = 20'000;
 constexpr int max_depth = 8;
+// A script of a few lines can name a text of any size and count without end, in commands that say
+// nothing: values grow by what they hold, and loops nest.
+constexpr std::size_t max_value_bytes = 4096;
+constexpr std::size_t max_expansion_bytes = std::size_t{64} << 10;  // of one word
+constexpr std::size_t max_work = std::size_t{8} << 20;              // bytes read and made
 
 bool is_name_char(char c) noexcept {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
@@ -200,13 +205,18 @@ class Expander {
 
  private:
   void append(std::string_view text) {
-    current_ += text;
     started_ = true;
+    if (text.size() > max_expansion_bytes - bytes_) {
+      result_.exact = false;
+      return;
+    }
+    bytes_ += text.size();
+    current_ += text;
   }
 
   void substitute(std::string_view name) {
     const auto value = values_.find(name);
-    if (value == values_.end()) {
+    if (value == values_.end() || value->second.size() > max_expansion_bytes - bytes_) {
       result_.exact = false;
       append("?");
     } else if (quote_ == '"') {
@@ -270,6 +280,7 @@ class Expander {
   std::size_t at_ = 0;
   char quote_ = '\0';
   std::string current_;
+  std::size_t bytes_ = 0;
   bool started_ = false;
   Expansion result_;
 };
@@ -280,9 +291,10 @@ class Interpreter {
 
   void run(std::span<const Token> tokens, int depth) {
     std::size_t at = 0;
-    while (at < tokens.size() && commands_.size() < max_commands) {
+    while (at < tokens.size() && !is_enough()) {
       at = skip_case_pattern(tokens, at);
       const std::size_t end = end_of_command(tokens, at);
+      count(end - at + 1);
       const auto command = tokens.subspan(at, end - at);
       const bool is_function_name = end < tokens.size() && tokens[end].text == "(";
       at = end + 1;
@@ -300,6 +312,23 @@ class Interpreter {
   std::vector<ShellCommand> take() { return std::move(commands_); }
 
  private:
+  [[nodiscard]] bool is_enough() const noexcept {
+    return commands_.size() >= max_commands || work_ > max_work;
+  }
+
+  /// Counts tokens that were looked at.
+  void count(std::size_t tokens) noexcept { work_ += tokens * sizeof(Token); }
+
+  Expansion expand(const Token& token) {
+    Expansion expansion = Expander(token.text, values_).run();
+    count(1);
+    work_ += token.text.size();
+    for (const std::string& word : expansion.words) {
+      work_ += word.size() + sizeof(word);
+    }
+    return expansion;
+  }
+
   static std::size_t end_of_command(std::span<const Token> tokens, std::size_t at) {
     while (at < tokens.size() &&
            !(tokens[at].is_operator && tokens[at].text.find_first_of("<>") == std::string::npos)) {
@@ -310,13 +339,14 @@ class Interpreter {
 
   // "configure|reconfigure)" and "case $1 in configure)": behind the ")" when there is one, else
   // `at`.
-  static std::size_t skip_case_pattern(std::span<const Token> tokens, std::size_t at) {
+  std::size_t skip_case_pattern(std::span<const Token> tokens, std::size_t at) {
     std::size_t end = at;
     while (end < tokens.size() &&
            (!tokens[end].is_operator || tokens[end].text == "|" ||
             (tokens[end].text == "\n" && ends_in_word_in(tokens, at, end)))) {
       ++end;
     }
+    count(end - at);
     return end < tokens.size() && tokens[end].text == ")" ? end + 1 : at;
   }
 
@@ -341,14 +371,19 @@ class Interpreter {
         break;
       }
     }
+    count(end - at);
     if (begin >= end || depth >= max_depth) {
       return std::min(end + 1, tokens.size());
     }
     const auto body = tokens.subspan(begin + 1, end - begin - 1);
     const std::string name = head[1].text;
     for (const Token& token : head.subspan(std::min<std::size_t>(3, head.size()))) {
-      const Expansion expansion = Expander(token.text, values_).run();
+      const Expansion expansion = expand(token);
       for (const std::string& word : expansion.words) {
+        if (is_enough()) {
+          break;
+        }
+        count(1);
         assign(name, word, expansion.exact && word.find('*') == std::string::npos);
         run(body, depth + 1);
       }
@@ -357,7 +392,7 @@ class Interpreter {
   }
 
   void assign(const std::string& name, const std::string& value, bool exact) {
-    if (exact) {
+    if (exact && value.size() <= max_value_bytes) {
       values_.insert_or_assign(name, value);
     } else {
       values_.erase(name);
@@ -381,6 +416,10 @@ class Interpreter {
     ShellCommand command;
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       const Token& token = tokens[i];
+      if (is_enough()) {
+        command.exact = false;
+        break;
+      }
       if (token.is_operator) {  // a redirection: its target is no argument
         ++i;
         continue;
@@ -391,7 +430,7 @@ class Interpreter {
                                                            token.text) != reserved.end())) {
         continue;
       }
-      const Expansion expansion = Expander(token.text, values_).run();
+      const Expansion expansion = expand(token);
       if (const auto equals = assignment(token.text); command.words.empty() && equals) {
         const std::string value = expansion.words.empty() ? "" : expansion.words.front();
         assign(token.text.substr(0, *equals), value.substr(std::min(*equals + 1, value.size())),
@@ -407,6 +446,7 @@ class Interpreter {
   }
 
   ShellValues values_;
+  std::size_t work_ = 0;
   std::vector<ShellCommand> commands_;
 };
 

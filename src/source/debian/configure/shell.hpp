@@ -25,7 +25,8 @@ using ShellValues = std::map<std::string, std::string, std::less<>>;
 ShellValues shell_values(std::string_view debian_architecture, std::string_view triplet);
 
 /// The simple commands of a POSIX shell script in their order; at most 20'000, nested loops at most
-/// 8 deep.
+/// 8 deep. What a script makes of few words is bounded too: values that grow long count as not
+/// known, and reading ends after 8 MiB of work: loops may run on without end.
 std::vector<ShellCommand> simple_commands(std::string_view script, const ShellValues& known);
 
 }  // namespace fnimage::source::debian

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -52,11 +53,18 @@ class ImageFiles {
   [[nodiscard]] const std::vector<std::string>& broken_links() const noexcept {
     return broken_links_;
   }
-  /// Whether there are entries below more than 256 directories, which are left out: each directory
-  /// of a path may be a link, and looking at all of them would take for ever.
+  /// Whiteouts of nothing, or of a directory by "." or "..": runtimes refuse such a layer.
+  [[nodiscard]] const std::vector<std::string>& bad_whiteouts() const noexcept {
+    return bad_whiteouts_;
+  }
+  /// Whether there are entries below more than 256 directories, or in more directories than layers
+  /// bring, which are left out: each directory of a path may be a link, and looking at all of them
+  /// would take for ever.
   [[nodiscard]] bool has_too_deep() const noexcept { return has_too_deep_; }
 
  private:
+  /// As resolve(); no node and an empty path stand for the root.
+  [[nodiscard]] std::optional<Found> walk(std::string_view path) const;
   void hide(const layer::Entry& whiteout);
   void put(layer::Entry entry);
   /// Where an entry of that path goes.
@@ -68,7 +76,9 @@ class ImageFiles {
   Map nodes_;
   std::vector<std::string> layers_;
   std::vector<std::string> broken_links_;
+  std::vector<std::string> bad_whiteouts_;
   bool has_too_deep_ = false;
+  std::uint64_t implied_bytes_ = 0;  ///< of directories that no entry brought
   /// The directory that was last looked up, and its place: entries of a directory follow each
   /// other.
   std::optional<std::pair<std::string, std::string>> last_directory_;

@@ -24,10 +24,11 @@ class FileTree {
   /// Adds an entry; its path is cleaned. What is there already: a directory keeps its children and
   /// takes the new metadata; a file, link or device is replaced; a directory over a symbolic link
   /// to a directory keeps the link (as dpkg does). Missing parents are made as root:root 0755
-  /// directories. Errors: invalid_input for a bad path, a parent that is not a directory, or a
-  /// directory replaced by something else while it has children. Symbolic links to directories on
-  /// the way are followed, so that "bin/sh" goes to "usr/bin/sh" where bin is a link (as dpkg
-  /// does). A file that loses its name to another entry lives on under its hard links.
+  /// directories. Errors: invalid_input for a bad path, a parent that is not a directory, a
+  /// directory replaced by something else while it has children, more than 256 directories above
+  /// it, and for trees that make more work than their entries account for. Symbolic links to
+  /// directories on the way are followed, so that "bin/sh" goes to "usr/bin/sh" where bin is a link
+  /// (as dpkg does). A file that loses its name to another entry lives on under its hard links.
   Result<void> add(Entry entry);
 
   /// Removes an entry and everything below it; false when there was none.
@@ -60,6 +61,8 @@ class FileTree {
 
   Map entries_;
   std::multimap<std::string, std::string> links_;  // hard link target -> link; may hold stale pairs
+  std::uint64_t implied_bytes_ = 0;                // of directories that no entry asked for
+  std::uint64_t moved_links_ = 0;
 };
 
 }  // namespace fnimage::layer
