@@ -148,8 +148,9 @@ class Planner {
       FNIMAGE_TRY(platform.base, base_->load(platform.platform));
     }
     if (package_pool_ != nullptr) {
-      FNIMAGE_TRY(std::vector<source::NamedTree> trees, packages(platform.platform));
-      for (source::NamedTree& tree : trees) {
+      FNIMAGE_TRY(source::Assembly assembly, packages(platform.platform));
+      platform.uncovered = std::move(assembly.uncovered);
+      for (source::NamedTree& tree : assembly.trees) {
         FNIMAGE_CHECK(lower.add(tree.tree));
         platform.layers.push_back({.name = std::move(tree.name), .tree = std::move(tree.tree)});
       }
@@ -165,7 +166,7 @@ class Planner {
     return {};
   }
 
-  Result<std::vector<source::NamedTree>> packages(const manifest::Platform& platform) const {
+  Result<source::Assembly> packages(const manifest::Platform& platform) const {
     if (!lock_) {
       FNIMAGE_TRY(const source::PackageRequest request, fill_request(request_, platform));
       FNIMAGE_TRY(const source::PackageSet set, archive_->resolve(request, platform));

@@ -15,6 +15,7 @@
 #include "debian/apt_sources.hpp"
 #include "debian/architecture.hpp"
 #include "debian/configure/configure.hpp"
+#include "debian/configure/script_effects.hpp"
 #include "debian/download.hpp"
 #include "debian/layout.hpp"
 #include "debian/named_mutexes.hpp"
@@ -54,8 +55,7 @@ class Pool final : public PackagePool {
         diagnostics_(diagnostics),
         workers_(parallel_packages) {}
 
-  Result<std::vector<NamedTree>> assemble(const PackageSet& set,
-                                          std::optional<std::int64_t> max_mtime) override {
+  Result<Assembly> assemble(const PackageSet& set, std::optional<std::int64_t> max_mtime) override {
     FNIMAGE_TRY(const ArchitectureNames names, names_of(set.platform));
     std::vector<DebianPackage> packages = set.packages;
     std::sort(packages.begin(), packages.end(),
@@ -65,13 +65,13 @@ class Pool final : public PackagePool {
     FNIMAGE_TRY(Layout layout, lay_out(packages, unpacked, max_mtime, made, diagnostics_));
     const ConfigureContext context{packages,      unpacked, names.architecture,
                                    names.triplet, made,     diagnostics_};
-    FNIMAGE_CHECK(configure(layout, context));
-    std::vector<NamedTree> trees;
+    Assembly assembly;
+    FNIMAGE_TRY(assembly.uncovered, configure(layout, context));
     if (!layout.all.empty()) {
-      trees.push_back({"packages-all", std::move(layout.all)});
+      assembly.trees.push_back({"packages-all", std::move(layout.all)});
     }
-    trees.push_back({"packages", std::move(layout.specific)});
-    return trees;
+    assembly.trees.push_back({"packages", std::move(layout.specific)});
+    return assembly;
   }
 
   Result<void> save(const PackageSet& set, const std::filesystem::path& directory) override {
@@ -81,15 +81,18 @@ class Pool final : public PackagePool {
   }
 
  private:
-  static Result<void> configure(Layout& layout, const ConfigureContext& context) {
+  static Result<std::vector<UncoveredScript>> configure(Layout& layout,
+                                                        const ConfigureContext& context) {
     ImageView image(layout.all, layout.specific, context.mtime);
     FNIMAGE_CHECK(link_merged_usr(image));
     FNIMAGE_CHECK(configure_base_files(image));
     FNIMAGE_CHECK(configure_accounts(image, context));
     FNIMAGE_CHECK(configure_alternatives(image, context));
+    FNIMAGE_TRY(std::vector<UncoveredScript> uncovered, configure_by_scripts(image, context));
     FNIMAGE_CHECK(configure_loader_cache(image, context));  // after links to libraries
     FNIMAGE_CHECK(configure_ca_bundle(image));
-    return write_dpkg_status(image, context);
+    FNIMAGE_CHECK(write_dpkg_status(image, context));
+    return uncovered;
   }
 
   /// Does something with every package, several at a time.

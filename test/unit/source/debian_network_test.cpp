@@ -139,7 +139,8 @@ class Network : public ::testing::TestWithParam<std::string> {
 
   std::vector<NamedTree> assemble(const PackageSet& set) {
     return unwrap(unwrap(PackagePool::open(settings_, transport_, null_diagnostics()))
-                      ->assemble(set, 1'600'000'000));
+                      ->assemble(set, 1'600'000'000))
+        .trees;
   }
 
   test::TempDir dir_;

@@ -24,13 +24,8 @@ struct AlternativeInstall {
   std::vector<AlternativeSlave> slaves{};
 };
 
-struct ScriptReading {
-  std::vector<AlternativeInstall> alternatives{};
-  std::vector<std::string>
-      not_replayed{};  ///< names of commands that no rule covers, each once, sorted
-};
-
-/// Reads one maintainer script.
-ScriptReading read_script(std::string_view script, const ShellValues& known);
+/// Those of one maintainer script whose words are all known.
+std::vector<AlternativeInstall> read_alternatives(std::string_view script,
+                                                  const ShellValues& known);
 
 }  // namespace fnimage::source::debian

@@ -128,20 +128,25 @@ std::vector<std::string> ImageView::names_in(std::string_view directory) const {
   return names;
 }
 
-std::vector<std::string> ImageView::files_below(std::string_view directory) const {
+std::vector<std::string> ImageView::paths_below(std::string_view directory) const {
   std::vector<std::string> paths;
   const std::string prefix = fmt::format("{}/", directory);
   for (const layer::FileTree* tree : {&lower_, static_cast<const layer::FileTree*>(&upper_)}) {
     const auto& entries = tree->entries();
     for (auto it = entries.lower_bound(prefix);
          it != entries.end() && it->first.starts_with(prefix); ++it) {
-      if (it->second.type == EntryType::file) {
-        paths.push_back(it->first);
-      }
+      paths.push_back(it->first);
     }
   }
   std::sort(paths.begin(), paths.end());
   paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
+  return paths;
+}
+
+std::vector<std::string> ImageView::files_below(std::string_view directory) const {
+  std::vector<std::string> paths = paths_below(directory);
+  std::erase_if(paths,
+                [&](const std::string& path) { return find(path)->type != EntryType::file; });
   return paths;
 }
 
@@ -205,6 +210,38 @@ Result<void> ImageView::copy_default(std::string_view from, std::string_view to)
   Entry copy = *source;
   copy.path = real_path(to);
   return upper_.add(std::move(copy));
+}
+
+Result<void> ImageView::add_copy(Entry entry, std::string_view path) {
+  entry.path = real_path(path);
+  entry.mtime = mtime_;
+  return upper_.add(std::move(entry));
+}
+
+Result<void> ImageView::change(std::string_view path, const std::function<void(Entry&)>& change) {
+  const Entry* found = resolve(path);
+  for (int links = 0; found != nullptr && found->type == EntryType::hardlink; ++links) {
+    found = links < max_links ? find(found->link) : nullptr;
+  }
+  if (found == nullptr) {
+    return {};
+  }
+  if (Entry* own = upper_.find(found->path); own != nullptr) {
+    change(*own);
+    return {};
+  }
+  Entry copy = *found;
+  change(copy);
+  return upper_.add(std::move(copy));
+}
+
+bool ImageView::remove(std::string_view path) {
+  const std::string real = real_path(path);
+  if (lower_.find(real) != nullptr) {
+    return false;
+  }
+  upper_.remove(real);
+  return true;
 }
 
 }  // namespace fnimage::source::debian

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,6 +37,8 @@ class ImageView {
   [[nodiscard]] std::vector<std::string> names_in(std::string_view directory) const;
   /// Paths of files below a directory (of both trees), sorted.
   [[nodiscard]] std::vector<std::string> files_below(std::string_view directory) const;
+  /// Paths of everything below a directory (of both trees), sorted.
+  [[nodiscard]] std::vector<std::string> paths_below(std::string_view directory) const;
   /// The bytes of the file that a path leads to. Errors: not_found, invalid_input past `limit`.
   [[nodiscard]] Result<std::string> read(std::string_view path, std::uint64_t limit) const;
 
@@ -50,6 +53,13 @@ class ImageView {
                              std::uint32_t uid = 0);
   /// Copies a file of the image, if it is there and the target is not.
   Result<void> copy_default(std::string_view from, std::string_view to);
+  /// Adds an entry, of this image or not, under another path.
+  Result<void> add_copy(layer::Entry entry, std::string_view path);
+  /// Changes owner, mode or attributes of what a path leads to, if it is there. What is below is
+  /// copied.
+  Result<void> change(std::string_view path, const std::function<void(layer::Entry&)>& change);
+  /// Removes an entry of the upper tree and everything below it; false when the lower tree has it.
+  bool remove(std::string_view path);
 
  private:
   [[nodiscard]] std::string real_path(std::string_view path) const;

@@ -27,6 +27,18 @@ struct NamedTree {
   layer::FileTree tree;
 };
 
+/// What a package's scripts would have done to the image, and no rule of ours does.
+struct UncoveredScript {
+  std::string package;
+  std::vector<std::string> commands;  ///< with their first words, printable; sorted, each once
+};
+
+/// Packages, laid out and configured.
+struct Assembly {
+  std::vector<NamedTree> trees;            ///< lowest first
+  std::vector<UncoveredScript> uncovered;  ///< by package; empty when nothing is missing
+};
+
 /// Removes from a cache_directory what is not what was unpacked there, so that it is unpacked
 /// again; returns how many packages that were. For a second try after a verification error.
 std::size_t discard_damaged_packages(const std::filesystem::path& cache_directory);
@@ -39,12 +51,12 @@ class PackagePool {
                                                    Diagnostics& diagnostics);
   virtual ~PackagePool() = default;
 
-  /// Downloads what the cache lacks and lays the packages out. Layers lowest first.
+  /// Downloads what the cache lacks and lays the packages out.
   /// @param max_mtime times in packages are clamped to it; files made here get it, or 0 when it is
   /// not given. Errors: not_found (no mirror has that version any more), verification, unavailable,
   /// invalid_input (a broken .deb).
-  virtual Result<std::vector<NamedTree>> assemble(const PackageSet& set,
-                                                  std::optional<std::int64_t> max_mtime) = 0;
+  virtual Result<Assembly> assemble(const PackageSet& set,
+                                    std::optional<std::int64_t> max_mtime) = 0;
 
   /// Puts the .debs into a directory, from which DebianSettings::bundle takes them. What is there
   /// and right stays. Errors: as assemble().
