@@ -23,6 +23,12 @@ using ::testing::IsEmpty;
 
 const ShellValues ppc64el = shell_values("ppc64el", "powerpc64le-linux-gnu");
 
+struct Nothing {
+  layer::FileTree lower{};
+  layer::FileTree upper{};
+  ImageView view{lower, upper, 0};
+};
+
 TEST(Scripts, FindAlternativesAcrossLinesCommentsAndSlaves) {
   const auto alternatives = read_alternatives(R"sh(#!/bin/sh
 set -e
@@ -39,7 +45,7 @@ update-alternatives --install /in/a here /document 1
 EOF2
 exit 0
 )sh",
-                                              ppc64el);
+                                              ppc64el, Nothing().view);
   ASSERT_EQ(alternatives.size(), 1U);
   const AlternativeInstall& awk = alternatives[0];
   EXPECT_EQ(awk.link, "/usr/bin/awk");
@@ -55,12 +61,12 @@ TEST(Scripts, KnowTheArchitectureVariablesAndLoops) {
   const auto alternatives = read_alternatives(R"sh(
 DIR="/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)"; prio=-100
 for tool in jar "javac"; do
-  if [ -x $DIR/$tool ]; then
+  if known-to-nobody $DIR/$tool; then
     update-alternatives --install /usr/bin/${tool} ${tool} "$DIR"/$tool $prio
   fi
 done
 )sh",
-                                              ppc64el);
+                                              ppc64el, Nothing().view);
   ASSERT_EQ(alternatives.size(), 2U);
   EXPECT_EQ(alternatives[0].path, "/usr/lib/powerpc64le-linux-gnu/jar");
   EXPECT_EQ(alternatives[1].link, "/usr/bin/javac");
@@ -71,7 +77,7 @@ TEST(Scripts, NeverFailOnBrokenOnes) {
   for (const std::string_view script :
        {"'", "\"", "$(", "${", "`", "for", "for a in", "for a in b; do", "\\", "<<", "<<X",
         "a=", "case x in", "()", "$", ")", "for a in 1 2; do for b in 1 2; do"}) {
-    read_alternatives(script, ppc64el);
+    read_alternatives(script, ppc64el, Nothing().view);
   }
 }
 

@@ -293,6 +293,19 @@ TEST_P(Network, TheLoadersCacheIsWhatLdconfigWrites) {
   EXPECT_TRUE(ours == theirs) << ours.size() << " libraries, ldconfig has " << theirs.size();
 }
 
+TEST_P(Network, EverythingThatScriptsOfDataScienceDoIsDone) {
+  const PackageSet set = unwrap(
+      archive_->resolve({.packages = {"base-files", "base-passwd", "bash", "ca-certificates",
+                                      "python3-sklearn", "python3-h5py", "python3-ipykernel",
+                                      "python3-nbclient", "python3-pandas", "python3-matplotlib"}},
+                        platform_));
+  const Assembly assembly = unwrap(
+      unwrap(PackagePool::open(settings_, transport_, null_diagnostics()))->assemble(set, 0));
+  for (const UncoveredScript& script : assembly.uncovered) {
+    ADD_FAILURE() << script.package << ": " << join(script.commands, "; ");
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Debian, Network, ::testing::Values("amd64", "ppc64le", "arm64"),
                          [](const auto& architecture) { return architecture.param; });
 

@@ -12,6 +12,7 @@
 #include <fnimage/base/text.hpp>
 
 #include "debian/configure/configure.hpp"
+#include "debian/configure/image_tests.hpp"
 
 namespace fnimage::source::debian {
 namespace {
@@ -126,10 +127,10 @@ void collect(const ImageView& image, std::vector<AlternativeInstall> installs, G
 
 }  // namespace
 
-std::vector<AlternativeInstall> read_alternatives(std::string_view script,
-                                                  const ShellValues& known) {
+std::vector<AlternativeInstall> read_alternatives(std::string_view script, const ShellValues& known,
+                                                  const ImageView& image) {
   std::vector<AlternativeInstall> installs;
-  for (const ShellCommand& command : simple_commands(script, known)) {
+  for (const ShellCommand& command : script_commands(script, known, "configure", image)) {
     const std::string_view name =
         std::string_view(command.words.front()).substr(command.words.front().rfind('/') + 1);
     if (name == "update-alternatives" && command.exact) {
@@ -145,7 +146,7 @@ Result<void> configure_alternatives(ImageView& image, const ConfigureContext& co
   const ShellValues known = shell_values(context.architecture, context.triplet);
   Groups groups;
   for (const UnpackedPackage& package : context.unpacked) {
-    collect(image, read_alternatives(package.control_file("postinst"), known), groups);
+    collect(image, read_alternatives(package.control_file("postinst"), known, image), groups);
   }
   for (const auto& [name, group] : groups) {
     FNIMAGE_CHECK(write_group(image, name, group, context.diagnostics));

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "debian/configure/image_view.hpp"
 #include "debian/configure/shell.hpp"
 
 namespace fnimage::source::debian {
@@ -25,7 +26,7 @@ struct AlternativeInstall {
 };
 
 /// Those of one maintainer script whose words are all known.
-std::vector<AlternativeInstall> read_alternatives(std::string_view script,
-                                                  const ShellValues& known);
+std::vector<AlternativeInstall> read_alternatives(std::string_view script, const ShellValues& known,
+                                                  const ImageView& image);
 
 }  // namespace fnimage::source::debian

@@ -199,6 +199,9 @@ Result<Effect> run_setcap(ScriptState& state, const ShellCommand& command, Shell
   if (answer.success == false) {
     return Effect::done;
   }
+  if (words.options.contains("-r")) {
+    return Effect::done;  // there is none to remove
+  }
   const auto value =
       words.operands.size() == 2 ? capability_attribute(words.operands[0]) : std::nullopt;
   const auto path =
@@ -275,12 +278,23 @@ Result<Effect> run_find(ScriptState& state, const ShellCommand& command, ShellAn
   return acts && !removes && !is_missing ? Effect::uncovered : Effect::done;
 }
 
+// Nothing without schemas.
+Result<Effect> run_schemas(ScriptState& state, const ShellCommand& command, ShellAnswer& answer) {
+  answer.success = true;
+  const auto path = image_path(command, command.words.back());
+  const auto directory = path ? state.image.directory(*path) : std::nullopt;
+  const auto names = directory ? state.image.names_in(*directory) : std::vector<std::string>();
+  const bool any = std::ranges::any_of(
+      names, [](const std::string& name) { return name.ends_with(".gschema.xml"); });
+  return any || !command.exact ? Effect::uncovered : Effect::done;
+}
+
 struct DebianCommand {
   std::string_view name;
   Result<Effect> (*run)(ScriptState&, const ShellCommand&, ShellAnswer&);
 };
 
-constexpr std::array<DebianCommand, 19> debian_commands{{
+constexpr std::array<DebianCommand, 20> debian_commands{{
     {"add-shell", run_add_shell},
     {"addgroup", run_account_command},
     {"adduser", run_account_command},
@@ -288,6 +302,7 @@ constexpr std::array<DebianCommand, 19> debian_commands{{
     {"dpkg-statoverride", run_statoverride},
     {"dpkg-trigger", run_trigger},
     {"find", run_find},
+    {"glib-compile-schemas", run_schemas},
     {"groupadd", run_account_command},
     {"sed", run_sed},
     {"setcap", run_setcap},

@@ -332,13 +332,12 @@ std::optional<Result<Effect>> run_file_command(ScriptState& state, const ShellCo
   if (name == "rm") {
     return Effect::done;  // of what was there before, and of files for the script's own use
   }
-  // Only about places that are not the image's?
   const CommandWords words = parse_words(command, {"m", "o", "g"});
-  const bool outside = !words.operands.empty() && [&] {
-    const auto path = image_path(command, words.operands.back());
-    return path && is_outside_image(*path);
-  }();
-  return outside ? Effect::done : Effect::uncovered;
+  const auto path =
+      words.operands.empty() ? std::nullopt : image_path(command, words.operands.back());
+  const bool is_outside = path && is_outside_image(*path);
+  const bool sets_time = name == "touch" && path && state.image.find_real(*path) != nullptr;
+  return is_outside || sets_time ? Effect::done : Effect::uncovered;
 }
 
 Result<Effect> write_outputs(ScriptState& state, const ShellCommand& command) {

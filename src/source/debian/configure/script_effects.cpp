@@ -10,8 +10,8 @@
 
 #include <fnimage/base/text.hpp>
 
+#include "debian/configure/image_tests.hpp"
 #include "debian/configure/script_state.hpp"
-#include "debian/configure/shell_expansion.hpp"
 #include "debian/deb822.hpp"
 #include "debian/layout.hpp"
 
@@ -23,17 +23,24 @@ using layer::EntryType;
 
 constexpr std::size_t max_named_commands = 10;  // of one package
 constexpr std::size_t max_named_bytes = 100;
-constexpr std::size_t max_paths = 2'000;
 constexpr std::uint64_t max_account_file = std::uint64_t{1} << 20;
 
 // Their scripts are replayed as a whole by steps of their own.
 constexpr std::array<std::string_view, 5> packages_with_steps{
     "base-files", "base-passwd", "ca-certificates", "libc-bin", "tzdata"};
 
-class ImageHost final : public ShellHost {
+// Byte-code is another step's, manual pages are not in images.
+bool is_needless(const ShellCommand& command) {
+  return std::ranges::any_of(command.words, [](const std::string& word) {
+    return word.ends_with("/py_compile.py") || word == "py_compile" || word == "compileall" ||
+           word.ends_with("/mandb") || word.ends_with("/compileall.py");
+  });
+}
+
+class ImageHost final : public ImageTests {
  public:
   ImageHost(ScriptState& state, const std::set<std::string, std::less<>>& own_files)
-      : state_(state), own_files_(own_files) {}
+      : ImageTests(state.image), state_(state), own_files_(own_files) {}
 
   /// @param before whether the package's own files are not there yet. @param asks_only of `config`.
   void begin(bool before, bool asks_only) {
@@ -65,39 +72,10 @@ class ImageHost final : public ShellHost {
   }
 
   std::optional<bool> test_file(char kind, const std::string& path) override {
-    constexpr std::string_view documentation = "usr/share/";
     const auto clean = layer::clean_path(path);
-    if (!clean) {
-      return std::nullopt;
-    }
-    const bool is_left_out_place =
-        clean->starts_with(documentation) && is_left_out(*clean + "/x", EntryType::file);
-    if (clean->starts_with("dev/") || clean->starts_with("proc/") || is_left_out_place) {
-      return std::nullopt;
-    }
-    if (before_unpacking_ && own_files_.contains(*clean)) {
-      return false;
-    }
-    const Entry* entry =
-        kind == 'L' ? state_.image.find_real(*clean) : state_.image.resolve(*clean);
-    if (clean->empty()) {
-      return kind == 'd' || kind == 'e';
-    }
-    return entry != nullptr && test_entry(kind, *clean, *entry);
-  }
-
-  std::optional<std::vector<std::string>> paths_like(const std::string& pattern) override {
-    if (!pattern.starts_with('/')) {
-      return std::nullopt;
-    }
-    std::vector<std::string> found{""};
-    for (const std::string_view part : split(std::string_view(pattern).substr(1), '/')) {
-      found = below(found, part);
-      if (found.size() > max_paths) {
-        return std::nullopt;
-      }
-    }
-    return found;
+    return before_unpacking_ && clean && own_files_.contains(*clean)
+               ? std::optional(false)
+               : ImageTests::test_file(kind, path);
   }
 
   /// What was not done since the last call: sorted, each once, the first few.
@@ -120,53 +98,6 @@ class ImageHost final : public ShellHost {
   }
 
  private:
-  [[nodiscard]] bool test_entry(char kind, const std::string& path, const Entry& entry) const {
-    switch (kind) {
-      case 'L':
-        return entry.type == EntryType::symlink;
-      case 'd':
-        return entry.type == EntryType::directory;
-      case 'f':
-        return state_.image.file(path) != nullptr;
-      case 'x':
-        return entry.type == EntryType::directory || (entry.mode & 0111U) != 0;
-      case 's':
-        return entry.size() > 0;
-      case 'b':
-      case 'c':
-      case 'p':
-      case 'S':
-        return false;
-      default:
-        return true;
-    }
-  }
-
-  [[nodiscard]] std::vector<std::string> below(const std::vector<std::string>& places,
-                                               std::string_view part) const {
-    std::vector<std::string> found;
-    for (const std::string& place : places) {
-      if (part.find_first_of("*?[") == std::string_view::npos) {
-        std::string path = fmt::format("{}/{}", place, part);
-        if (state_.image.find_real(path) != nullptr) {
-          found.push_back(std::move(path));
-        }
-        continue;
-      }
-      const auto directory = place.empty() ? std::nullopt : state_.image.directory(place);
-      for (const std::string& name :
-           directory ? state_.image.names_in(*directory) : std::vector<std::string>()) {
-        if (matches_pattern(name, part) && (part.starts_with('.') || !name.starts_with('.'))) {
-          found.push_back(fmt::format("{}/{}", place, name));
-        }
-        if (found.size() > max_paths) {
-          return found;
-        }
-      }
-    }
-    return found;
-  }
-
   // A program that no rule is about. One that the image does not have does nothing.
   void run_program(const ShellCommand& command, ShellAnswer& answer) {
     const std::string& word = command.words.front();
@@ -179,6 +110,9 @@ class ImageHost final : public ShellHost {
       return;
     }
     const bool is_known = word.find('?') == std::string::npos;
+    if ((!is_known && command.is_read) || is_needless(command)) {
+      return;
+    }
     if (is_known && program_path(state_.image, word).empty()) {
       answer = {.success = false, .output = ""};
       return;

@@ -57,7 +57,8 @@ constexpr auto service_programs = std::to_array<std::string_view>({"aa-enabled",
                                                                    "update-inetd",
                                                                    "update-initramfs",
                                                                    "update-rc.d",
-                                                                   "update-service"});
+                                                                   "update-service",
+                                                                   "vgcfgbackup"});
 
 // What was there before: a new image has nothing to clean up.
 constexpr auto cleaning_programs =
@@ -120,6 +121,7 @@ constexpr auto asking_programs = std::to_array<std::string_view>({"awk",
                                                                   "xxd",
                                                                   "yes",
                                                                   "nproc",
+                                                                  "ss",
                                                                   "netstat",
                                                                   "getconf"});
 

@@ -516,10 +516,11 @@ class ScriptInterpreter final : public ShellValueSource {
         fields.push_back(std::move(field));
         continue;
       }
-      const auto paths = host_.paths_like(field.text);
+      const bool is_relative = !field.text.starts_with('/');
+      const auto paths = host_.paths_like(from_here(field.text));
       if (paths && !paths->empty()) {
         for (const std::string& path : *paths) {
-          fields.push_back({.text = path});
+          fields.push_back({.text = is_relative ? path.substr(directory_.size() + 1) : path});
         }
       } else {
         field.exact = paths.has_value();
@@ -527,6 +528,12 @@ class ScriptInterpreter final : public ShellValueSource {
       }
     }
     return fields;
+  }
+
+  // A relative path as an absolute one, where the directory is known.
+  [[nodiscard]] std::string from_here(const std::string& path) const {
+    const bool stays = path.starts_with('/') || directory_ == "?" || directory_ == "/";
+    return stays ? path : directory_ + "/" + path;
   }
 
   void redirect(const std::vector<ShellRedirection>& redirections, ShellCommand& command,
@@ -566,7 +573,10 @@ class ScriptInterpreter final : public ShellValueSource {
     if (fields.empty() || flow_ != Flow::on) {
       return true;
     }
-    ShellCommand command{.sure = is_sure(), .input = input_, .directory = directory_};
+    ShellCommand command{.sure = is_sure(),
+                         .input = input_,
+                         .directory = directory_,
+                         .is_read = capture_ != nullptr};
     bool prints = true;
     redirect(node.redirections, command, prints);
     for (const ShellWord& field : fields) {
@@ -707,8 +717,9 @@ class ScriptInterpreter final : public ShellValueSource {
     if (fields.front().text == "[" && !words.empty()) {
       words = words.first(words.size() - 1);
     }
-    return evaluate_test(
-        words, [this](char kind, const std::string& path) { return host_.test_file(kind, path); });
+    return evaluate_test(words, [this](char kind, const std::string& path) {
+      return host_.test_file(kind, from_here(path));
+    });
   }
 
   Outcome run_print(std::span<const ShellWord> fields, const ShellCommand& command, bool prints) {
@@ -816,9 +827,11 @@ class ScriptInterpreter final : public ShellValueSource {
       change_directory(fields);
     } else if (name == "read") {
       return run_read(fields, command);
+    } else if (name == "." && fields.size() == 2) {
+      return run_sourced(command);
     } else if (name == "." || name == "source" || name == "eval" || name == "getopts") {
       forgot_ = true;  // variables may come from there
-      return Outcome(name == "." ? Outcome(true) : std::nullopt);
+      return Outcome();
     } else if (name == "trap" || name == "umask" || name == "wait" || name == "hash" ||
                name == "ulimit" || (name == "exec" && fields.size() == 1)) {
       return Outcome(true);
@@ -826,6 +839,23 @@ class ScriptInterpreter final : public ShellValueSource {
       return std::nullopt;
     }
     return Outcome(true);
+  }
+
+  // ". /etc/default/x": what the host has as the file's text.
+  Outcome run_sourced(const ShellCommand& command) {
+    const ShellAnswer answer = run_on_host(command);
+    if (!answer.output || calls_ >= max_calls || !charge(answer.output->size())) {
+      forgot_ = true;
+      return true;
+    }
+    const ShellScript& script = scripts_.emplace_back(parse_shell(*answer.output));
+    ++calls_;
+    run(script.root);
+    --calls_;
+    if (flow_ == Flow::leave_function) {
+      flow_ = Flow::on;
+    }
+    return true;
   }
 
   void declare(const ShellWord& field) {

@@ -27,6 +27,7 @@ struct ShellCommand {
   std::vector<ShellOutput> outputs{};  ///< files that it prints into
   std::optional<std::string> input{};  ///< what it reads, if that is known
   std::string directory = "/";         ///< where it runs; "?" = not known
+  bool is_read = false;                ///< another command or a variable takes what it prints
 };
 
 /// What a command of the host's did.
