@@ -51,6 +51,9 @@ std::optional<std::string> image_path(const ShellCommand& command, std::string_v
 bool is_outside_image(std::string_view path) {
   constexpr std::array<std::string_view, 8> places{"dev", "proc",    "sys",     "tmp",
                                                    "run", "var/log", "var/run", "var/tmp"};
+  if (path.starts_with(scratch_prefix)) {
+    return false;
+  }
   return std::ranges::any_of(places, [&](std::string_view place) {
     return path.starts_with(place) && (path.size() == place.size() || path[place.size()] == '/');
   });

@@ -11,6 +11,7 @@
 #include "debian/configure/file_mode.hpp"
 #include "debian/configure/md5.hpp"
 #include "debian/configure/script_state.hpp"
+#include "debian/configure/stream_edits.hpp"
 #include "debian/configure/temporary_files.hpp"
 
 namespace fnimage::source::debian {
@@ -250,6 +251,14 @@ Result<Effect> run_alternatives(ScriptState& /*state*/, const ShellCommand& comm
   return installs && !command.exact ? Effect::uncovered : Effect::done;
 }
 
+// The text of `sed -e PROGRAM`, or its first operand.
+std::optional<std::string> sed_program(const CommandWords& words) {
+  if (const auto given = words.values.find("-e"); given != words.values.end()) {
+    return given->second;
+  }
+  return words.operands.size() > 1 ? std::optional(words.operands.front()) : std::nullopt;
+}
+
 // A file that is changed in place.
 Result<Effect> run_sed(ScriptState& state, const ShellCommand& command, ShellAnswer& /*answer*/) {
   const bool in_place = std::ranges::any_of(command.words, [](const std::string& word) {
@@ -260,6 +269,17 @@ Result<Effect> run_sed(ScriptState& state, const ShellCommand& command, ShellAns
   }
   const auto path = image_path(command, command.words.back());
   const bool is_missing = command.exact && path && state.image.file(*path) == nullptr;
+  const CommandWords options = parse_words(command, {"e"});
+  const auto program = sed_program(options);
+  const bool extended = options.options.contains("-E") || options.options.contains("-r");
+  if (command.exact && command.sure && path && program && !is_missing) {
+    FNIMAGE_TRY(const std::string text, state.image.read(*path, max_registered));
+    if (auto changed = substitute_fixed(*program, extended, text)) {
+      const Entry old = *state.image.file(*path);
+      FNIMAGE_CHECK(state.image.add_file(*path, std::move(*changed), old.mode, old.gid));
+      return Effect::done;
+    }
+  }
   return is_missing ? Effect::done : Effect::uncovered;
 }
 
@@ -289,12 +309,36 @@ Result<Effect> run_schemas(ScriptState& state, const ShellCommand& command, Shel
   return any || !command.exact ? Effect::uncovered : Effect::done;
 }
 
+// The programs of a directory that has none are none.
+Result<Effect> run_parts(ScriptState& state, const ShellCommand& command, ShellAnswer& answer) {
+  answer.success = true;
+  const auto path = image_path(command, command.words.back());
+  const auto directory = path ? state.image.directory(*path) : std::nullopt;
+  const bool is_empty = path && (!directory || state.image.names_in(*directory).empty());
+  return is_empty ? Effect::done : Effect::uncovered;
+}
+
+Result<Effect> run_mktemp(ScriptState& state, const ShellCommand& command, ShellAnswer& answer) {
+  constexpr std::size_t max_scratch_files = 1'000;
+  const bool plain = std::ranges::none_of(command.words, [](const std::string& word) {
+    return word.starts_with("-d") || word == "--directory" || word.find("/var") == 0;
+  });
+  if (!plain || state.scratch_files.size() > max_scratch_files) {
+    return Effect::done;
+  }
+  const std::string path = fmt::format("{}{}", scratch_prefix, state.scratch_files.size());
+  FNIMAGE_CHECK(state.image.add_file(path, {}, 0600));
+  state.scratch_files.insert(path);
+  answer = {.success = true, .output = "/" + path + "\n"};
+  return Effect::done;
+}
+
 struct DebianCommand {
   std::string_view name;
   Result<Effect> (*run)(ScriptState&, const ShellCommand&, ShellAnswer&);
 };
 
-constexpr std::array<DebianCommand, 20> debian_commands{{
+constexpr std::array<DebianCommand, 22> debian_commands{{
     {"add-shell", run_add_shell},
     {"addgroup", run_account_command},
     {"adduser", run_account_command},
@@ -304,6 +348,8 @@ constexpr std::array<DebianCommand, 20> debian_commands{{
     {"find", run_find},
     {"glib-compile-schemas", run_schemas},
     {"groupadd", run_account_command},
+    {"mktemp", run_mktemp},
+    {"run-parts", run_parts},
     {"sed", run_sed},
     {"setcap", run_setcap},
     {"systemd-sysusers", run_account_command},

@@ -152,7 +152,9 @@ class ScriptRunner {
       : state_(state),
         context_(context),
         known_(shell_values(context.architecture, context.triplet)),
-        host_(state, own_files_) {}
+        host_(state, own_files_) {
+    known_["defaultpaper"] = "a4";  // libpaper's, by awk, in the C locale
+  }
 
   std::vector<UncoveredScript> run() {
     for (std::size_t i = 0; i < context_.packages.size(); ++i) {
@@ -320,6 +322,9 @@ Result<std::vector<UncoveredScript>> configure_by_scripts(ImageView& image,
                     .first_users = AccountNumbers(first_passwd),
                     .first_groups = AccountNumbers(first_group)};
   std::vector<UncoveredScript> uncovered = ScriptRunner(state, context).run();
+  for (const std::string& path : state.scratch_files) {
+    image.remove(path);
+  }
   FNIMAGE_CHECK(write_records(state));
   return uncovered;
 }

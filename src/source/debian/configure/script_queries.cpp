@@ -10,7 +10,9 @@
 
 #include <fnimage/base/text.hpp>
 
+#include "debian/configure/md5.hpp"
 #include "debian/configure/script_state.hpp"
+#include "debian/configure/stream_edits.hpp"
 #include "debian/deb822.hpp"
 #include "debian/version.hpp"
 
@@ -241,6 +243,28 @@ ShellAnswer ask_source(const ScriptState& state, const ShellCommand& command) {
   return {.success = true, .output = text ? std::optional(std::move(*text)) : std::nullopt};
 }
 
+// md5sum FILE.
+ShellAnswer ask_md5(const ScriptState& state, const ShellCommand& command) {
+  const auto path =
+      command.words.size() == 2 ? image_path(command, command.words[1]) : std::nullopt;
+  if (!command.exact || !path) {
+    return {};
+  }
+  if (state.image.file(*path) == nullptr) {
+    return found_or_not(false);
+  }
+  const auto text = state.image.read(*path, max_queried);
+  return {.success = true,
+          .output = text ? std::optional(fmt::format("{}  {}\n", md5_of(*text), command.words[1]))
+                         : std::nullopt};
+}
+
+// paperconf: what libpaper's file says.
+ShellAnswer ask_paper(const ScriptState& state) {
+  auto text = state.image.read("etc/papersize", max_queried);
+  return {.success = true, .output = text ? std::move(*text) : "a4\n"};
+}
+
 // seq FIRST [STEP] LAST.
 ShellAnswer ask_sequence(const ShellCommand& command) {
   constexpr std::size_t max_numbers = 1'000;
@@ -297,6 +321,12 @@ bool run_query(ScriptState& state, const ShellCommand& command, ShellAnswer& ans
     answer.success = true;  // perl -e ""
   } else if (name == ".") {
     answer = ask_source(state, command);
+  } else if (name == "md5sum") {
+    answer = ask_md5(state, command);
+  } else if (name == "paperconf" && command.words.size() == 1) {
+    answer = ask_paper(state);
+  } else if (name == "awk" && command.exact && command.words.size() == 2 && command.input) {
+    answer = {.success = true, .output = print_field(command.words[1], *command.input)};
   } else if (name == "seq") {
     answer = ask_sequence(command);
   } else if (name == "getcap") {

@@ -43,6 +43,7 @@ struct ScriptState {
   std::map<std::string, std::string> diversions{};              ///< path -> "to\npackage"
   std::map<std::string, std::string> ucf_owners{};              ///< path -> package
   std::map<std::string, std::string> ucf_hashes{};  ///< path -> MD5 of what was installed
+  std::set<std::string> scratch_files{};            ///< of mktemp; removed at the end
   std::set<std::string> triggers{};                 ///< activated by name
 };
 
@@ -57,6 +58,9 @@ std::optional<std::string> image_path(const ShellCommand& command, std::string_v
 
 /// True where files do not belong to an image: /dev, /proc, /sys, /tmp, logs.
 bool is_outside_image(std::string_view path);
+
+/// Where mktemp makes files for the scripts' own use.
+inline constexpr std::string_view scratch_prefix = "tmp/fnimage-script.";
 
 /// mkdir, install, touch, ln, rm, cp, mv, chmod, chown, chgrp, and files that commands print into;
 /// nullopt for other commands.
