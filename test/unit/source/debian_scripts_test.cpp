@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fnimage/base/bytes.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/test/result_matchers.hpp>
 
@@ -13,6 +14,7 @@
 #include "debian/configure/script_effects.hpp"
 #include "debian/configure/shell.hpp"
 #include "debian/configure/shell_expansion.hpp"
+#include "debian/configure/stream_edits.hpp"
 
 namespace fnimage::source::debian {
 namespace {
@@ -280,6 +282,60 @@ struct ScriptedImage {
   std::vector<DebianPackage> packages{};
   std::vector<UnpackedPackage> unpacked{};
 };
+
+TEST(StreamEdits, AreDoneWhereTheyArePlain) {
+  EXPECT_EQ(substitute_fixed("s/^a.b/c/", true, "a.b\n"), std::nullopt);
+  EXPECT_EQ(substitute_fixed("s/^a\\.b/c/", true, "a.b a.b\nx a.b"), "c a.b\nx a.b");
+  EXPECT_EQ(substitute_fixed("s|a|/|g", false, "aba"), "/b/");
+  EXPECT_EQ(substitute_fixed("s/a$/b/", false, "aa\nab\n"), "ab\nab\n");
+  EXPECT_EQ(substitute_fixed("s/^P=\\$\\{Q\\}/P=\\$\\{Q-'a4'\\}/", true, "P=${Q}\n"),
+            "P=${Q-'a4'}\n");
+  for (const char* other :
+       {"", "s", "s/a", "s/a/b", "s/a/&/", "s/(a)/\\1/", "s/a/b/I", "d", "s/\\w/x/"}) {
+    EXPECT_EQ(substitute_fixed(other, true, "a"), std::nullopt) << other;
+  }
+  EXPECT_EQ(print_field("{ print $2 }", "a b c\nd\n"), "b\n\n");
+  EXPECT_EQ(print_field("/x/ {print $1}", "a"), std::nullopt);
+}
+
+TEST(ScriptEffects, TemporaryFilesOfScriptsDoNotStay) {
+  ScriptedImage image;
+  image.add("usr/lib/probe.ucf", "SIZE=${SIZE}\n");
+  EXPECT_THAT(image.run(R"sh(
+tmp=$(mktemp)
+chmod 0644 "$tmp"
+cat /usr/lib/probe.ucf > "$tmp"
+size=`paperconf`
+sed -E -i -e 's/^SIZE=\$\{SIZE\}/SIZE=\$\{SIZE-'"'$size'\}/" "$tmp"
+ucf "$tmp" /etc/probe
+rm -f "$tmp"
+)sh"),
+              IsEmpty());
+  EXPECT_EQ(image.text("etc/probe"), "SIZE=${SIZE-'a4'}\n");
+  EXPECT_EQ(image.entry("etc/probe").mode, 0644U);
+  for (const auto& [path, entry] : image.specific.entries()) {
+    EXPECT_FALSE(path.starts_with("tmp/")) << path;
+  }
+}
+
+TEST(JavaKeystore, HoldsEveryCertificateAndItsDigest) {
+  ScriptedImage image;
+  ImageView view(image.all, image.specific, 86400);
+  const ConfigureContext context{image.packages,     image.unpacked, "amd64",
+                                 "x86_64-linux-gnu", 86400,          null_diagnostics()};
+  ASSERT_THAT(configure_java_keystore(view, context), is_ok());
+  EXPECT_EQ(image.specific.find("etc/ssl/certs/java/cacerts"), nullptr);
+  image.add("usr/share/ca-certificates-java/ca-certificates-java.jar", "J");
+  ASSERT_THAT(configure_java_keystore(view, context), is_ok());
+  const std::string empty = image.text("etc/ssl/certs/java/cacerts");
+  ASSERT_EQ(empty.size(), 32U);
+  EXPECT_EQ(empty.substr(0, 12), std::string("\xFE\xED\xFE\xED\0\0\0\x02\0\0\0\0", 12));
+  // SHA-1 of "changeit" in UTF-16, "Mighty Aphrodite" and what is before it.
+  EXPECT_EQ(to_hex(Bytes(reinterpret_cast<const std::byte*>(empty.data()) + 12, 20)),
+            "e2686e45fb43dfa4d992dd41ceb6b21c6330d792");
+  image.add("etc/ssl/certs/bad.pem", "no certificate");
+  EXPECT_FALSE(configure_java_keystore(view, context));
+}
 
 TEST(ScriptEffects, FilesAreMadeAndChanged) {
   ScriptedImage image;

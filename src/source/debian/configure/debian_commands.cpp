@@ -94,7 +94,7 @@ Result<Effect> run_divert(ScriptState& state, const ShellCommand& command, Shell
 
 // A configuration file that the package does not ship as one.
 Result<Effect> run_ucf(ScriptState& state, const ShellCommand& command, ShellAnswer& answer) {
-  const CommandWords words = parse_words(command, {"state-dir", "src-dir", "s", "D"});
+  const CommandWords words = parse_words(command, {"state-dir", "src-dir", "sum-file", "s", "D"});
   answer.success = true;
   if (words.options.contains("--purge") || words.options.contains("-p")) {
     return Effect::done;

@@ -960,6 +960,7 @@ std::optional<std::vector<std::string>> ShellHost::paths_like(const std::string&
 ShellValues shell_values(std::string_view debian_architecture, std::string_view triplet) {
   ShellValues values;
   values["DPKG_ROOT"] = "";
+  values["DPKG_ADMINDIR"] = "/var/lib/dpkg";
   values["DEBIAN_FRONTEND"] = "noninteractive";
   values["DPKG_MAINTSCRIPT_ARCH"] = debian_architecture;
   values["dpkg --print-architecture"] = debian_architecture;
