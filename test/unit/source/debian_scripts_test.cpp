@@ -382,6 +382,17 @@ rm -f /etc/probe.key /none
   EXPECT_EQ(image.text("etc/probe.link"), "D");
 }
 
+TEST(ScriptEffects, TheUmaskIsKept) {
+  ScriptedImage image;
+  EXPECT_THAT(image.run("(umask 077; echo secret > /etc/secret; mkdir /etc/secrets)\n"
+                        "touch /etc/open\numask 066\ntouch /etc/opasswd\n"),
+              IsEmpty());
+  EXPECT_EQ(image.entry("etc/secret").mode, 0600U);
+  EXPECT_EQ(image.entry("etc/secrets").mode, 0700U);
+  EXPECT_EQ(image.entry("etc/open").mode, 0644U);
+  EXPECT_EQ(image.entry("etc/opasswd").mode, 0600U);
+}
+
 TEST(ScriptEffects, DebiansProgramsAreRules) {
   ScriptedImage image;
   image.add("usr/bin/ping", "P", 0755);

@@ -18,6 +18,8 @@ using layer::Entry;
 using layer::EntryType;
 
 constexpr std::uint64_t max_written = std::uint64_t{1} << 20;
+constexpr std::uint32_t new_file_mode = 0666;  // but for the umask
+constexpr std::uint32_t new_directory_mode = 0777;
 constexpr std::size_t max_tree = 20'000;  // files of one recursive change
 
 struct Owner {
@@ -142,8 +144,11 @@ Result<Effect> run_mkdir(ScriptState& state, const ShellCommand& command) {
       return Effect::uncovered;
     }
     const auto mode = words.values.find(words.values.contains("-m") ? "-m" : "--mode");
-    FNIMAGE_CHECK(
-        make_one_directory(state, *path, mode != words.values.end() ? mode->second : "0755", {}));
+    FNIMAGE_CHECK(make_one_directory(
+        state, *path,
+        mode != words.values.end() ? mode->second
+                                   : fmt::format("{:04o}", new_directory_mode & ~command.mask),
+        {}));
   }
   return Effect::done;
 }
@@ -222,7 +227,7 @@ Result<Effect> run_touch(ScriptState& state, const ShellCommand& command) {
       return Effect::uncovered;
     }
     if (state.image.find_real(*path) == nullptr && state.image.resolve(*path) == nullptr) {
-      FNIMAGE_CHECK(state.image.add_file(*path, {}));
+      FNIMAGE_CHECK(state.image.add_file(*path, {}, new_file_mode & ~command.mask));
     }
   }
   return Effect::done;
@@ -358,7 +363,7 @@ Result<Effect> write_outputs(ScriptState& state, const ShellCommand& command) {
       return Effect::uncovered;
     }
     const Entry* old = state.image.file(*path);
-    const std::uint32_t mode = old != nullptr ? old->mode : 0644;
+    const std::uint32_t mode = old != nullptr ? old->mode : new_file_mode & ~command.mask;
     FNIMAGE_CHECK(
         state.image.add_file(*path, std::move(text), mode, old != nullptr ? old->gid : 0));
   }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <deque>
 #include <functional>
 
@@ -252,6 +253,7 @@ class ScriptInterpreter final : public ShellValueSource {
     const Values values = values_;
     const auto arguments = arguments_;
     const std::string directory = directory_;
+    const std::uint32_t mask = mask_;
     const Doubt doubt = doubt_;
     Capture* const outer = std::exchange(capture_, capture);
     Outcome outcome = part();
@@ -265,6 +267,7 @@ class ScriptInterpreter final : public ShellValueSource {
     values_ = values;
     arguments_ = arguments;
     directory_ = directory;
+    mask_ = mask;
     doubt_ = doubt;
     return outcome;
   }
@@ -466,7 +469,7 @@ class ScriptInterpreter final : public ShellValueSource {
   // Redirections of a compound command: a document that it reads; what it prints into a file is
   // not known.
   Outcome run_redirected(const ShellNode& node) {
-    ShellCommand effects;
+    ShellCommand effects{.sure = is_sure(), .directory = directory_, .mask = mask_};
     bool prints = true;
     const auto outer_input = input_;
     redirect(node.redirections, effects, prints);
@@ -576,6 +579,7 @@ class ScriptInterpreter final : public ShellValueSource {
     ShellCommand command{.sure = is_sure(),
                          .input = input_,
                          .directory = directory_,
+                         .mask = mask_,
                          .is_read = capture_ != nullptr};
     bool prints = true;
     redirect(node.redirections, command, prints);
@@ -595,7 +599,7 @@ class ScriptInterpreter final : public ShellValueSource {
                  value.find('`') != std::string_view::npos;
       assign(word.substr(0, equals), expand_word(value, *this));
     }
-    ShellCommand command{.words = {":"}, .sure = is_sure(), .directory = directory_};
+    ShellCommand command{.words = {":"}, .sure = is_sure(), .directory = directory_, .mask = mask_};
     bool prints = true;
     redirect(node.redirections, command, prints);
     if (!command.outputs.empty()) {
@@ -832,8 +836,10 @@ class ScriptInterpreter final : public ShellValueSource {
     } else if (name == "." || name == "source" || name == "eval" || name == "getopts") {
       forgot_ = true;  // variables may come from there
       return Outcome();
-    } else if (name == "trap" || name == "umask" || name == "wait" || name == "hash" ||
-               name == "ulimit" || (name == "exec" && fields.size() == 1)) {
+    } else if (name == "umask") {
+      set_mask(fields);
+    } else if (name == "trap" || name == "wait" || name == "hash" || name == "ulimit" ||
+               (name == "exec" && fields.size() == 1)) {
       return Outcome(true);
     } else {
       return std::nullopt;
@@ -874,6 +880,18 @@ class ScriptInterpreter final : public ShellValueSource {
     words = words.subspan(marked ? 1 : 0);
     arguments_.assign(words.begin(), words.end());
     arguments_known_ = std::ranges::all_of(words, [](const ShellWord& word) { return word.exact; });
+  }
+
+  void set_mask(std::span<const ShellWord> fields) {
+    constexpr int octal = 8;
+    constexpr std::uint32_t all = 0777;
+    if (fields.size() == 2) {
+      const std::string& text = fields[1].text;
+      std::uint32_t mask = 0;
+      const auto parsed = std::from_chars(text.data(), text.data() + text.size(), mask, octal);
+      const bool good = parsed.ec == std::errc{} && parsed.ptr == text.data() + text.size();
+      mask_ = good && mask <= all ? mask : all;  // what is not known is kept to nobody
+    }
   }
 
   void change_directory(std::span<const ShellWord> fields) {
@@ -922,6 +940,7 @@ class ScriptInterpreter final : public ShellValueSource {
   bool arguments_known_ = true;
   std::optional<std::string> input_;  // what `read` reads, as far as it is known
   std::string directory_ = "/";
+  std::uint32_t mask_ = 022;
   Capture* capture_ = nullptr;
   bool sure_ = true;
   Doubt doubt_ = Doubt::none;

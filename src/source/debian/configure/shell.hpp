@@ -6,6 +6,7 @@
 // are installed. Thread-safety: an interpretation belongs to one thread.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -27,6 +28,7 @@ struct ShellCommand {
   std::vector<ShellOutput> outputs{};  ///< files that it prints into
   std::optional<std::string> input{};  ///< what it reads, if that is known
   std::string directory = "/";         ///< where it runs; "?" = not known
+  std::uint32_t mask = 022;            ///< umask
   bool is_read = false;                ///< another command or a variable takes what it prints
 };
 
