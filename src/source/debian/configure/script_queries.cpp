@@ -183,18 +183,18 @@ ShellAnswer ask_grep(const ScriptState& state, const ShellCommand& command) {
           .output = ""};
 }
 
-std::map<std::string, std::string> template_defaults(std::string_view templates) {
-  std::map<std::string, std::string> defaults;
+std::map<std::string, std::string> values_of_templates(std::string_view templates) {
+  std::map<std::string, std::string> template_values;
   std::string name;
   for (const std::string_view line : split(templates, '\n')) {
     if (line.starts_with("Template:")) {
       name = trim(line.substr(line.find(':') + 1));
-      defaults.emplace(name, "");
+      template_values.emplace(name, "");
     } else if (line.starts_with("Default:")) {
-      defaults.insert_or_assign(name, std::string(trim(line.substr(line.find(':') + 1))));
+      template_values.insert_or_assign(name, std::string(trim(line.substr(line.find(':') + 1))));
     }
   }
-  return defaults;
+  return template_values;
 }
 
 // debconf answers what `config` has set, else what the templates say: nobody is asked.
@@ -219,8 +219,8 @@ ShellAnswer ask_debconf(ScriptState& state, const ShellCommand& command) {
     answer.success = true;
     answer.reply = known->second;
   } else if (command.exact && state.unpacked != nullptr) {
-    const auto defaults = template_defaults(state.unpacked->control_file("templates"));
-    if (const auto found = defaults.find(question); found != defaults.end()) {
+    const auto template_values = values_of_templates(state.unpacked->control_file("templates"));
+    if (const auto found = template_values.find(question); found != template_values.end()) {
       answer.success = true;
       answer.reply = found->second;
     }
