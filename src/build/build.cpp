@@ -13,6 +13,7 @@
 #include "package_request.hpp"
 #include "plan.hpp"
 #include "plan_check.hpp"
+#include "uncovered.hpp"
 
 namespace fnimage::build {
 
@@ -70,6 +71,8 @@ Result<BuildResult> build_once(const BuildSpec& spec, const BuildOptions& option
                                registry::ImageStore& store, const std::vector<std::string>& tags,
                                const Environment& environment) {
   FNIMAGE_TRY(const Plan plan, make_plan(spec, options, environment));
+  std::vector<UncoveredPackage> uncovered = uncovered_packages(plan);
+  FNIMAGE_CHECK(report_uncovered(uncovered, options.strict, environment.diagnostics));
   if (options.check) {
     FNIMAGE_CHECK(check_plan(spec, plan, environment));
   }
@@ -97,7 +100,8 @@ Result<BuildResult> build_once(const BuildSpec& spec, const BuildOptions& option
   }
   FNIMAGE_CHECK(attach_sboms(spec, options, store, environment, built));
   FNIMAGE_TRY(manifest::Descriptor root, store_list(list, tags, store, environment.diagnostics));
-  return BuildResult{.list = std::move(root), .platforms = std::move(built)};
+  return BuildResult{
+      .list = std::move(root), .platforms = std::move(built), .uncovered = std::move(uncovered)};
 }
 
 }  // namespace

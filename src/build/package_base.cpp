@@ -96,7 +96,7 @@ Result<source::PackageSet> PackageBase::resolve_one(const manifest::Platform& pl
   return *set;
 }
 
-Result<std::vector<source::NamedTree>> PackageBase::trees(const manifest::Platform& platform) {
+Result<source::Assembly> PackageBase::assemble(const manifest::Platform& platform) {
   const auto set = std::ranges::find(sets_, platform, &source::PackageSet::platform);
   if (set == sets_.end()) {
     return fail(ErrorCode::internal, fmt::format("{} was not resolved", platform.str()));

@@ -1,5 +1,5 @@
 // A base that is assembled from Debian packages: which packages each platform gets, from the lock
-// or resolved now, and their trees. Private to build. Thread-safety: resolve() first; then trees()
+// or resolved now, and their trees. Private to build. Thread-safety: resolve() first; then assemble()
 // from several threads.
 #pragma once
 
@@ -31,8 +31,8 @@ class PackageBase {
 
   /// Chooses the packages of all platforms.
   Result<void> resolve(const std::vector<manifest::Platform>& platforms);
-  /// One of the platforms' layers, lowest first.
-  Result<std::vector<source::NamedTree>> trees(const manifest::Platform& platform);
+  /// One of the platforms' layers, and what no rule covers.
+  Result<source::Assembly> assemble(const manifest::Platform& platform);
 
  private:
   PackageBase(const BuildSpec& spec, const BuildOptions& options, const Environment& environment,

@@ -159,8 +159,9 @@ class Planner {
       FNIMAGE_TRY(platform.base, base_->load(platform.platform));
     }
     if (packages_ != nullptr) {
-      FNIMAGE_TRY(std::vector<source::NamedTree> trees, packages_->trees(platform.platform));
-      for (source::NamedTree& tree : trees) {
+      FNIMAGE_TRY(source::Assembly assembly, packages_->assemble(platform.platform));
+      platform.uncovered = std::move(assembly.uncovered);
+      for (source::NamedTree& tree : assembly.trees) {
         FNIMAGE_CHECK(lower.add(tree.tree));
         platform.layers.push_back({.name = std::move(tree.name), .tree = std::move(tree.tree)});
       }

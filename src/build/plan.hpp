@@ -12,6 +12,7 @@
 #include <fnimage/layer/file_tree.hpp>
 #include <fnimage/runtime/runtime.hpp>
 #include <fnimage/source/base_image.hpp>
+#include <fnimage/source/package_pool.hpp>
 
 namespace fnimage::build {
 
@@ -24,6 +25,8 @@ struct PlatformPlan {
   manifest::Platform platform;
   std::optional<source::BaseImage> base{};
   std::vector<PlannedLayer> layers{};  ///< lowest first, above the base
+  std::vector<source::UncoveredScript>
+      uncovered{};  ///< what the packages' scripts do and we do not
 };
 
 struct Plan {

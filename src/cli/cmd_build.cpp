@@ -46,6 +46,7 @@ struct BuildArguments {
   bool locked = false;
   std::string bundle;
   bool no_check = false;
+  bool strict = false;
   std::vector<std::string> sboms;
 };
 
@@ -207,6 +208,7 @@ Result<build::BuildOptions> build_options(const BuildArguments& arguments,
   options.locked = arguments.locked;
   options.bundle = arguments.bundle;
   options.check = !arguments.no_check;
+  options.strict = arguments.strict;
   FNIMAGE_TRY(options.sboms, parse_formats(arguments.sboms));
   return options;
 }
@@ -267,8 +269,19 @@ nlohmann::ordered_json result_json(const build::BuildResult& result, const Targe
       platforms.back()["sboms"].push_back(cli::to_json(attached));
     }
   }
-  return {
+  nlohmann::ordered_json uncovered = nlohmann::ordered_json::array();
+  for (const build::UncoveredPackage& package : result.uncovered) {
+    uncovered.push_back({{"package", package.package}, {"commands", package.commands}});
+    for (const manifest::Platform& platform : package.platforms) {
+      uncovered.back()["platforms"].push_back(platform.str());
+    }
+  }
+  nlohmann::ordered_json json{
       {"list", to_json(result.list)}, {"names", target.names}, {"platforms", std::move(platforms)}};
+  if (!uncovered.empty()) {
+    json["uncovered"] = std::move(uncovered);
+  }
+  return json;
 }
 
 Result<void> run_build(const BuildArguments& arguments, Session& session) {
@@ -350,6 +363,8 @@ void add_build_options(CLI::App& command, BuildArguments& arguments) {
   add_cache_options(command, arguments.build_file);
   command.add_flag("--no-check", arguments.no_check,
                    "Build what cannot start on its platform, too");
+  command.add_flag("--strict", arguments.strict,
+                   "Fail when scripts of packages do what fnimage does\nnot do for them");
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ def _date(days=0):
 
 
 def make_deb(target, name, version, architecture, fields, files, work):
-    """Builds one .deb; returns its control paragraph."""
+    """Builds one .deb; returns its control paragraph. Scripts are files below DEBIAN."""
     root = pathlib.Path(work) / f"{name}_{architecture}_{_sha256(version.encode())[:8]}"
     control = (f"Package: {name}\nVersion: {version}\nArchitecture: {architecture}\n"
                f"Maintainer: A <a@mirror.example>\nInstalled-Size: {fields.get('Installed-Size', 1)}\n"
@@ -30,6 +30,8 @@ def make_deb(target, name, version, architecture, fields, files, work):
         file = root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
+        if path.startswith("DEBIAN/"):
+            file.chmod(0o755)
     target.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["dpkg-deb", "--root-owner-group", "--build", root, target], check=True,
                    capture_output=True)

@@ -21,12 +21,12 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   }
   constexpr std::size_t max_bytes = std::size_t{256} << 20U;
   require(bytes <= max_bytes, "what a script says is bounded");
-  for (const AlternativeInstall& install : read_script(text, known).alternatives) {
+  for (const AlternativeInstall& install : read_alternatives(text, known, "configure")) {
     require(!install.link.empty() && !install.name.empty() && !install.path.empty(),
             "alternatives are whole");
   }
   AccountRequests requests;
-  read_account_script(text, known, requests);
+  read_account_script(text, known, "configure", requests);
   read_sysusers(text, requests);
   for (const UserRequest& user : requests.users) {
     require(!user.name.empty(), "users have names");

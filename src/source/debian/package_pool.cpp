@@ -16,6 +16,7 @@
 #include "debian/apt_sources.hpp"
 #include "debian/architecture.hpp"
 #include "debian/configure/configure.hpp"
+#include "debian/configure/script_effects.hpp"
 #include "debian/download.hpp"
 #include "debian/layers.hpp"
 #include "debian/layout.hpp"
@@ -59,8 +60,7 @@ class Pool final : public PackagePool {
         workers_(parallel_packages),
         bytecode_(settings_.cache_directory, workers_, diagnostics_) {}
 
-  Result<std::vector<NamedTree>> assemble(const PackageSet& set,
-                                          const AssembleOptions& options) override {
+  Result<Assembly> assemble(const PackageSet& set, const AssembleOptions& options) override {
     FNIMAGE_TRY(const ArchitectureNames names, names_of(set.platform));
     std::vector<DebianPackage> packages = set.packages;
     std::sort(packages.begin(), packages.end(),
@@ -72,11 +72,13 @@ class Pool final : public PackagePool {
                 lay_out(packages, unpacked, layers, options.max_mtime, made, diagnostics_));
     const ConfigureContext context{packages,      unpacked, names.architecture,
                                    names.triplet, made,     diagnostics_};
-    FNIMAGE_CHECK(configure(layout, context));
+    Assembly assembly;
+    FNIMAGE_TRY(assembly.uncovered, configure(layout, context));
     if (options.host_packages) {
       FNIMAGE_CHECK(add_bytecode(layout, context, set.platform, options));
     }
-    return split_layers(std::move(layout), layers);
+    FNIMAGE_TRY(assembly.trees, split_layers(std::move(layout), layers));
+    return assembly;
   }
 
   Result<void> save(const PackageSet& set, const std::filesystem::path& directory) override {
@@ -86,15 +88,19 @@ class Pool final : public PackagePool {
   }
 
  private:
-  static Result<void> configure(Layout& layout, const ConfigureContext& context) {
+  static Result<std::vector<UncoveredScript>> configure(Layout& layout,
+                                                        const ConfigureContext& context) {
     ImageView image(layout, context.mtime);
     FNIMAGE_CHECK(link_merged_usr(image));
     FNIMAGE_CHECK(configure_base_files(image));
     FNIMAGE_CHECK(configure_accounts(image, context));
     FNIMAGE_CHECK(configure_alternatives(image, context));
+    FNIMAGE_TRY(std::vector<UncoveredScript> uncovered, configure_by_scripts(image, context));
     FNIMAGE_CHECK(configure_loader_cache(image, context));  // after links to libraries
     FNIMAGE_CHECK(configure_ca_bundle(image));
-    return write_dpkg_status(image, context);
+    FNIMAGE_CHECK(configure_java_keystore(image, context));
+    FNIMAGE_CHECK(write_dpkg_status(image, context));
+    return uncovered;
   }
 
   Result<void> add_bytecode(Layout& layout, const ConfigureContext& context,

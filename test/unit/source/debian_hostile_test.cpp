@@ -38,6 +38,7 @@ using ::testing::HasSubstr;
 
 const std::string good_control =
     raw_tar({raw_file("./control", "Package: a\nVersion: 1\nArchitecture: all\n")});
+constexpr std::array<std::size_t, 2> one_layer_for_two{};
 const std::string good_data = raw_tar({raw_directory("./usr"), raw_file("./usr/x", "1")});
 
 Result<UnpackedPackage> unpack_deb(const std::string& deb, const TempDir& temp) {
@@ -74,12 +75,12 @@ TEST(HostilePackage, BreakoutsStayWithinTheTree) {
     ASSERT_THAT(attack, is_ok());
     const std::vector<DebianPackage> packages{package_named("a"), package_named("b")};
     const std::vector<UnpackedPackage> unpacked{*base, *attack};
-    const auto layout = lay_out(packages, unpacked, std::nullopt, 0, null_diagnostics());
+    const auto layout = lay_out(packages, unpacked, one_layer_for_two, std::nullopt, 0, null_diagnostics());
     if (!layout) {
       EXPECT_EQ(layout.error().code(), ErrorCode::invalid_input) << layout.error().describe();
       continue;
     }
-    for (const auto& [path, entry] : layout->specific.entries()) {
+    for (const auto& [path, entry] : layout->tree.entries()) {
       EXPECT_EQ(unwrap(layer::clean_path(path)), path);
       if (entry.content) {
         EXPECT_NE(unwrap(read_all(*unwrap(entry.content->open()), 100)), "untouched") << path;
@@ -179,9 +180,9 @@ TEST(HostilePackage, LinksInPlaceOfDirectoriesDoNotLeadOut) {
       temp));
   const std::vector<DebianPackage> packages{package_named("a"), package_named("b")};
   const std::vector<UnpackedPackage> unpacked{first, second};
-  const auto layout = lay_out(packages, unpacked, std::nullopt, 0, null_diagnostics());
+  const auto layout = lay_out(packages, unpacked, one_layer_for_two, std::nullopt, 0, null_diagnostics());
   ASSERT_THAT(layout, is_ok());
-  for (const auto& [path, entry] : layout->specific.entries()) {
+  for (const auto& [path, entry] : layout->tree.entries()) {
     EXPECT_EQ(unwrap(layer::clean_path(path)), path);
   }
   EXPECT_EQ(outside.read("copyright"), "untouched");

@@ -141,7 +141,8 @@ class Mirror : public ::testing::Test {
 
   Result<std::vector<NamedTree>> assemble(const PackageSet& set, const DebianSettings& settings) {
     FNIMAGE_TRY(const auto packages, PackagePool::open(settings, nullptr, null_diagnostics()));
-    return packages->assemble(set, {.max_mtime = 1'600'000'000});
+    FNIMAGE_TRY(Assembly assembly, packages->assemble(set, {.max_mtime = 1'600'000'000}));
+    return std::move(assembly.trees);
   }
 
   Result<std::vector<NamedTree>> build(const std::string& architecture,

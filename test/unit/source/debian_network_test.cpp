@@ -139,7 +139,8 @@ class Network : public ::testing::TestWithParam<std::string> {
 
   std::vector<NamedTree> assemble(const PackageSet& set) {
     return unwrap(unwrap(PackagePool::open(settings_, transport_, null_diagnostics()))
-                      ->assemble(set, {.max_mtime = 1'600'000'000}));
+                      ->assemble(set, {.max_mtime = 1'600'000'000}))
+        .trees;
   }
 
   test::TempDir dir_;
@@ -276,8 +277,8 @@ TEST_P(Network, ByteCodeIsMadeOnceForAllArchitectures) {
                           return archive_->resolve({.packages = {name}}, host);
                         }}));
   };
-  auto trees = build(platform_);
-  auto others = build(host);
+  auto trees = build(platform_).trees;
+  auto others = build(host).trees;
   const layer::FileTree standard = layer_named(trees, "interpreter-bytecode");
   const layer::FileTree packages = layer_named(trees, "packages-bytecode");
   EXPECT_EQ(standard.key(), layer_named(others, "interpreter-bytecode").key());
@@ -346,6 +347,19 @@ TEST_P(Network, TheLoadersCacheIsWhatLdconfigWrites) {
   }
   const auto theirs = unwrap(elf::parse_loader_cache(dir_.read("root/etc/ld.so.cache"), "theirs"));
   EXPECT_TRUE(ours == theirs) << ours.size() << " libraries, ldconfig has " << theirs.size();
+}
+
+TEST_P(Network, EverythingThatScriptsOfDataScienceDoIsDone) {
+  const PackageSet set = unwrap(
+      archive_->resolve({.packages = {"base-files", "base-passwd", "bash", "ca-certificates",
+                                      "python3-sklearn", "python3-h5py", "python3-ipykernel",
+                                      "python3-nbclient", "python3-pandas", "python3-matplotlib"}},
+                        platform_));
+  const Assembly assembly = unwrap(
+      unwrap(PackagePool::open(settings_, transport_, null_diagnostics()))->assemble(set, {}));
+  for (const UncoveredScript& script : assembly.uncovered) {
+    ADD_FAILURE() << script.package << ": " << join(script.commands, "; ");
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Debian, Network, ::testing::Values("amd64", "ppc64le", "arm64"),

@@ -197,9 +197,9 @@ std::vector<std::string> quoted_words(std::string_view line) {
 
 }  // namespace
 
-void read_account_script(std::string_view script, const ShellValues& known,
+void read_account_script(std::string_view script, const ShellValues& known, std::string_view action,
                          AccountRequests& requests) {
-  for (const ShellCommand& command : simple_commands(script, known)) {
+  for (const ShellCommand& command : simple_commands(script, known, action)) {
     const std::string& path = command.words.front();
     const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
     if (name == "adduser") {

@@ -40,7 +40,8 @@ struct AccountRequests {
 };
 
 /// Adds what a script asks for. Commands whose words are not all known are left out.
-void read_account_script(std::string_view script, const ShellValues& known,
+/// @param action what the script is called with ("configure").
+void read_account_script(std::string_view script, const ShellValues& known, std::string_view action,
                          AccountRequests& requests);
 
 /// Adds what a file of /usr/lib/sysusers.d says; lines that are not understood are left out.

@@ -199,9 +199,8 @@ Result<AccountRequests> requests_of(const ImageView& image, const ConfigureConte
     }
   }
   for (const UnpackedPackage& package : context.unpacked) {
-    for (const std::string_view script : {"preinst", "postinst"}) {
-      read_account_script(package.control_file(script), known, requests);
-    }
+    read_account_script(package.control_file("preinst"), known, "install", requests);
+    read_account_script(package.control_file("postinst"), known, "configure", requests);
   }
   return requests;
 }

@@ -3,83 +3,19 @@
 #include "debian/configure/alternatives.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <map>
 #include <optional>
-#include <set>
 
 #include <fmt/format.h>
 
 #include <fnimage/base/text.hpp>
 
 #include "debian/configure/configure.hpp"
+#include "debian/configure/image_tests.hpp"
 
 namespace fnimage::source::debian {
 namespace {
-
-// Shell built-ins, and commands whose effect an image does not need (services, triggers, clean-up,
-// byte-code) or that another step covers.
-constexpr std::array<std::string_view, 52> without_effect{"",
-                                                          ".",
-                                                          ":",
-                                                          "[",
-                                                          "addgroup",
-                                                          "adduser",
-                                                          "basename",
-                                                          "break",
-                                                          "case",
-                                                          "cd",
-                                                          "command",
-                                                          "continue",
-                                                          "cut",
-                                                          "deb-systemd-helper",
-                                                          "deb-systemd-invoke",
-                                                          "dirname",
-                                                          "dpkg",
-                                                          "dpkg-maintscript-helper",
-                                                          "dpkg-query",
-                                                          "dpkg-trigger",
-                                                          "echo",
-                                                          "esac",
-                                                          "eval",
-                                                          "exit",
-                                                          "export",
-                                                          "false",
-                                                          "find",
-                                                          "function",
-                                                          "grep",
-                                                          "groupadd",
-                                                          "in",
-                                                          "invoke-rc.d",
-                                                          "ldconfig",
-                                                          "local",
-                                                          "printf",
-                                                          "py3clean",
-                                                          "py3compile",
-                                                          "py3versions",
-                                                          "read",
-                                                          "return",
-                                                          "rm",
-                                                          "rmdir",
-                                                          "sed",
-                                                          "set",
-                                                          "shift",
-                                                          "systemctl",
-                                                          "test",
-                                                          "true",
-                                                          "unset",
-                                                          "update-rc.d",
-                                                          "useradd",
-                                                          "which"};
-
-constexpr std::array<std::string_view, 4> covered_packages{"base-files", "base-passwd",
-                                                           "ca-certificates", "libc-bin"};
-
-template <std::size_t N>
-bool contains(const std::array<std::string_view, N>& list, std::string_view word) {
-  return std::find(list.begin(), list.end(), word) != list.end();
-}
 
 std::optional<AlternativeInstall> parse_install(const std::vector<std::string>& words) {
   const auto install = std::find(words.begin(), words.end(), "--install");
@@ -174,8 +110,8 @@ Result<void> write_group(ImageView& image, const std::string& name, const Group&
   return image.add_file("var/lib/dpkg/alternatives/" + name, record(group));
 }
 
-void collect(const ImageView& image, ScriptReading reading, Groups& groups) {
-  for (AlternativeInstall& install : reading.alternatives) {
+void collect(const ImageView& image, std::vector<AlternativeInstall> installs, Groups& groups) {
+  for (AlternativeInstall& install : installs) {
     if (image.resolve(install.path) == nullptr) {
       continue;  // a manual page, or a branch of the script for another architecture
     }
@@ -191,56 +127,29 @@ void collect(const ImageView& image, ScriptReading reading, Groups& groups) {
 
 }  // namespace
 
-ScriptReading read_script(std::string_view script, const ShellValues& known) {
-  ScriptReading reading;
-  std::set<std::string> others;
-  for (const ShellCommand& command : simple_commands(script, known)) {
+std::vector<AlternativeInstall> read_alternatives(std::string_view script, const ShellValues& known,
+                                                  const ImageView& image) {
+  std::vector<AlternativeInstall> installs;
+  for (const ShellCommand& command : script_commands(script, known, "configure", image)) {
     const std::string_view name =
         std::string_view(command.words.front()).substr(command.words.front().rfind('/') + 1);
-    if (name != "update-alternatives") {
-      if (!contains(without_effect, name)) {
-        others.emplace(name);
+    if (name == "update-alternatives" && command.exact) {
+      if (auto install = parse_install(command.words)) {
+        installs.push_back(std::move(*install));
       }
-      continue;
-    }
-    if (std::find(command.words.begin(), command.words.end(), "--install") == command.words.end()) {
-      continue;  // --remove and the like: nothing is installed before
-    }
-    auto install = command.exact ? parse_install(command.words) : std::nullopt;
-    if (install) {
-      reading.alternatives.push_back(std::move(*install));
-    } else {
-      others.emplace("update-alternatives");
     }
   }
-  reading.not_replayed.assign(others.begin(), others.end());
-  return reading;
+  return installs;
 }
 
 Result<void> configure_alternatives(ImageView& image, const ConfigureContext& context) {
   const ShellValues known = shell_values(context.architecture, context.triplet);
   Groups groups;
-  std::vector<std::string> uncovered;
-  for (std::size_t i = 0; i < context.packages.size(); ++i) {
-    const std::string_view script = context.unpacked[i].control_file("postinst");
-    const std::string& name = context.packages[i].name;
-    if (script.empty()) {
-      continue;
-    }
-    ScriptReading reading = read_script(script, known);
-    if (!reading.not_replayed.empty() && !contains(covered_packages, name)) {
-      uncovered.push_back(
-          fmt::format("{} ({})", name, printable(join(reading.not_replayed, ", "), 120)));
-    }
-    collect(image, std::move(reading), groups);
+  for (const UnpackedPackage& package : context.unpacked) {
+    collect(image, read_alternatives(package.control_file("postinst"), known, image), groups);
   }
   for (const auto& [name, group] : groups) {
     FNIMAGE_CHECK(write_group(image, name, group, context.diagnostics));
-  }
-  if (!uncovered.empty()) {
-    context.diagnostics.report(
-        Severity::debug,
-        "maintainer scripts that were not replayed in full: " + join(uncovered, "; "));
   }
   return {};
 }

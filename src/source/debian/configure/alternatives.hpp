@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "debian/configure/image_view.hpp"
 #include "debian/configure/shell.hpp"
 
 namespace fnimage::source::debian {
@@ -24,13 +25,8 @@ struct AlternativeInstall {
   std::vector<AlternativeSlave> slaves{};
 };
 
-struct ScriptReading {
-  std::vector<AlternativeInstall> alternatives{};
-  std::vector<std::string>
-      not_replayed{};  ///< names of commands that no rule covers, each once, sorted
-};
-
-/// Reads one maintainer script.
-ScriptReading read_script(std::string_view script, const ShellValues& known);
+/// Those of one maintainer script whose words are all known.
+std::vector<AlternativeInstall> read_alternatives(std::string_view script, const ShellValues& known,
+                                                  const ImageView& image);
 
 }  // namespace fnimage::source::debian

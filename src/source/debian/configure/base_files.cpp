@@ -108,6 +108,12 @@ Result<void> configure_base_files(ImageView& image) {
   if (image.find("etc/nsswitch.conf") == nullptr) {
     FNIMAGE_CHECK(image.add_file("etc/nsswitch.conf", std::string(minimal_nsswitch)));
   }
+  // tzdata: what debconf's answer is when nobody is asked.
+  if (image.file("usr/share/zoneinfo/Etc/UTC") != nullptr &&
+      image.find("etc/localtime") == nullptr) {
+    FNIMAGE_CHECK(image.add_link("etc/localtime", "/usr/share/zoneinfo/Etc/UTC"));
+    FNIMAGE_CHECK(image.add_file("etc/timezone", "Etc/UTC\n"));
+  }
   if (image.find("etc/dpkg/origins/default") == nullptr &&
       image.find("etc/dpkg/origins/debian") != nullptr) {
     FNIMAGE_CHECK(image.add_link("etc/dpkg/origins/default", "debian"));

@@ -74,6 +74,8 @@ Result<void> configure_ca_bundle(ImageView& image) {
   if (bundle.empty()) {
     return {};
   }
+  constexpr std::string_view local = "usr/local/share/ca-certificates";
+  FNIMAGE_CHECK(image.find(local) == nullptr ? image.add_directory(local, 0755) : Result<void>());
   FNIMAGE_CHECK(image.add_file("etc/ca-certificates.conf", std::move(configuration)));
   return image.add_file("etc/ssl/certs/ca-certificates.crt", std::move(bundle));
 }

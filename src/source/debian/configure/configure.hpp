@@ -48,6 +48,9 @@ Result<void> configure_loader_cache(ImageView& image, const ConfigureContext& co
 /// ca-certificates: the bundle, the links by name and by subject hash. Nothing without the package.
 Result<void> configure_ca_bundle(ImageView& image);
 
+/// ca-certificates-java: the same certificates for Java. Nothing without the package.
+Result<void> configure_java_keystore(ImageView& image, const ConfigureContext& context);
+
 /// dpkg's database, so that scanners and dpkg see the packages.
 Result<void> write_dpkg_status(ImageView& image, const ConfigureContext& context);
 

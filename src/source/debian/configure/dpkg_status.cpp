@@ -1,30 +1,18 @@
 // dpkg's database: /var/lib/dpkg/status with every package installed, the list of files and the
 // md5sums of each. File lists name what the package ships, documentation included, as dpkg's do
 // under path-exclude. Maintainer scripts are not kept. Thread-safety: see configure.hpp.
-#include <memory>
-
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <fnimage/base/text.hpp>
 
 #include "debian/configure/configure.hpp"
+#include "debian/configure/md5.hpp"
 #include "debian/deb822.hpp"
 
 namespace fnimage::source::debian {
 namespace {
 
 constexpr std::uint64_t max_conffile = std::uint64_t{64} << 20;
-
-std::string md5(std::string_view text) {
-  std::array<std::byte, EVP_MAX_MD_SIZE> digest{};
-  unsigned int length = 0;
-  if (EVP_Digest(text.data(), text.size(), reinterpret_cast<unsigned char*>(digest.data()), &length,
-                 EVP_md5(), nullptr) != 1) {
-    return {};
-  }
-  return to_hex(Bytes(digest.data(), length));
-}
 
 // "Conffiles:" of the status: path and md5 of each.
 Result<std::string> conffiles(const ImageView& image, const UnpackedPackage& package) {
@@ -36,7 +24,7 @@ Result<std::string> conffiles(const ImageView& image, const UnpackedPackage& pac
     }
     if (image.resolve(parts[0]) != nullptr) {
       FNIMAGE_TRY(const std::string text, image.read(parts[0].substr(1), max_conffile));
-      lines += fmt::format("\n {} {}", parts[0], md5(text));
+      lines += fmt::format("\n {} {}", parts[0], md5_of(text));
     }
   }
   return lines.empty() ? lines : "Conffiles:" + lines + "\n";
@@ -86,7 +74,8 @@ Result<void> write_dpkg_status(ImageView& image, const ConfigureContext& context
   FNIMAGE_CHECK(image.add_file("var/lib/dpkg/status", std::move(status)));
   FNIMAGE_CHECK(image.add_file("var/lib/dpkg/info/format", "1\n"));
   for (const std::string_view name : {"available", "diversions", "statoverride"}) {
-    FNIMAGE_CHECK(image.add_file(fmt::format("var/lib/dpkg/{}", name), {}));
+    const std::string path = fmt::format("var/lib/dpkg/{}", name);
+    FNIMAGE_CHECK(image.find(path) == nullptr ? image.add_file(path, {}) : Result<void>());
   }
   return {};
 }

@@ -121,16 +121,21 @@ std::vector<std::string> ImageView::names_in(std::string_view directory) const {
   return names;
 }
 
-std::vector<std::string> ImageView::files_below(std::string_view directory) const {
+std::vector<std::string> ImageView::paths_below(std::string_view directory) const {
   std::vector<std::string> paths;
   const std::string prefix = fmt::format("{}/", directory);
   const auto& entries = layout_.tree.entries();
   for (auto it = entries.lower_bound(prefix); it != entries.end() && it->first.starts_with(prefix);
        ++it) {
-    if (it->second.type == EntryType::file) {
-      paths.push_back(it->first);
-    }
+    paths.push_back(it->first);
   }
+  return paths;
+}
+
+std::vector<std::string> ImageView::files_below(std::string_view directory) const {
+  std::vector<std::string> paths = paths_below(directory);
+  std::erase_if(paths,
+                [&](const std::string& path) { return find(path)->type != EntryType::file; });
   return paths;
 }
 
@@ -210,6 +215,26 @@ Result<void> ImageView::copy_default(std::string_view from, std::string_view to)
   Entry copy = *source;
   copy.path = real_path(to);
   return add(std::move(copy));
+}
+
+Result<void> ImageView::add_copy(Entry entry, std::string_view path) {
+  entry.path = real_path(path);
+  entry.mtime = mtime_;
+  return add(std::move(entry));
+}
+
+void ImageView::change(std::string_view path, const std::function<void(Entry&)>& change) {
+  const Entry* found = resolve(path);
+  for (int links = 0; found != nullptr && found->type == EntryType::hardlink; ++links) {
+    found = links < max_links ? find(found->link) : nullptr;
+  }
+  if (found != nullptr) {
+    change(*layout_.tree.find(found->path));
+  }
+}
+
+void ImageView::remove(std::string_view path) {
+  layout_.tree.remove(real_path(path));
 }
 
 }  // namespace fnimage::source::debian

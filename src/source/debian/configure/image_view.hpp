@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,6 +37,8 @@ class ImageView {
   [[nodiscard]] std::vector<std::string> names_in(std::string_view directory) const;
   /// Paths of files below a directory, sorted.
   [[nodiscard]] std::vector<std::string> files_below(std::string_view directory) const;
+  /// Paths of everything below a directory, sorted.
+  [[nodiscard]] std::vector<std::string> paths_below(std::string_view directory) const;
   /// The bytes of the file that a path leads to. Errors: not_found, invalid_input past `limit`.
   [[nodiscard]] Result<std::string> read(std::string_view path, std::uint64_t limit) const;
 
@@ -52,6 +55,13 @@ class ImageView {
                              std::uint32_t uid = 0);
   /// Copies a file of the image, if it is there and the target is not.
   Result<void> copy_default(std::string_view from, std::string_view to);
+  /// Adds an entry, of this image or not, under another path.
+  Result<void> add_copy(layer::Entry entry, std::string_view path);
+  /// Changes owner, mode or attributes of what a path leads to, if it is there. It stays its
+  /// package's.
+  void change(std::string_view path, const std::function<void(layer::Entry&)>& change);
+  /// Removes an entry and everything below it.
+  void remove(std::string_view path);
 
  private:
   [[nodiscard]] std::string real_path(std::string_view path) const;

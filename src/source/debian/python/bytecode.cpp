@@ -60,7 +60,7 @@ void add_private_directories(std::string_view script, const ShellValues& known,
     return;
   }
   for (const ShellCommand& command : simple_commands(script, known)) {
-    if (command.words.front() != "py3compile" || !command.exact) {
+    if (command.words.empty() || command.words.front() != "py3compile" || !command.exact) {
       continue;
     }
     for (const std::string& word : command.words) {

@@ -47,6 +47,7 @@ struct BuildOptions {
   bool locked = false;             ///< an error when there is no lock
   std::filesystem::path bundle{};  ///< of `lock`: .debs, and a lock for when lock_file is not there
   bool check = true;               ///< refuse what cannot start on its platform
+  bool strict = false;             ///< refuse packages whose scripts do what no rule covers
   std::vector<sbom::Format> sboms{};  ///< attach these to each platform's image
   /// Called when it stands what is to be built, before any layer is made; its error ends the build.
   std::function<Result<void>()> before_layers{};
@@ -63,9 +64,16 @@ struct BuiltPlatform {
   std::vector<BuiltLayer> layers;       ///< lowest first, without the base image's
   std::vector<sbom::Attached> sboms{};  ///< in the order of the options
 };
+/// What the scripts of a package would have done to the image as well.
+struct UncoveredPackage {
+  std::string package;
+  std::vector<std::string> commands;            ///< with their first words, printable
+  std::vector<manifest::Platform> platforms{};  ///< empty = all
+};
 struct BuildResult {
   manifest::Descriptor list;
   std::vector<BuiltPlatform> platforms;
+  std::vector<UncoveredPackage> uncovered{};  ///< by package; each was reported as a warning
 };
 
 /// Builds every platform, checks that it can start, and puts the list into `store` under `tags`. On

@@ -46,6 +46,18 @@ struct AssembleOptions {
       host_packages{};
 };
 
+/// What a package's scripts would have done to the image, and no rule of ours does.
+struct UncoveredScript {
+  std::string package;
+  std::vector<std::string> commands;  ///< with their first words, printable; sorted, each once
+};
+
+/// Packages, laid out and configured.
+struct Assembly {
+  std::vector<NamedTree> trees;            ///< lowest first
+  std::vector<UncoveredScript> uncovered;  ///< by package; empty when nothing is missing
+};
+
 /// Removes from a cache_directory what is not what was unpacked there, so that it is unpacked
 /// again; returns how many packages that were. For a second try after a verification error.
 std::size_t discard_damaged_packages(const std::filesystem::path& cache_directory);
@@ -58,12 +70,11 @@ class PackagePool {
                                                    Diagnostics& diagnostics);
   virtual ~PackagePool() = default;
 
-  /// Downloads what the cache lacks and lays the packages out. Layers lowest first. A layer's
-  /// content follows from its own packages, not from what else is in the set, but for files that
-  /// another package replaces. Errors: not_found (no mirror has that version any more),
-  /// verification, unavailable, invalid_input (a broken .deb).
-  virtual Result<std::vector<NamedTree>> assemble(const PackageSet& set,
-                                                  const AssembleOptions& options) = 0;
+  /// Downloads what the cache lacks and lays the packages out. A layer's content follows from its
+  /// own packages, not from what else is in the set, but for files that another package replaces.
+  /// Errors: not_found (no mirror has that version any more), verification, unavailable,
+  /// invalid_input (a broken .deb).
+  virtual Result<Assembly> assemble(const PackageSet& set, const AssembleOptions& options) = 0;
 
   /// Puts the .debs into a directory, from which DebianSettings::bundle takes them. What is there
   /// and right stays. Errors: as assemble().
