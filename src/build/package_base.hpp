@@ -1,6 +1,6 @@
 // A base that is assembled from Debian packages: which packages each platform gets, from the lock
-// or resolved now, and their trees. Private to build. Thread-safety: resolve() first; then assemble()
-// from several threads.
+// or resolved now, and their trees. Private to build. Thread-safety: resolve() first; then
+// assemble() from several threads.
 #pragma once
 
 #include <memory>

@@ -376,7 +376,8 @@ rm -f /etc/probe.key /none
   EXPECT_EQ(image.entry("usr/bin/tool").mode, 04755U);
   EXPECT_EQ(image.entry("usr/bin/tool").type, EntryType::file);
   EXPECT_EQ(image.entry("usr/share/data/x").gid, 42U);
-  EXPECT_EQ(image.layout.tree.find("usr/share/data/x")->gid, 0U);  // the same for every architecture
+  EXPECT_EQ(image.layout.tree.find("usr/share/data/x")->gid,
+            0U);  // the same for every architecture
   EXPECT_EQ(image.text("etc/probe.text"), "one $two\nthree\n");
   EXPECT_EQ(image.text("etc/probe.link"), "D");
 }
@@ -517,8 +518,9 @@ TEST(ScriptEffects, TriggersRunTheirHandlerWhenTheImageHasWhatTheyAreAbout) {
 
 TEST(ScriptEffects, HostileScriptsStayInTheImage) {
   ScriptedImage image;
-  EXPECT_THAT(image.layout.tree.add({.path = "out", .type = EntryType::symlink, .link = "../../etc"}),
-              is_ok());
+  EXPECT_THAT(
+      image.layout.tree.add({.path = "out", .type = EntryType::symlink, .link = "../../etc"}),
+      is_ok());
   image.add("usr/bin/evil", "", 0755);
   std::string script =
       "mkdir -p /a/../../b ../c\ntouch /out/here\nchmod 777 /../../etc/passwd\n"

@@ -211,8 +211,7 @@ Result<Effect> run_setcap(ScriptState& state, const ShellCommand& command, Shell
     return Effect::uncovered;
   }
   answer.success = state.image.file(*path) != nullptr;
-  state.image.change(*path,
-                     [&](Entry& entry) { entry.xattrs["security.capability"] = *value; });
+  state.image.change(*path, [&](Entry& entry) { entry.xattrs["security.capability"] = *value; });
   return Effect::done;
 }
 
