@@ -15,7 +15,7 @@
 //   V9  layouts                 OciLayoutTest.*, OciLayoutDamageTest.* (test/unit/registry)
 //   V10 JSON                    here; ParseJson.* (test/unit/base)
 //   V11 one thing at a time     here; Document.RefusesTwoThingsInOneWhateverItsType
-//   V12 times                   BuildTest.* (test/unit/build) and test/e2e: SOURCE_DATE_EPOCH
+//   V12 times                   BuildEnvironment.* (test/unit/build), test/e2e
 #include <functional>
 #include <string>
 #include <vector>
