@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need, builds, and runs all of them:
 #   test/run.sh
-# In order: formatting, clang-tidy, the unit tests under the address and undefined-behaviour sanitizers and those of the
-# threaded modules under the thread sanitizer (built with clang++), then an optimised build with g++ and everything, images
+# In order: formatting, clang-tidy, the unit tests under the address and undefined-behaviour sanitizers, the fuzzers, those of
+# the threaded modules under the thread sanitizer (built with clang++), then an optimised build with g++ and everything, images
 # that really run included. The last lines are ctest's summary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -35,6 +35,10 @@ cmake --preset asan-ubsan >/dev/null
 cmake --build --preset asan-ubsan
 # What is compared with apt is the resolver's answer, which sanitizers do not change; it is done below.
 check --preset asan-ubsan -L unit -LE network
+
+say "Fuzzing every reader of what comes from outside, a minute each (clang++, libFuzzer)"
+cmake --build --preset asan-ubsan --target fuzzers
+test/fuzz/run.sh build/asan-ubsan 60
 
 say "Unit tests of the threaded modules under the thread sanitizer (clang++)"
 cmake --preset tsan >/dev/null
