@@ -216,7 +216,7 @@ TEST(HostileScript, ValuesThatDoubleEnd) {
   for (int i = 0; i < 64; ++i) {
     script += "a=$a$a\n";
   }
-  script += "echo $a\n";
+  script += "tool $a\n";
   const auto commands = simple_commands(script, known);
   ASSERT_EQ(commands.size(), 1U);
   EXPECT_FALSE(commands[0].exact);
@@ -224,7 +224,7 @@ TEST(HostileScript, ValuesThatDoubleEnd) {
 }
 
 TEST(HostileScript, WordsThatRepeatAValueEnd) {
-  std::string script = "a=" + std::string(4000, 'x') + "\necho ";
+  std::string script = "a=" + std::string(4000, 'x') + "\ntool ";
   for (int i = 0; i < 100'000; ++i) {
     script += "$a";
   }
@@ -232,7 +232,7 @@ TEST(HostileScript, WordsThatRepeatAValueEnd) {
   ASSERT_EQ(commands.size(), 1U);
   EXPECT_FALSE(commands[0].exact);
   EXPECT_LT(bytes_of(commands), 100'000U);
-  script = "a=" + std::string(4000, 'x') + "\necho";
+  script = "a=" + std::string(4000, 'x') + "\ntool";
   for (int i = 0; i < 100'000; ++i) {
     script += " $a";
   }

@@ -62,7 +62,7 @@ class WordExpander {
   }
 
   std::vector<ShellWord> run() {
-    while (at_ < word_.size() && fields_.size() < max_fields) {
+    while (at_ < word_.size() && !is_too_large()) {
       const char c = word_[at_];
       if (c == '\'' && !in_quotes_) {
         const std::size_t end = std::min(word_.find('\'', at_ + 1), word_.size());
@@ -81,6 +81,7 @@ class WordExpander {
         ++at_;
       }
     }
+    current_.exact = current_.exact && at_ >= word_.size();
     if (started_) {
       end_field();
     }
@@ -106,6 +107,10 @@ class WordExpander {
       append(word_.substr(at_ + 1, 1), true);
     }
     at_ += 2;
+  }
+
+  [[nodiscard]] bool is_too_large() const {
+    return fields_.size() >= max_fields || current_.text.size() > max_value;
   }
 
   void append(std::string_view text, bool quoted) {
