@@ -40,8 +40,10 @@ Result<std::unique_ptr<PackageBase>> PackageBase::open(
       new PackageBase(spec, options, environment,
                       debian_settings(spec, base, environment, options.offline, options.bundle),
                       package_request(spec, base, runtime_packages)));
-  made->assemble_ = {
-      .max_mtime = mtime, .essential = base.essential, .runtime_packages = runtime_packages};
+  made->assemble_ = {.max_mtime = mtime,
+                     .essential = base.essential,
+                     .documentation = base.documentation,
+                     .runtime_packages = runtime_packages};
   if (base.bytecode) {
     made->assemble_.host_packages = [self = made.get()](const std::string& name,
                                                         const std::string& version) {

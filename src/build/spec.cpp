@@ -29,12 +29,12 @@ using Keys = std::string_view;
 constexpr std::array<Keys, 11> root_keys{"name",    "platforms", "base",       "packages",
                                          "exclude", "runtime",   "source",     "layers",
                                          "files",   "config",    "annotations"};
-constexpr std::array<Keys, 9> debian_keys{"mirror",    "signed-by",    "components",
-                                          "suites",    "repositories", "snapshot",
-                                          "essential", "recommends",   "bytecode"};
-constexpr std::array<Keys, 12> base_keys{"debian",    "image",      "scratch",    "mirror",
-                                         "signed-by", "components", "suites",     "repositories",
-                                         "snapshot",  "essential",  "recommends", "bytecode"};
+constexpr std::array<Keys, 10> debian_keys{
+    "mirror",   "signed-by", "components", "suites",   "repositories",
+    "snapshot", "essential", "recommends", "bytecode", "documentation"};
+constexpr std::array<Keys, 13> base_keys{
+    "debian",       "image",    "scratch",   "mirror",     "signed-by", "components",   "suites",
+    "repositories", "snapshot", "essential", "recommends", "bytecode",  "documentation"};
 constexpr std::array<Keys, 4> repository_keys{"url", "suite", "components", "signed-by"};
 constexpr std::array<Keys, 2> source_keys{"main", "files"};
 constexpr std::array<Keys, 3> layer_keys{"name", "from", "to"};
@@ -225,6 +225,9 @@ Result<Base> read_debian_base(const SpecReader& reader, const YamlNode& base) {
   }
   if (const YamlNode* bytecode = base.find("bytecode")) {
     FNIMAGE_TRY(debian.bytecode, reader.boolean(*bytecode));
+  }
+  if (const YamlNode* documentation = base.find("documentation")) {
+    FNIMAGE_TRY(debian.documentation, reader.boolean(*documentation));
   }
   return debian;
 }

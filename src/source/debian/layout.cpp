@@ -54,13 +54,12 @@ std::string link_destination(std::string_view link, std::string_view text) {
 class Placer {
  public:
   Placer(std::span<const DebianPackage> packages, std::span<const UnpackedPackage> unpacked,
-         std::span<const std::size_t> layers, std::optional<std::int64_t> max_mtime,
-         std::int64_t made_mtime, Diagnostics& diagnostics)
+         std::span<const std::size_t> layers, const LayoutOptions& options,
+         Diagnostics& diagnostics)
       : packages_(packages),
         unpacked_(unpacked),
         layers_(layers),
-        max_mtime_(max_mtime),
-        made_mtime_(made_mtime),
+        options_(options),
         diagnostics_(diagnostics) {}
 
   Result<Layout> run() {
@@ -121,17 +120,21 @@ class Placer {
     return path;
   }
 
+  [[nodiscard]] bool leaves_out(std::string_view path, EntryType type) const {
+    return !options_.documentation && is_left_out(path, type);
+  }
+
   Result<void> place(std::size_t number, const Entry& original) {
     const std::string path = final_path(original.path);
     const bool is_top_link = original.type == EntryType::symlink &&
                              merged_path(original.path) != original.path &&
                              original.path.find('/') == std::string::npos;
-    if (path.empty() || is_top_link || is_left_out(path, original.type)) {
+    if (path.empty() || is_top_link || leaves_out(path, original.type)) {
       return {};
     }
     Entry entry = original;
     entry.path = path;
-    entry.mtime = max_mtime_ ? std::min(entry.mtime, *max_mtime_) : entry.mtime;
+    entry.mtime = options_.max_mtime ? std::min(entry.mtime, *options_.max_mtime) : entry.mtime;
     if (entry.type == EntryType::directory) {
       return place_directory(number, std::move(entry));
     }
@@ -149,7 +152,7 @@ class Placer {
     if (linked_directories_.contains(entry.path)) {
       return {};
     }
-    entry.mtime = made_mtime_;
+    entry.mtime = options_.made_mtime;
     layout_.owners.emplace(entry.path, number);
     const Entry* existing = layout_.tree.find(entry.path);
     const bool keeps = existing != nullptr && existing->type == EntryType::directory &&
@@ -160,7 +163,7 @@ class Placer {
   // Points the link to where its target went; when that was left out, the link becomes the file.
   void follow_hard_link(std::size_t number, const std::string& raw_target, Entry& entry) const {
     entry.link = final_path(raw_target);
-    if (!is_left_out(entry.link, EntryType::file)) {
+    if (!leaves_out(entry.link, EntryType::file)) {
       return;
     }
     for (const Entry& target : unpacked_[number].entries) {
@@ -211,8 +214,7 @@ class Placer {
   std::span<const DebianPackage> packages_;
   std::span<const UnpackedPackage> unpacked_;
   std::span<const std::size_t> layers_;
-  std::optional<std::int64_t> max_mtime_;
-  std::int64_t made_mtime_;
+  LayoutOptions options_;
   Diagnostics& diagnostics_;
   Layout layout_;
   std::unordered_map<std::string, std::string> linked_directories_;
@@ -248,9 +250,9 @@ bool is_left_out(std::string_view path, EntryType type) {
 
 Result<Layout> lay_out(std::span<const DebianPackage> packages,
                        std::span<const UnpackedPackage> unpacked,
-                       std::span<const std::size_t> layers, std::optional<std::int64_t> max_mtime,
-                       std::int64_t made_mtime, Diagnostics& diagnostics) {
-  return Placer(packages, unpacked, layers, max_mtime, made_mtime, diagnostics).run();
+                       std::span<const std::size_t> layers, const LayoutOptions& options,
+                       Diagnostics& diagnostics) {
+  return Placer(packages, unpacked, layers, options, diagnostics).run();
 }
 
 }  // namespace fnimage::source::debian

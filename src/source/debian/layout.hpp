@@ -28,6 +28,12 @@ std::string merged_path(std::string_view path);
 /// stay.
 bool is_left_out(std::string_view path, layer::EntryType type);
 
+struct LayoutOptions {
+  std::optional<std::int64_t> max_mtime{};  ///< file times are clamped to it
+  std::int64_t made_mtime = 0;              ///< of directories
+  bool documentation = false;               ///< with what is_left_out()
+};
+
 /// The image's files, and whose they are.
 struct Layout {
   layer::FileTree tree{};
@@ -40,11 +46,9 @@ struct Layout {
 
 /// Lays out packages; `unpacked` and `layers` (the number of each one's layer, lowest first) are
 /// parallel to `packages`. Their order does not matter.
-/// @param max_mtime file times are clamped to it. @param made_mtime time of directories and of what
-/// is made here.
 Result<Layout> lay_out(std::span<const DebianPackage> packages,
                        std::span<const UnpackedPackage> unpacked,
-                       std::span<const std::size_t> layers, std::optional<std::int64_t> max_mtime,
-                       std::int64_t made_mtime, Diagnostics& diagnostics);
+                       std::span<const std::size_t> layers, const LayoutOptions& options,
+                       Diagnostics& diagnostics);
 
 }  // namespace fnimage::source::debian

@@ -68,8 +68,11 @@ class Pool final : public PackagePool {
     FNIMAGE_TRY(const auto unpacked, unpack_all(packages, set.platform));
     FNIMAGE_TRY(const auto layers, choose_layers(packages, unpacked, settings_.release, options));
     const std::int64_t made = options.max_mtime.value_or(0);
-    FNIMAGE_TRY(Layout layout,
-                lay_out(packages, unpacked, layers, options.max_mtime, made, diagnostics_));
+    FNIMAGE_TRY(Layout layout, lay_out(packages, unpacked, layers,
+                                       {.max_mtime = options.max_mtime,
+                                        .made_mtime = made,
+                                        .documentation = options.documentation},
+                                       diagnostics_));
     const ConfigureContext context{packages,      unpacked, names.architecture,
                                    names.triplet, made,     diagnostics_};
     Assembly assembly;
@@ -140,8 +143,7 @@ class Pool final : public PackagePool {
     FNIMAGE_TRY(const ArchitectureNames names, names_of(set.platform));
     FNIMAGE_TRY(const auto unpacked, unpack_all(set.packages, set.platform));
     const std::vector<std::size_t> one_layer(set.packages.size());
-    FNIMAGE_TRY(Layout layout,
-                lay_out(set.packages, unpacked, one_layer, std::nullopt, 0, null_diagnostics()));
+    FNIMAGE_TRY(Layout layout, lay_out(set.packages, unpacked, one_layer, {}, null_diagnostics()));
     ImageView image(layout, 0);
     FNIMAGE_CHECK(link_merged_usr(image));
     return PythonInterpreter::lay_down(image, version, names.triplet,

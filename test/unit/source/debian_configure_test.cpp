@@ -136,7 +136,8 @@ TEST(Layout, MapsHardLinksAndClampsTimes) {
                          {.path = "sbin/y", .type = EntryType::hardlink, .link = "lib/x"}};
   unpacked[1].entries = {file("lib/data", "D")};
   const std::vector<std::size_t> layers{1, 0};
-  const Layout layout = unwrap(lay_out(packages, unpacked, layers, 1000, 1000, null_diagnostics()));
+  const Layout layout = unwrap(lay_out(
+      packages, unpacked, layers, {.max_mtime = 1000, .made_mtime = 1000}, null_diagnostics()));
   ASSERT_NE(layout.tree.find("usr/sbin/y"), nullptr);
   EXPECT_EQ(layout.tree.find("usr/sbin/y")->link, "usr/lib/x");
   EXPECT_EQ(layout.tree.find("usr/lib/x")->mtime, 1000);
@@ -145,6 +146,23 @@ TEST(Layout, MapsHardLinksAndClampsTimes) {
 }
 
 constexpr std::array<std::size_t, 3> one_layer{};
+
+TEST(Layout, HasDocumentationOnlyWhenItIsAskedFor) {
+  const std::vector<DebianPackage> packages{described("tool", "amd64")};
+  std::vector<UnpackedPackage> unpacked(1);
+  unpacked[0].entries = {file("usr/share/man/man1/tool.1.gz", "M"),
+                         file("usr/share/doc/tool/copyright", "C"),
+                         {.path = "usr/share/doc/tool/licence",
+                          .type = EntryType::hardlink,
+                          .link = "usr/share/man/man1/tool.1.gz"}};
+  const Layout without = unwrap(lay_out(packages, unpacked, one_layer, {}, null_diagnostics()));
+  EXPECT_EQ(without.tree.find("usr/share/man/man1/tool.1.gz"), nullptr);
+  EXPECT_NE(without.tree.find("usr/share/doc/tool/copyright"), nullptr);
+  const Layout with =
+      unwrap(lay_out(packages, unpacked, one_layer, {.documentation = true}, null_diagnostics()));
+  EXPECT_NE(with.tree.find("usr/share/man/man1/tool.1.gz"), nullptr);
+  EXPECT_EQ(with.tree.find("usr/share/doc/tool/licence")->type, EntryType::hardlink);
+}
 
 TEST(Layout, ReplacesDecidesAboutFilesOfTwoPackages) {
   const std::vector<DebianPackage> packages{described("a", "amd64"), described("b", "amd64"),
@@ -155,7 +173,7 @@ TEST(Layout, ReplacesDecidesAboutFilesOfTwoPackages) {
   unpacked[1].control["control"] = "Package: b\nReplaces: a (<< 2)\n";
   unpacked[2].entries = {file("usr/z", "C")};
   Sink sink;
-  const Layout layout = unwrap(lay_out(packages, unpacked, one_layer, std::nullopt, 0, sink));
+  const Layout layout = unwrap(lay_out(packages, unpacked, one_layer, {}, sink));
   EXPECT_EQ(layout.tree.find("usr/x")->content_id, "test:B");
   EXPECT_EQ(layout.tree.find("usr/z")->content_id, "test:A");
   EXPECT_THAT(sink.warnings, ElementsAre(HasSubstr("/usr/z")));
@@ -167,8 +185,7 @@ TEST(Layout, FollowsALinkThatIsADirectoryElsewhere) {
   unpacked[0].entries = {{.path = "usr/share/old", .type = EntryType::symlink, .link = "new"}};
   unpacked[1].entries = {{.path = "usr/share/old", .type = EntryType::directory, .mode = 0755},
                          file("usr/share/old/x", "X")};
-  const Layout layout =
-      unwrap(lay_out(packages, unpacked, one_layer, std::nullopt, 0, null_diagnostics()));
+  const Layout layout = unwrap(lay_out(packages, unpacked, one_layer, {}, null_diagnostics()));
   EXPECT_EQ(layout.tree.find("usr/share/old")->type, EntryType::symlink);
   EXPECT_NE(layout.tree.find("usr/share/new/x"), nullptr);
 }

@@ -333,7 +333,7 @@ class ScriptInterpreter final : public ShellValueSource {
     sure_ = was_sure;
     doubt_ = std::max(doubt_, differs ? doubt : doubt_);
     flow_ = flow.value_or(Flow::fail);
-    values_ = merged ? std::move(*merged) : before;
+    values_ = merged.value_or(before);
     return outcome;
   }
 

@@ -112,6 +112,7 @@ std::vector<BytecodeMaker::PackageSources> BytecodeMaker::find_sources(
     }
   }
   std::vector<PackageSources> found;
+  found.reserve(by_package.size());
   for (auto& [package, sources] : by_package) {
     found.push_back({.package = package,
                      .is_for_all = context.packages[package].architecture == "all",

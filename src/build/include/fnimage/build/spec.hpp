@@ -37,8 +37,9 @@ struct DebianBase {
   std::vector<PackageRepository> repositories{};
   std::string snapshot{};  ///< "20260131T000000Z"; empty = what the mirror has now
   bool essential = false;
-  bool recommends = false;  ///< also what packages recommend
-  bool bytecode = true;     ///< compile Python packages
+  bool recommends = false;     ///< also what packages recommend
+  bool bytecode = true;        ///< compile Python packages
+  bool documentation = false;  ///< also manual pages, /usr/share/doc and translations
 };
 /// base: {image: registry/repo:tag | oci:DIR[:tag] | name in the local store}
 struct ImageBase {

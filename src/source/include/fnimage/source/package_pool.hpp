@@ -36,6 +36,8 @@ struct AssembleOptions {
   std::optional<std::int64_t> max_mtime{};
   /// The set was asked for with every Essential package: they and their needs are layer "base".
   bool essential = false;
+  /// Also manual pages, /usr/share/doc and translations. Copyright files are there without.
+  bool documentation = false;
   /// What the runtime asked for: they and their needs are layer "interpreter".
   std::vector<std::string> runtime_packages{};
   /// Packages for this machine, with the one of that name whose version is the given one but for
