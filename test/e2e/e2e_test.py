@@ -66,6 +66,7 @@ config: {user: "1000:1000"}
 """
 NUMPY_FUNCTION = """
 import importlib.util
+import os
 import platform
 import sys
 
@@ -78,14 +79,17 @@ def main(args):
 
 
 def uncompiled():
-    """Modules of packages that were not loaded from byte-code that this interpreter takes without a look at the source."""
+    # Modules of packages that were not loaded from byte-code which this interpreter takes without a look at the source.
     names = []
     for name, module in sys.modules.items():
         source = getattr(module, "__file__", None) or ""
-        if not source.startswith("/usr/lib/python3") or not source.endswith(".py"):
+        frozen = getattr(getattr(module, "__spec__", None), "origin", "") == "frozen"  # in the interpreter itself
+        if frozen or not source.startswith("/usr/lib/python3") or not source.endswith(".py"):
+            continue
+        if os.path.islink(source):  # sitecustomize, which is configuration in /etc
             continue
         try:
-            with open(module.__cached__, "rb") as code:
+            with open(module.__spec__.cached, "rb") as code:
                 loaded = code.read(8) == importlib.util.MAGIC_NUMBER + bytes([1, 0, 0, 0])
         except OSError:
             loaded = False
