@@ -36,10 +36,9 @@ bool holds(const source::PackageSet& set, const std::string& name, const std::st
 Result<std::unique_ptr<PackageBase>> PackageBase::open(
     const BuildSpec& spec, const DebianBase& base, const std::vector<std::string>& runtime_packages,
     std::int64_t mtime, const BuildOptions& options, const Environment& environment) {
-  std::unique_ptr<PackageBase> made(
-      new PackageBase(spec, options, environment,
-                      debian_settings(spec, base, environment, options.offline, options.bundle),
-                      package_request(spec, base, runtime_packages)));
+  std::unique_ptr<PackageBase> made(new PackageBase(
+      environment, debian_settings(spec, base, environment, options.offline, options.bundle),
+      package_request(spec, base, runtime_packages)));
   made->assemble_ = {.max_mtime = mtime,
                      .essential = base.essential,
                      .documentation = base.documentation,

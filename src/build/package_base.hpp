@@ -21,7 +21,7 @@ namespace fnimage::build {
 
 class PackageBase {
  public:
-  /// With a lock file nothing is resolved, and no index is needed. All references are kept.
+  /// With a lock file nothing is resolved, and no index is needed. The environment is kept.
   /// @param runtime_packages what the runtime asks for. @param mtime of what is made, and the
   /// latest of what is packed, seconds since 1970.
   static Result<std::unique_ptr<PackageBase>> open(const BuildSpec& spec, const DebianBase& base,
@@ -35,21 +35,15 @@ class PackageBase {
   Result<source::Assembly> assemble(const manifest::Platform& platform);
 
  private:
-  PackageBase(const BuildSpec& spec, const BuildOptions& options, const Environment& environment,
-              source::DebianSettings settings, source::PackageRequest request)
-      : spec_(spec),
-        options_(options),
-        environment_(environment),
-        settings_(std::move(settings)),
-        request_(std::move(request)) {}
+  PackageBase(const Environment& environment, source::DebianSettings settings,
+              source::PackageRequest request)
+      : environment_(environment), settings_(std::move(settings)), request_(std::move(request)) {}
 
   Result<void> open_archive();
   [[nodiscard]] Result<source::PackageSet> resolve_one(const manifest::Platform& platform) const;
   Result<source::PackageSet> host_packages(const std::string& name, const std::string& version);
   Result<source::PackageSet> resolve_for_host(const std::string& name, const std::string& version);
 
-  const BuildSpec& spec_;
-  const BuildOptions& options_;
   const Environment& environment_;
   source::DebianSettings settings_;
   source::PackageRequest request_;
