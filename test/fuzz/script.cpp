@@ -21,7 +21,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   }
   constexpr std::size_t max_bytes = std::size_t{256} << 20U;
   require(bytes <= max_bytes, "what a script says is bounded");
-  for (const AlternativeInstall& install : read_alternatives(text, known, "configure")) {
+  Layout layout;
+  const ImageView image(layout, 0);
+  for (const AlternativeInstall& install : read_alternatives(text, known, image)) {
     require(!install.link.empty() && !install.name.empty() && !install.path.empty(),
             "alternatives are whole");
   }
