@@ -33,10 +33,11 @@ function(fnimage_module name)
   endif()
 endfunction()
 
-# Declares one GoogleTest program: fnimage_test(<name> SOURCES … LIBS … [LABELS …]).
+# Declares one GoogleTest program: fnimage_test(<name> SOURCES … LIBS … [LABELS …] [MUCH_WORK]). MUCH_WORK: its tests work for
+# so long that optimising them is worth it where others are not (FNIMAGE_QUICK_TESTS).
 # Each TEST becomes one ctest entry "<name>.<Suite>.<Test>".
 function(fnimage_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LIBS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "MUCH_WORK" "" "SOURCES;LIBS;LABELS" ${ARGN})
   if(NOT FNIMAGE_BUILD_TESTS)
     return()
   endif()
@@ -44,6 +45,9 @@ function(fnimage_test name)
   target_link_libraries(${name}_test PRIVATE ${ARG_LIBS} fnimage_test_support
     GTest::gmock GTest::gtest GTest::gtest_main)
   fnimage_warnings(${name}_test)
+  if(ARG_MUCH_WORK AND FNIMAGE_QUICK_TESTS)
+    target_compile_options(${name}_test PRIVATE -O1)
+  endif()
   gtest_discover_tests(${name}_test
     TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 120 NO_PRETTY_VALUES
     PROPERTIES LABELS "unit;${ARG_LABELS}")
