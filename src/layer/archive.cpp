@@ -202,6 +202,14 @@ bool is_sound(const detail::PackIndex& index, const fs::path& pack) {
   return true;
 }
 
+fs::path pack_file(std::string_view id, const fs::path& directory) {
+  return directory / fmt::format("{}{}", id, pack_suffix);
+}
+
+fs::path index_file(std::string_view id, const fs::path& directory) {
+  return directory / fmt::format("{}{}", id, index_suffix);
+}
+
 /// The id becomes a file name: hex digits and what callers put behind them.
 bool is_valid_id(std::string_view id) noexcept {
   return !id.empty() && id.size() <= 200 && !id.starts_with('.') &&
@@ -213,6 +221,15 @@ bool is_valid_id(std::string_view id) noexcept {
 
 }  // namespace
 
+std::optional<ArchiveListing> unpacked_tar(std::string_view id, const fs::path& directory) {
+  if (!is_valid_id(id)) {
+    return std::nullopt;
+  }
+  const fs::path pack = pack_file(id, directory);
+  std::optional<detail::PackIndex> index = load_index(index_file(id, directory), pack);
+  return index ? std::optional(to_listing(std::move(*index), pack, id)) : std::nullopt;
+}
+
 Result<ArchiveListing> unpack_tar(const std::function<Result<std::unique_ptr<Reader>>()>& open,
                                   std::string_view id, const fs::path& directory,
                                   std::string_view what, const ArchiveLimits& limits,
@@ -221,17 +238,16 @@ Result<ArchiveListing> unpack_tar(const std::function<Result<std::unique_ptr<Rea
     return fail(ErrorCode::invalid_argument,
                 fmt::format("{} cannot name a pack file", printable(id)));
   }
-  const fs::path pack_path = directory / fmt::format("{}{}", id, pack_suffix);
-  const fs::path index_path = directory / fmt::format("{}{}", id, index_suffix);
-  if (std::optional<detail::PackIndex> index = load_index(index_path, pack_path)) {
-    return to_listing(std::move(*index), pack_path, id);
+  if (std::optional<ArchiveListing> known = unpacked_tar(id, directory)) {
+    return std::move(*known);
   }
   FNIMAGE_TRY(std::unique_ptr<Reader> archive, open());
   FNIMAGE_TRY(AtomicFile file, AtomicFile::create(directory));
   PackWriter pack(std::move(file));
   FNIMAGE_TRY(detail::PackIndex index, write_pack(std::move(archive), what, limits, keep, pack));
+  const fs::path pack_path = pack_file(id, directory);
   FNIMAGE_CHECK(pack.commit(pack_path));
-  FNIMAGE_CHECK(write_file_atomically(index_path, detail::to_text(index), false));
+  FNIMAGE_CHECK(write_file_atomically(index_file(id, directory), detail::to_text(index), false));
   return to_listing(std::move(index), pack_path, id);
 }
 

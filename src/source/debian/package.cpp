@@ -73,21 +73,13 @@ std::string pack_id(const PackageFile& file) {
 std::optional<UnpackedPackage> from_cache(const PackageFile& file,
                                           const std::filesystem::path& cache,
                                           const std::filesystem::path& control_file) {
-  std::error_code error;
-  const auto packs = cache / "packs";
-  if (!std::filesystem::exists(packs / (pack_id(file) + ".index"), error)) {
+  auto listing = layer::unpacked_tar(pack_id(file), cache / "packs");
+  if (!listing) {
     return std::nullopt;
   }
   const auto text = read_file(control_file, max_control_bytes * 2);
   auto control = text ? deserialize(*text) : std::nullopt;
   if (!control) {
-    return std::nullopt;
-  }
-  const auto nothing_to_open = []() -> Result<std::unique_ptr<Reader>> {
-    return fail(ErrorCode::not_found, "the pack is not complete");
-  };
-  auto listing = layer::unpack_tar(nothing_to_open, pack_id(file), packs, file.what);
-  if (!listing) {
     return std::nullopt;
   }
   return UnpackedPackage{std::move(*control), std::move(listing->entries)};

@@ -150,15 +150,15 @@ Result<std::vector<BytecodeMaker::Batch>> BytecodeMaker::divide(const PackageSou
   return batches;
 }
 
-bool BytecodeMaker::is_cached(const Batch& batch) const {
-  std::error_code error;
-  return std::filesystem::exists(cache_ / "packs" / (batch.id + ".index"), error);
+void BytecodeMaker::take_from_cache(Batch& batch) const {
+  batch.bytecode = layer::unpacked_tar(batch.id, cache_ / "packs");
 }
 
-Result<void> BytecodeMaker::compile(const Batch& batch, const PythonInterpreter& interpreter) {
+Result<void> BytecodeMaker::compile(Batch& batch, const PythonInterpreter& interpreter) {
   const auto mutex = locks_.get(batch.id);
   const std::lock_guard lock(*mutex);
-  if (is_cached(batch)) {
+  take_from_cache(batch);
+  if (batch.bytecode) {
     return {};  // another platform's
   }
   FNIMAGE_TRY(const auto scratch, TemporaryDirectory::create_in(cache_ / "python"));
@@ -174,18 +174,13 @@ Result<void> BytecodeMaker::compile(const Batch& batch, const PythonInterpreter&
     FNIMAGE_CHECK(file.commit(input, /*durable=*/false));
   }
   FNIMAGE_CHECK(interpreter.compile(input, output));
-  FNIMAGE_CHECK(layer::unpack_tar([&] { return open_file(output); }, batch.id, cache_ / "packs",
-                                  "byte-code"));
+  FNIMAGE_TRY(batch.bytecode, layer::unpack_tar([&] { return open_file(output); }, batch.id,
+                                                cache_ / "packs", "byte-code"));
   return {};
 }
 
-Result<void> BytecodeMaker::place(const Batch& batch, std::int64_t mtime, Layout& layout) const {
-  const auto nothing_to_open = []() -> Result<std::unique_ptr<Reader>> {
-    return fail(ErrorCode::not_found, "the pack is not complete");
-  };
-  FNIMAGE_TRY(auto listing,
-              layer::unpack_tar(nothing_to_open, batch.id, cache_ / "packs", "byte-code"));
-  for (layer::Entry& entry : listing.entries) {
+Result<void> BytecodeMaker::place(Batch& batch, std::int64_t mtime, Layout& layout) {
+  for (layer::Entry& entry : batch.bytecode->entries) {
     if (layout.tree.find(entry.path) != nullptr) {
       continue;  // the package brings its own
     }
@@ -223,7 +218,8 @@ std::optional<std::vector<BytecodeMaker::Batch>> BytecodeMaker::remembered(
     }
     line.remove_prefix(common ? common_word.size() : specific_word.size());
     Batch batch{.package = package, .common = common, .id = std::string(line)};
-    if (line.find('/') != std::string_view::npos || !is_cached(batch)) {
+    take_from_cache(batch);
+    if (!batch.bytecode) {
       return std::nullopt;
     }
     batches.push_back(std::move(batch));
@@ -239,19 +235,19 @@ Result<std::vector<BytecodeMaker::Batch>> BytecodeMaker::batches_of(const Packag
   }
   FNIMAGE_TRY(std::vector<Batch> batches, divide(package, key));
   std::string text;
-  for (const Batch& batch : batches) {
+  for (Batch& batch : batches) {
+    take_from_cache(batch);
     text += fmt::format("{}{}\n", batch.common ? common_word : specific_word, batch.id);
   }
   FNIMAGE_CHECK(write_file_atomically(record, text, /*durable=*/false));
   return batches;
 }
 
-Result<void> BytecodeMaker::compile_missing(const std::vector<Batch>& batches,
-                                            const std::string& title,
+Result<void> BytecodeMaker::compile_missing(std::vector<Batch>& batches, const std::string& title,
                                             const Interpreter& interpreter) {
-  std::vector<const Batch*> missing;
-  for (const Batch& batch : batches) {
-    if (!is_cached(batch)) {
+  std::vector<Batch*> missing;
+  for (Batch& batch : batches) {
+    if (!batch.bytecode) {
       missing.push_back(&batch);
     }
   }
@@ -262,7 +258,7 @@ Result<void> BytecodeMaker::compile_missing(const std::vector<Batch>& batches,
   const auto progress = diagnostics_.begin(title, missing.size());
   std::atomic<std::uint64_t> done = 0;
   TaskGroup group(workers_);
-  for (const Batch* batch : missing) {
+  for (Batch* batch : missing) {
     group.run([&, batch]() -> Result<void> {
       FNIMAGE_CHECK(compile(*batch, *python));
       progress->update(++done);
@@ -290,7 +286,7 @@ Result<void> BytecodeMaker::add(Layout& layout, const ConfigureContext& context,
     std::move(found.begin(), found.end(), std::back_inserter(batches));
   }
   FNIMAGE_CHECK(compile_missing(batches, title, interpreter));
-  for (const Batch& batch : batches) {
+  for (Batch& batch : batches) {
     FNIMAGE_CHECK(place(batch, context.mtime, layout));
   }
   return {};

@@ -16,6 +16,7 @@
 #include <fnimage/base/diagnostics.hpp>
 #include <fnimage/base/result.hpp>
 #include <fnimage/base/worker_pool.hpp>
+#include <fnimage/layer/archive.hpp>
 
 #include "debian/configure/configure.hpp"
 #include "debian/layout.hpp"
@@ -52,7 +53,8 @@ class BytecodeMaker {
     std::size_t package = 0;
     bool common = false;  ///< the same on every architecture: nothing in them names one
     std::vector<const layer::Entry*> sources{};
-    std::string id{};  ///< of the pack that holds their byte-code
+    std::string id{};                                 ///< of the pack that holds their byte-code
+    std::optional<layer::ArchiveListing> bytecode{};  ///< nullopt: has to be made
   };
   /// A package's sources before they are divided.
   struct PackageSources {
@@ -73,11 +75,11 @@ class BytecodeMaker {
       std::size_t package, const std::filesystem::path& record) const;
   /// Reads the sources.
   static Result<std::vector<Batch>> divide(const PackageSources& package, const std::string& key);
-  [[nodiscard]] bool is_cached(const Batch& batch) const;
-  Result<void> compile_missing(const std::vector<Batch>& batches, const std::string& title,
+  void take_from_cache(Batch& batch) const;
+  Result<void> compile_missing(std::vector<Batch>& batches, const std::string& title,
                                const Interpreter& interpreter);
-  Result<void> compile(const Batch& batch, const PythonInterpreter& interpreter);
-  Result<void> place(const Batch& batch, std::int64_t mtime, Layout& layout) const;
+  Result<void> compile(Batch& batch, const PythonInterpreter& interpreter);
+  static Result<void> place(Batch& batch, std::int64_t mtime, Layout& layout);
 
   std::filesystem::path cache_;
   WorkerPool& workers_;

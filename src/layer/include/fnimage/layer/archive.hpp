@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -49,6 +50,10 @@ Result<ArchiveListing> unpack_tar(const std::function<Result<std::unique_ptr<Rea
                                   std::string_view id, const std::filesystem::path& directory,
                                   std::string_view what, const ArchiveLimits& limits = {},
                                   const ContentFilter& keep = {});
+
+/// What an unpack_tar() with this id has put into the directory; nullopt when it is not there.
+std::optional<ArchiveListing> unpacked_tar(std::string_view id,
+                                           const std::filesystem::path& directory);
 
 /// Reads every pack of a directory and removes those whose content is not what was put in, so that
 /// the next unpack_tar() makes them anew; returns how many that were. Reading the content of a
