@@ -15,6 +15,7 @@
 #include <fnimage/manifest/platform_match.hpp>
 #include <fnimage/runtime/runtime.hpp>
 #include <fnimage/source/debian.hpp>
+#include <fnimage/source/package_pool.hpp>
 
 #include "embedded.hpp"
 #include "spec_reader.hpp"
@@ -41,23 +42,8 @@ constexpr std::array<Keys, 3> layer_keys{"name", "from", "to"};
 constexpr std::array<Keys, 3> file_keys{"from", "to", "mode"};
 constexpr std::array<Keys, 6> config_keys{"env", "user", "workdir", "entrypoint", "cmd", "labels"};
 
-/// Names that the layers made by a build have.
-constexpr std::array<std::string_view, 16> reserved_layers{"base-bytecode",
-                                                           "interpreter-bytecode",
-                                                           "packages-bytecode",
-                                                           "own-packages-bytecode",
-                                                           "base-all",
-                                                           "base",
-                                                           "interpreter-all",
-                                                           "interpreter",
-                                                           "packages-all",
-                                                           "packages",
-                                                           "own-packages-all",
-                                                           "own-packages",
-                                                           "configuration",
-                                                           "runtime",
-                                                           "source",
-                                                           "files"};
+/// Names of the layers that a build makes beside those of packages.
+constexpr std::array<std::string_view, 3> reserved_layers{"runtime", "source", "files"};
 /// Of the design, not of this version: told apart from typing mistakes.
 constexpr std::array<std::string_view, 3> later_runtimes{"notebook", "nodejs", "exec"};
 
@@ -383,8 +369,8 @@ Result<NamedLayer> read_layer(const SpecReader& reader, const YamlNode& item) {
         fmt::format("'{}' cannot be the name of a layer", printable(layer.name, shown_bytes)),
         "use lower-case letters, digits, '.', '_' and '-'");
   }
-  if (std::find(reserved_layers.begin(), reserved_layers.end(), layer.name) !=
-      reserved_layers.end()) {
+  if (source::is_package_layer(layer.name) ||
+      std::ranges::find(reserved_layers, layer.name) != reserved_layers.end()) {
     return reader.refuse(*name, fmt::format("'{}' is the name of a layer of fnimage's", layer.name),
                          "choose another name");
   }

@@ -80,12 +80,6 @@ std::optional<std::string> walk(const FileTree::Map& entries, std::string_view p
   return at;
 }
 
-bool has_children(const FileTree::Map& entries, const std::string& path) {
-  const std::string prefix = path + '/';
-  const auto next = entries.lower_bound(prefix);
-  return next != entries.end() && next->first.starts_with(prefix);
-}
-
 bool is_directory(const FileTree::Map& entries, std::string_view path) {
   if (path.empty()) {
     return true;
@@ -140,6 +134,12 @@ class KeyHasher {
 };
 
 }  // namespace
+
+bool has_children(const FileTree::Map& entries, std::string_view directory) {
+  const std::string prefix = fmt::format("{}/", directory);
+  const auto next = entries.lower_bound(prefix);
+  return next != entries.end() && next->first.starts_with(prefix);
+}
 
 Result<std::string> FileTree::place_of(std::string_view path) const {
   const std::optional<std::string> place = walk(entries_, path, false);

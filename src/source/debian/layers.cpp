@@ -32,6 +32,13 @@ constexpr std::array<std::string_view, parts> part_names{"-all", "", "-bytecode"
 constexpr std::array<std::string_view, 4> common_roots{"base-files", "base-passwd", "libc-bin",
                                                        "libc6"};
 
+constexpr std::size_t top_layer = std::size_t{groups} * parts;
+
+std::string name_of_layer(std::size_t layer) {
+  const std::string_view part = layer == top_layer ? "" : part_names.at(layer % parts);
+  return fmt::format("{}{}", group_names.at(layer / parts), part);
+}
+
 bool contains(std::span<const std::string> names, std::string_view name) {
   return std::ranges::find(names, name) != names.end();
 }
@@ -60,7 +67,7 @@ class Splitter {
         common_(std::move(layout.common)),
         entries_(std::move(layout.tree).take_entries()),
         layers_(layers),
-        trees_(top + 1) {}
+        trees_(top_layer + 1) {}
 
   Result<std::vector<NamedTree>> run() {
     cut_links_between_layers();
@@ -76,24 +83,17 @@ class Splitter {
     std::vector<NamedTree> named;
     for (std::size_t layer = 0; layer < trees_.size(); ++layer) {
       if (!trees_[layer].empty()) {
-        named.push_back({name_of(layer), std::move(trees_[layer])});
+        named.push_back({name_of_layer(layer), std::move(trees_[layer])});
       }
     }
     return named;
   }
 
  private:
-  static constexpr std::size_t top = std::size_t{groups} * parts;
-
-  static std::string name_of(std::size_t layer) {
-    const std::string_view part = layer == top ? "" : part_names.at(layer % parts);
-    return fmt::format("{}{}", group_names.at(layer / parts), part);
-  }
-
   [[nodiscard]] std::size_t layer_of(const std::string& path) const {
     const auto owner = owners_.find(path);
     if (owner == owners_.end()) {
-      return top;
+      return top_layer;
     }
     const std::size_t layer = layers_[owner->second];
     return common_.contains(path) ? layer / parts * parts + bytecode : layer;
@@ -120,17 +120,11 @@ class Splitter {
     const std::size_t layer = layer_of(path);
     const bool is_directory = entry.type == EntryType::directory;
     // A directory of nobody is where something of somebody is, or it is empty and for the top.
-    if (is_directory && layer == top && has_children(path)) {
+    if (is_directory && layer == top_layer && layer::has_children(entries_, path)) {
       return {};
     }
     FNIMAGE_CHECK(add_parents(path, trees_[layer]));
     return trees_[layer].add(is_directory ? entry : std::move(entry));
-  }
-
-  [[nodiscard]] bool has_children(const std::string& path) const {
-    const std::string prefix = path + '/';
-    const auto next = entries_.lower_bound(prefix);
-    return next != entries_.end() && next->first.starts_with(prefix);
   }
 
   /// The directories above have the image's owner and mode in each layer.
@@ -180,3 +174,16 @@ Result<std::vector<NamedTree>> split_layers(Layout&& layout, std::span<const std
 }
 
 }  // namespace fnimage::source::debian
+
+namespace fnimage::source {
+
+bool is_package_layer(std::string_view name) {
+  for (std::size_t layer = 0; layer <= debian::top_layer; ++layer) {
+    if (debian::name_of_layer(layer) == name) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace fnimage::source

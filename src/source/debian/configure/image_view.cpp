@@ -188,9 +188,7 @@ Result<void> ImageView::add_link(std::string_view path, std::string_view text) {
 
 Result<void> ImageView::replace_with_link(std::string_view path, std::string_view text) {
   const std::string real = real_path(path);
-  const auto& entries = layout_.tree.entries();
-  const auto next = entries.upper_bound(real + "/");
-  if (next != entries.end() && next->first.starts_with(real + "/")) {
+  if (layer::has_children(layout_.tree.entries(), real)) {
     return {};  // a package has files in it
   }
   layout_.tree.remove(real);

@@ -65,4 +65,7 @@ class FileTree {
   std::uint64_t moved_links_ = 0;
 };
 
+/// Whether there is something below a directory (or below whatever else the path is).
+bool has_children(const FileTree::Map& entries, std::string_view directory);
+
 }  // namespace fnimage::layer

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fnimage/base/diagnostics.hpp>
@@ -30,6 +31,9 @@ struct NamedTree {
   std::string name;
   layer::FileTree tree;
 };
+
+/// Whether a layer made here can have this name.
+bool is_package_layer(std::string_view name);
 
 struct AssembleOptions {
   /// Times in packages are clamped to it. Files made here get it, or 0 when it is not given.
