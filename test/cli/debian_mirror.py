@@ -4,7 +4,23 @@ import datetime
 import hashlib
 import lzma
 import pathlib
+import shutil
 import subprocess
+import unittest
+
+import command
+
+SPEC = """name: probe
+platforms: [linux/amd64, linux/ppc64le]
+base:
+  debian: stable1
+  mirror: {url}
+  signed-by: key.asc
+  suites: []
+{more}packages: [{packages}]
+runtime: none
+config: {{cmd: [/usr/bin/tool]}}
+"""
 
 
 def _sha256(data):
@@ -114,3 +130,18 @@ class Mirror:
             f"Valid-Until: {valid_until or _date(7)}\nArchitectures: {' '.join(self.architectures)}\n"
             "Components: main\n" + "".join(f"{key}: {value}\n" for key, value in fields.items())
             + f"SHA256:\n{sums}", directory / "InRelease")
+
+
+@unittest.skipUnless(all(map(shutil.which, ("dpkg-deb", "gpg", "gpgv"))), "needs dpkg-deb, gpg, gpgv")
+class MirrorTest(command.CommandTest):
+    """A mirror without packages, and a build file of a project that takes some from it."""
+
+    def setUp(self):
+        super().setUp()
+        self.keyring = Keyring(self.scratch / "gpg")
+        self.addCleanup(self.keyring.close)
+        self.mirror = Mirror(self.scratch / "mirror", self.keyring)
+        shutil.copy(self.keyring.public, self.project / "key.asc")
+
+    def use(self, *packages, more=""):
+        self.write_spec(SPEC.format(url=self.mirror.url, packages=", ".join(packages), more=more))

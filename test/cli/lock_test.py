@@ -2,35 +2,18 @@
 """Lock files, bundles and package sources, over a small mirror of the tests' own."""
 import json
 import shutil
-import unittest
 
 import command
 import debian_mirror
-
-SPEC = """name: probe
-platforms: [linux/amd64, linux/ppc64le]
-base:
-  debian: stable1
-  mirror: {url}
-  signed-by: key.asc
-  suites: []
-{more}packages: [{packages}]
-runtime: none
-config: {{cmd: [/usr/bin/tool]}}
-"""
 
 
 def tool_files(arch):
     return {"usr/bin/tool": f"#!/usr/bin/tool\n{arch}\n"}
 
 
-@unittest.skipUnless(all(map(shutil.which, ("dpkg-deb", "gpg", "gpgv"))), "needs dpkg-deb, gpg, gpgv")
-class LockTest(command.CommandTest):
+class LockTest(debian_mirror.MirrorTest):
     def setUp(self):
         super().setUp()
-        self.keyring = debian_mirror.Keyring(self.scratch / "gpg")
-        self.addCleanup(self.keyring.close)
-        self.mirror = debian_mirror.Mirror(self.scratch / "mirror", self.keyring)
         self.mirror.add("stable1", "base-files", files={"etc/os-release": "ID=test\n"})
         self.mirror.add("stable1", "tool", "1.0", Depends="tool-data", files=tool_files)
         self.mirror.add("stable1", "tool-data", "1.0", "all", Depends="big", Recommends="extra, none")
@@ -38,11 +21,7 @@ class LockTest(command.CommandTest):
         self.mirror.add("stable1", "big", "2.0-1+b1", "ppc64el", Installed_Size=1000)
         self.mirror.add("stable1", "extra", "1.0", "all")
         self.mirror.publish("stable1")
-        shutil.copy(self.keyring.public, self.project / "key.asc")
         self.use("tool")
-
-    def use(self, *packages, more=""):
-        self.write_spec(SPEC.format(url=self.mirror.url, packages=", ".join(packages), more=more))
 
     @property
     def lock(self):

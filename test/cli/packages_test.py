@@ -3,31 +3,14 @@
 import json
 import shutil
 import tarfile
-import unittest
 
 import command
 import debian_mirror
 
-SPEC = """name: probe
-platforms: [linux/amd64, linux/ppc64le]
-base:
-  debian: stable1
-  mirror: {url}
-  signed-by: key.asc
-  suites: []
-{more}packages: [{packages}]
-runtime: none
-config: {{cmd: [/usr/bin/tool]}}
-"""
 
-
-@unittest.skipUnless(all(map(shutil.which, ("dpkg-deb", "gpg", "gpgv"))), "needs dpkg-deb, gpg, gpgv")
-class PackagesTest(command.CommandTest):
+class PackagesTest(debian_mirror.MirrorTest):
     def setUp(self):
         super().setUp()
-        keyring = debian_mirror.Keyring(self.scratch / "gpg")
-        self.addCleanup(keyring.close)
-        self.mirror = debian_mirror.Mirror(self.scratch / "mirror", keyring)
         files = {"usr/share/man/man1/tool.1": "manual\n", "usr/share/doc/tool/copyright": "licence\n"}
         for architecture in ("amd64", "ppc64el"):
             self.mirror.add("stable1", "base-files", architecture=architecture, files={"etc/os-release": "ID=test\n"})
@@ -37,11 +20,10 @@ class PackagesTest(command.CommandTest):
         self.mirror.add("stable1", "tool-data", architecture="all", files={"usr/share/tool/data": "D\n"})
         self.mirror.publish("stable1")
         self.mirror.publish("vendor")
-        shutil.copy(keyring.public, self.project / "key.asc")
 
     def build(self, *packages, more=""):
         """Each platform's layers, name -> digest."""
-        self.write_spec(SPEC.format(url=self.mirror.url, packages=", ".join(packages), more=more))
+        self.use(*packages, more=more)
         shutil.rmtree(self.scratch / "out", ignore_errors=True)
         done = self.run_command("build", "--no-check", "--json", "--compression", "none",
                                 "-o", f"oci:{self.scratch}/out")

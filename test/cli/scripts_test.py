@@ -1,24 +1,10 @@
 #!/usr/bin/env python3
 """What maintainer scripts do: done for every architecture, or named, or refused with --strict."""
 import json
-import shutil
 import tarfile
-import unittest
 
 import command
 import debian_mirror
-
-SPEC = """name: probe
-platforms: [linux/amd64, linux/ppc64le]
-base:
-  debian: stable1
-  mirror: {url}
-  signed-by: key.asc
-  suites: []
-packages: [{packages}]
-runtime: none
-config: {{cmd: [/usr/bin/tool]}}
-"""
 
 DONE = """#!/bin/sh
 set -e
@@ -37,13 +23,9 @@ fi
 """
 
 
-@unittest.skipUnless(all(map(shutil.which, ("dpkg-deb", "gpg", "gpgv"))), "needs dpkg-deb, gpg, gpgv")
-class ScriptsTest(command.CommandTest):
+class ScriptsTest(debian_mirror.MirrorTest):
     def setUp(self):
         super().setUp()
-        keyring = debian_mirror.Keyring(self.scratch / "gpg")
-        self.addCleanup(keyring.close)
-        self.mirror = debian_mirror.Mirror(self.scratch / "mirror", keyring)
         self.mirror.add("stable1", "base-files", files={"etc/os-release": "ID=test\n"})
         self.mirror.add("stable1", "tool", files={"usr/bin/tool": "T\n", "DEBIAN/postinst": DONE})
         self.mirror.add("stable1", "keys", files={"usr/bin/make-keys": "M\n", "DEBIAN/postinst": KEYS})
@@ -52,10 +34,6 @@ class ScriptsTest(command.CommandTest):
         self.mirror.add("stable1", "odd", architecture="ppc64el",
                         files={"usr/bin/oddly": "O\n", "DEBIAN/postinst": "#!/bin/sh\noddly power\n"})
         self.mirror.publish("stable1")
-        shutil.copy(keyring.public, self.project / "key.asc")
-
-    def use(self, *packages):
-        self.write_spec(SPEC.format(url=self.mirror.url, packages=", ".join(packages)))
 
     def build(self, *arguments):
         return self.run_command("build", "--no-check", *arguments)

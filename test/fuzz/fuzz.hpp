@@ -90,3 +90,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
 extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size,
                                                std::size_t max_size, unsigned seed);
+
+namespace fnimage::fuzz {
+
+/// A mutation of what may hold a tar archive, its checksums mended most times.
+inline std::size_t mutate_tar(std::uint8_t* data, std::size_t size, std::size_t max_size,
+                              unsigned seed) {
+  size = LLVMFuzzerMutate(data, size, max_size);
+  constexpr unsigned unmended = 16;  // one in so many
+  if (seed % unmended != 0) {
+    mend_tar_headers(data, size);
+  }
+  return size;
+}
+
+}  // namespace fnimage::fuzz

@@ -164,10 +164,5 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
 
 std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t max_size,
                                     unsigned seed) {
-  size = LLVMFuzzerMutate(data, size, max_size);
-  constexpr unsigned unmended = 16;  // one in so many
-  if (seed % unmended != 0) {
-    fnimage::fuzz::mend_tar_headers(data, size);
-  }
-  return size;
+  return fnimage::fuzz::mutate_tar(data, size, max_size, seed);
 }

@@ -4,6 +4,7 @@
 
 #include <fnimage/layer/archive.hpp>
 #include <fnimage/layer/compression.hpp>
+#include <fnimage/test/raw_tar.hpp>
 #include <fnimage/test/result_matchers.hpp>
 #include <fnimage/test/temp_dir.hpp>
 
@@ -14,6 +15,7 @@ namespace {
 
 using fnimage::test::fails_with;
 using fnimage::test::is_ok;
+using fnimage::test::raw_ar_member;
 using fnimage::test::TempDir;
 using fnimage::test::unwrap;
 using test::run;
@@ -287,15 +289,6 @@ TEST(HostileArchive, CutAndFlippedBytesNeverCrash) {
   }
 }
 
-std::string ar_member(std::string name, std::string_view data) {
-  name.resize(16, ' ');
-  std::string size = std::to_string(data.size());
-  size.resize(10, ' ');
-  std::string member = name + "0           0     0     100644  " + size + "`\n";
-  member += data;
-  return member + (data.size() % 2 != 0 ? "\n" : "");
-}
-
 Result<std::string> list_ar(std::string bytes) {
   const auto reader = memory_reader(std::move(bytes));
   std::string list;
@@ -314,8 +307,8 @@ Result<std::string> list_ar(std::string bytes) {
 }
 
 TEST(Ar, ReadsMembers) {
-  const std::string whole = "!<arch>\n" + ar_member("debian-binary", "2.0\n") +
-                            ar_member("skipped", "abc") + ar_member("data.tar.xz/", "xyz");
+  const std::string whole = "!<arch>\n" + raw_ar_member("debian-binary", "2.0\n") +
+                            raw_ar_member("skipped", "abc") + raw_ar_member("data.tar.xz/", "xyz");
   EXPECT_EQ(unwrap(list_ar(whole)), "debian-binary:4=2.0\n;skipped:3;data.tar.xz:3=xyz;");
   EXPECT_EQ(unwrap(list_ar(whole.substr(0, whole.size() - 1))), unwrap(list_ar(whole)));
   for (std::size_t size = 0; size < whole.size() - 1; ++size) {
@@ -328,9 +321,9 @@ TEST(Ar, ReadsMembers) {
 
 TEST(Ar, RefusesDamage) {
   EXPECT_THAT(list_ar("!<arch>"), fails_with(ErrorCode::invalid_input, HasSubstr("x.deb")));
-  EXPECT_THAT(list_ar("!<arch>\n" + ar_member("//", "names")),
+  EXPECT_THAT(list_ar("!<arch>\n" + raw_ar_member("//", "names")),
               fails_with(ErrorCode::invalid_input));
-  std::string size = "!<arch>\n" + ar_member("a", "xx");
+  std::string size = "!<arch>\n" + raw_ar_member("a", "xx");
   size.replace(8 + 48, 10, "-1        ");
   EXPECT_THAT(list_ar(size), fails_with(ErrorCode::invalid_input, HasSubstr("size")));
   size.replace(8 + 48, 10, "9999999999");
