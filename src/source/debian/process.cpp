@@ -96,7 +96,8 @@ Result<ProgramOutput> run_program(std::span<const std::string> command,
   const std::string out = (directory.path() / "out").string();
   const std::string err = (directory.path() / "err").string();
   std::vector<std::string> arguments(command.begin(), command.end());
-  std::vector<std::string> environment = options.environment.value_or(child_environment());
+  std::vector<std::string> environment =
+      options.environment ? *options.environment : child_environment();
   const std::vector<char*> argv = pointers(arguments);
   const std::vector<char*> envp = pointers(environment);
 

@@ -228,10 +228,6 @@ ShellAnswer ask_debconf(ScriptState& state, const ShellCommand& command) {
   return answer;
 }
 
-}  // namespace
-
-namespace {
-
 // ". FILE": configuration is read; programs of packages (debconf's commands are known here) are
 // not.
 ShellAnswer ask_source(const ScriptState& state, const ShellCommand& command) {

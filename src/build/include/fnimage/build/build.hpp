@@ -1,5 +1,6 @@
 // build(): build file -> plan -> layers (in parallel, shared ones once, cached ones not at all) ->
-// config and manifest per platform -> list -> store. Executes nothing of the image, needs no root,
+// config and manifest per platform -> list -> store. Executes nothing of the image but, of packages
+// for this machine, their Python, which compiles theirs (DebianBase::bytecode); needs no root,
 // writes nothing outside the cache and the destination store. Thread-safety: may run several times
 // at once on one Environment.
 #pragma once
