@@ -2,6 +2,8 @@
 #include "package_base.hpp"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -29,6 +31,24 @@ bool holds(const source::PackageSet& set, const std::string& name, const std::st
     return package.name == name &&
            source::source_version(package.version) == source::source_version(version);
   });
+}
+
+/// What all platforms have from the same source. A package for all architectures has no rebuilds,
+/// so that its version tells its source.
+std::set<std::string> common_packages(const std::vector<source::PackageSet>& sets) {
+  std::map<std::string, std::size_t> counts;
+  for (const source::PackageSet& set : sets) {
+    for (const source::DebianPackage& package : set.packages) {
+      ++counts[fmt::format("{} {}", package.name, source::source_version(package.version))];
+    }
+  }
+  std::set<std::string> names;
+  for (const auto& [source, count] : counts) {
+    if (count == sets.size()) {
+      names.insert(source.substr(0, source.find(' ')));
+    }
+  }
+  return names;
 }
 
 }  // namespace
@@ -80,7 +100,9 @@ Result<void> PackageBase::resolve(const std::vector<manifest::Platform>& platfor
       return {};
     });
   }
-  return group.wait();
+  FNIMAGE_CHECK(group.wait());
+  assemble_.common_packages = common_packages(sets_);
+  return {};
 }
 
 Result<source::PackageSet> PackageBase::resolve_one(const manifest::Platform& platform) const {

@@ -51,6 +51,16 @@ class PackagesTest(debian_mirror.MirrorTest):
                          {name: without[name] for name in ("base", "packages-all", "packages")})
         self.assertNotEqual(amd64["configuration"], without["configuration"])
 
+    def test_what_one_platform_needs_more_leaves_the_common_layers_common(self):
+        self.mirror.add("stable1", "more-data", architecture="all", files={"usr/share/more/data": "M\n"})
+        for architecture, needs in (("amd64", "tool-data, more-data"), ("ppc64el", "tool-data")):
+            self.mirror.add("stable1", "wide", architecture=architecture, Depends=needs, files={"usr/bin/wide": architecture})
+        self.mirror.publish("stable1")
+        amd64, ppc64le = self.build("wide")
+        self.assertEqual(amd64["packages-all"], ppc64le["packages-all"])
+        self.assertIn("usr/share/tool/data", self.names_in(amd64["packages-all"]))
+        self.assertIn("usr/share/more/data", self.names_in(amd64["packages"]))
+
     def test_documentation_comes_when_it_is_asked_for(self):
         for more, there in (("", False), ("  documentation: true\n", True)):
             names = self.names_in(self.build("tool", more=more)[0]["packages"])

@@ -62,7 +62,7 @@ Group root_group(const DebianPackage& package, const UnpackedPackage& unpacked,
 
 class Splitter {
  public:
-  Splitter(Layout&& layout, std::span<const std::size_t> layers)
+  Splitter(Layout&& layout, const PackageLayers& layers)
       : owners_(std::move(layout.owners)),
         common_(std::move(layout.common)),
         entries_(std::move(layout.tree).take_entries()),
@@ -95,8 +95,7 @@ class Splitter {
     if (owner == owners_.end()) {
       return top_layer;
     }
-    const std::size_t layer = layers_[owner->second];
-    return common_.contains(path) ? layer / parts * parts + bytecode : layer;
+    return (common_.contains(path) ? layers_.bytecode : layers_.files)[owner->second];
   }
 
   /// A hard link may not leave its layer (image-spec, layer, "Hardlinks"): it becomes a file.
@@ -142,34 +141,37 @@ class Splitter {
   std::unordered_map<std::string, std::size_t> owners_;
   std::unordered_set<std::string> common_;
   layer::FileTree::Map entries_;
-  std::span<const std::size_t> layers_;
+  const PackageLayers& layers_;
   std::vector<layer::FileTree> trees_;
 };
 
 }  // namespace
 
-Result<std::vector<std::size_t>> choose_layers(std::span<const DebianPackage> packages,
-                                               std::span<const UnpackedPackage> unpacked,
-                                               std::string_view release,
-                                               const AssembleOptions& options) {
+Result<PackageLayers> choose_layers(std::span<const DebianPackage> packages,
+                                    std::span<const UnpackedPackage> unpacked,
+                                    std::string_view release, const AssembleOptions& options) {
   FNIMAGE_TRY(const PackageNeeds needs, needs_of(packages, unpacked));
-  std::vector<std::size_t> layers(packages.size(), libraries);
+  std::vector<std::size_t> found(packages.size(), libraries);
   for (std::size_t i = 0; i < packages.size(); ++i) {
     const std::size_t group = root_group(packages[i], unpacked[i], options);
     if (group != libraries) {
       for (const std::size_t needed : closure_of(i, needs)) {
-        layers[needed] = std::min(layers[needed], group);
+        found[needed] = std::min(found[needed], group);
       }
     }
   }
+  PackageLayers layers;
   for (std::size_t i = 0; i < packages.size(); ++i) {
-    const std::size_t group = is_own(packages[i], release) ? own : layers[i];
-    layers[i] = group * parts + (packages[i].architecture == "all" ? all : specific);
+    const std::size_t first = (is_own(packages[i], release) ? own : found[i]) * parts;
+    const bool common =
+        !options.common_packages || options.common_packages->contains(packages[i].name);
+    layers.files.push_back(first + (common && packages[i].architecture == "all" ? all : specific));
+    layers.bytecode.push_back(first + (common ? bytecode : specific));
   }
   return layers;
 }
 
-Result<std::vector<NamedTree>> split_layers(Layout&& layout, std::span<const std::size_t> layers) {
+Result<std::vector<NamedTree>> split_layers(Layout&& layout, const PackageLayers& layers) {
   return Splitter(std::move(layout), layers).run();
 }
 

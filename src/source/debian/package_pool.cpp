@@ -68,7 +68,7 @@ class Pool final : public PackagePool {
     FNIMAGE_TRY(const auto unpacked, unpack_all(packages, set.platform));
     FNIMAGE_TRY(const auto layers, choose_layers(packages, unpacked, settings_.release, options));
     const std::int64_t made = options.max_mtime.value_or(0);
-    FNIMAGE_TRY(Layout layout, lay_out(packages, unpacked, layers,
+    FNIMAGE_TRY(Layout layout, lay_out(packages, unpacked, layers.files,
                                        {.max_mtime = options.max_mtime,
                                         .made_mtime = made,
                                         .documentation = options.documentation},

@@ -93,6 +93,20 @@ TEST(Layers, DoNotDependOnWhatElseIsInstalled) {
   EXPECT_EQ(first, second);
 }
 
+// One platform's additions do not take the layers apart that it has in common with the others.
+TEST(Layers, WhatIsNotOnEveryPlatformIsNotInTheLayersForAll) {
+  Packages set;
+  set.add("python3-data", "", "all");
+  set.add("only-here", "", "all");
+  set.add("compiled", "");
+  EXPECT_THAT(set.layers({.common_packages = {{"python3-data", "compiled"}}}),
+              ElementsAre("packages-all", "packages", "packages"));
+  const auto layers = unwrap(choose_layers(set.packages, set.unpacked, "bookworm",
+                                           {.common_packages = {{"python3-data", "compiled"}}}));
+  EXPECT_EQ(layers.bytecode[0], layers.bytecode[2]);
+  EXPECT_EQ(layers.bytecode[1], layers.files[1]);
+}
+
 TEST(Layers, ABrokenDependencyIsAnError) {
   Packages set;
   set.add("libc6", "Depends: (((\n");
@@ -110,7 +124,7 @@ struct Cut {
     EXPECT_THAT(layout.tree.add(std::move(entry)), is_ok());
   }
   std::vector<NamedTree> run() {
-    const std::vector<std::size_t> layers{0, 1};  // base-all, base
+    const PackageLayers layers{.files = {0, 1}, .bytecode = {2, 2}};  // base-all, base
     return unwrap(split_layers(std::move(layout), layers));
   }
 };

@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,6 +45,9 @@ struct AssembleOptions {
   bool documentation = false;
   /// What the runtime asked for: they and their needs are layer "interpreter".
   std::vector<std::string> runtime_packages{};
+  /// Names of packages that every platform of the image has, of the same source: only what is for
+  /// all architectures in them goes to layers that are for all. Not given: every package.
+  std::optional<std::set<std::string>> common_packages{};
   /// Packages for this machine, with the one of that name whose version is the given one but for
   /// what a rebuild adds to it ("+b1"): the set's Python interpreter is run to compile the set's
   /// Python sources. Called when the cache lacks any of it, from several threads. Empty = no
