@@ -24,7 +24,9 @@ namespace detail {
 namespace {
 
 constexpr std::size_t block_bytes = std::size_t{1} << 20;
-constexpr int level = 6;
+/// Already half a percent smaller than what zlib and pigz make by default (their level 6), in a
+/// third of the time; our level 6 takes a quarter longer for another half percent.
+constexpr int level = 5;
 
 struct CompressorFree {
   void operator()(libdeflate_compressor* compressor) const noexcept {

@@ -24,7 +24,7 @@ enum class Compression : std::uint8_t { none, gzip, zstd };
 /// "none", "gzip", "zstd". Error: invalid_argument naming the choices.
 Result<Compression> parse_compression(std::string_view name);
 
-/// Library, version, level and block size, e.g. "gzip/libdeflate-1.14/6/1048576": part of every
+/// Library, version, level and block size, e.g. "gzip/libdeflate-1.14/5/1048576": part of every
 /// cache key and of the build record.
 std::string engine_id(Compression compression);
 
