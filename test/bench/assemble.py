@@ -13,14 +13,19 @@ unpacked packages, as when another function was built before, "layers" with all 
 the peer) and mmdebstrap, buildah and qemu-user-static; without them only fnimage is measured."""
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 
 import rig
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+import containers  # noqa: E402
 
 SCIENCE = [f"python3-{name}" for name in ("numpy", "scipy", "sklearn", "pandas", "h5py", "ipykernel", "nbclient")]
 BUILD_FILE = """name: bench
@@ -87,7 +92,7 @@ class Bench:
             f"mmdebstrap -q --variant={variant} --architectures={architecture} --include={','.join(packages)}"
             f" --skip=download/empty --skip=essential/unlink --setup-hook='mkdir -p \"$1\"{hook}'"
             f" --setup-hook='sync-in {archives} {hook}' --customize-hook='sync-out {hook} {archives}'"
-            f" bookworm $HOME/{architecture}.tar {sources()}"
+            f" bookworm $HOME/{architecture}.tar {sources(self.work)}"
         )
 
     def can(self, *programs):
@@ -102,7 +107,7 @@ class Bench:
         project = self.project("function", "true", [])
         commands = {}
         if self.can("mmdebstrap", "buildah", "qemu-ppc64le-static"):
-            steps = [f"b='{BUILDAH}'; $b manifest create fn"]
+            steps = [f'b="{BUILDAH}"; $b manifest create fn']
             for ours, debian in ARCHITECTURES.items():
                 steps += [
                     self.mmdebstrap(debian, RUNTIME, "essential"),
@@ -114,7 +119,11 @@ class Bench:
                 ]
             steps.append("$b manifest push --all --tls-verify=false fn docker://REGISTRY/fn:latest")
             commands["mmdebstrap, buildah"] = " && ".join(steps)
-        rig.report("function: on essential packages, two platforms", self.states(project, commands), "fnimage, cold")
+        with contextlib.ExitStack() as stack:
+            if commands:
+                stack.enter_context(containers.emulation("ppc64le"))
+            results = self.states(project, commands)
+        rig.report("function: on essential packages, two platforms", results, "fnimage, cold")
 
     def science(self):
         project = self.project("science", "false", SCIENCE)
@@ -126,23 +135,40 @@ class Bench:
         total, shared = sum(ours["bytes"].values()), ours["shared"]
         print(f"  compressed: {', '.join(f'{p} {n / 1e6:.1f} MB' for p, n in ours['bytes'].items())}")
         print(f"  in common: {shared / 1e6:.1f} MB, {200 * shared / total:.1f} % of each platform's")
-        if self.can("mmdebstrap"):
-            command = self.mmdebstrap("amd64", (*RUNTIME, *SCIENCE), "extract")
-            environment = {**self.environment, "HOME": str(self.work)}
-            subprocess.run(["sh", "-ec", command], env=environment, check=True)
-            packed = subprocess.run(
-                ["sh", "-c", f"gzip -6 -c {self.work}/amd64.tar | wc -c"], capture_output=True, check=True
-            )
-            theirs = int(packed.stdout)
-            mine = ours["bytes"]["linux/amd64"]
-            print(f"  mmdebstrap amd64: {theirs / 1e6:.1f} MB; fnimage's has {mine / theirs:.2f} of its size")
+        self.compare_sizes()
+
+    def compare_sizes(self):
+        """The same packages on all essential ones, installed by mmdebstrap: so that both have byte-code."""
+        if not self.can("mmdebstrap"):
+            return
+        project = self.project("sizes", "true", SCIENCE)
+        with rig.Registry(self.work / "sizes-registry") as registry:
+            self.build(project, registry, "layers")
+            mine = sizes(self.program, f"{registry.name}/fn:latest", self.environment)["bytes"]["linux/amd64"]
+        command = self.mmdebstrap("amd64", (*RUNTIME, *SCIENCE), "essential")
+        environment = {**self.environment, "HOME": str(self.work)}
+        subprocess.run(["sh", "-ec", command], env=environment, check=True)
+        packed = subprocess.run(
+            ["sh", "-c", f"gzip -6 -c {self.work}/amd64.tar | wc -c"], capture_output=True, check=True
+        )
+        theirs = int(packed.stdout)
+        print(f"  on essential packages, amd64: {mine / 1e6:.1f} MB, mmdebstrap {theirs / 1e6:.1f} MB: {mine / theirs:.2f}")
 
 
-def sources():
-    """The host's own apt sources, as mmdebstrap takes them."""
+def sources(directory):
+    """The host's apt sources, as mmdebstrap takes them, without security's: a mirror need not have all of its
+    architectures, and the build file above does without, too."""
     places = [pathlib.Path("/etc/apt/sources.list"), *sorted(pathlib.Path("/etc/apt/sources.list.d").glob("*"))]
-    kept = (path for path in places if path.suffix in (".list", ".sources") and path.is_file())
-    return " ".join(str(path) for path in kept if path.stat().st_size > 0)
+    separators = {".list": "\n", ".sources": "\n\n"}
+    kept = []
+    for path in places:
+        if path.suffix in separators and path.is_file():
+            separator = separators[path.suffix]
+            parts = [part for part in path.read_text().split(separator) if "-security" not in part]
+            copy = directory / f"sources-{path.name}"
+            copy.write_text(separator.join(parts) + "\n")
+            kept.append(str(copy))
+    return " ".join(kept)
 
 
 def sizes(program, reference, environment):
