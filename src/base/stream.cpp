@@ -81,8 +81,8 @@ class MemoryReader final : public Reader {
 
 class MemoryContent final : public Content {
  public:
-  explicit MemoryContent(std::string bytes)
-      : bytes_(std::make_shared<const std::string>(std::move(bytes))) {}
+  MemoryContent(std::string bytes, std::string id)
+      : bytes_(std::make_shared<const std::string>(std::move(bytes))), id_(std::move(id)) {}
   [[nodiscard]] std::uint64_t size() const noexcept override { return bytes_->size(); }
   [[nodiscard]] Result<std::unique_ptr<Reader>> open(std::uint64_t offset) const override {
     if (offset > bytes_->size()) {
@@ -90,9 +90,11 @@ class MemoryContent final : public Content {
     }
     return std::make_unique<MemoryReader>(bytes_, offset);
   }
+  [[nodiscard]] std::string id() const override { return id_; }
 
  private:
   std::shared_ptr<const std::string> bytes_;
+  std::string id_;
 };
 
 Result<std::unique_ptr<Reader>> open_range(const std::filesystem::path& path, std::uint64_t offset,
@@ -135,8 +137,8 @@ class FileContent final : public Content {
 
 }  // namespace
 
-ContentPtr memory_content(std::string bytes) {
-  return std::make_shared<MemoryContent>(std::move(bytes));
+ContentPtr memory_content(std::string bytes, std::string id) {
+  return std::make_shared<MemoryContent>(std::move(bytes), std::move(id));
 }
 
 Result<ContentPtr> file_content(const std::filesystem::path& path) {

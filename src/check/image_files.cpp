@@ -133,9 +133,8 @@ void ImageFiles::put(Entry entry) {
     entry = linked->second.entry;
   }
   entry.path = path;
-  // Nobody here packs anything: ids are as long as the rest together, and attributes, which may be
-  // megabytes, would be copied with every hard link.
-  entry.content_id = {};
+  // Nobody here packs anything, and attributes, which may be megabytes, would be copied with every
+  // hard link.
   entry.xattrs.clear();
   const auto replaced = nodes_.find(path);
   const bool is_new = replaced == nodes_.end();

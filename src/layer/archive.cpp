@@ -53,6 +53,7 @@ class PackedContent final : public Content {
         size_(packed.size) {}
 
   [[nodiscard]] std::uint64_t size() const noexcept override { return size_; }
+  [[nodiscard]] std::string id() const override { return digest_.str(); }
 
   [[nodiscard]] Result<std::unique_ptr<Reader>> open(std::uint64_t offset) const override {
     const ContentPtr slice = file_slice(*pack_, offset_, size_);
@@ -104,17 +105,14 @@ class PackWriter {
   std::uint64_t size_ = 0;
 };
 
-ArchiveListing to_listing(detail::PackIndex index, const fs::path& pack, std::string_view id) {
+ArchiveListing to_listing(detail::PackIndex index, const fs::path& pack) {
   ArchiveListing listing;
   listing.entries.reserve(index.entries.size());
   const auto shared_pack = std::make_shared<const fs::path>(pack);
   for (detail::PackedEntry& packed : index.entries) {
     Entry& entry = listing.entries.emplace_back(std::move(packed.entry));
-    if (entry.type == EntryType::file) {
-      entry.content_id = fmt::format("{}@{}+{}", id, packed.offset, packed.size);
-      if (packed.size > 0) {
-        entry.content = std::make_shared<PackedContent>(shared_pack, packed);
-      }
+    if (entry.type == EntryType::file && packed.size > 0) {
+      entry.content = std::make_shared<PackedContent>(shared_pack, packed);
     }
   }
   return listing;
@@ -227,7 +225,7 @@ std::optional<ArchiveListing> unpacked_tar(std::string_view id, const fs::path& 
   }
   const fs::path pack = pack_file(id, directory);
   std::optional<detail::PackIndex> index = load_index(index_file(id, directory), pack);
-  return index ? std::optional(to_listing(std::move(*index), pack, id)) : std::nullopt;
+  return index ? std::optional(to_listing(std::move(*index), pack)) : std::nullopt;
 }
 
 Result<ArchiveListing> unpack_tar(const std::function<Result<std::unique_ptr<Reader>>()>& open,
@@ -248,7 +246,7 @@ Result<ArchiveListing> unpack_tar(const std::function<Result<std::unique_ptr<Rea
   const fs::path pack_path = pack_file(id, directory);
   FNIMAGE_CHECK(pack.commit(pack_path));
   FNIMAGE_CHECK(write_file_atomically(index_file(id, directory), detail::to_text(index), false));
-  return to_listing(std::move(index), pack_path, id);
+  return to_listing(std::move(index), pack_path);
 }
 
 std::size_t discard_damaged_packs(const fs::path& directory) {

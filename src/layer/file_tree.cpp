@@ -319,7 +319,8 @@ std::optional<manifest::Digest> FileTree::key() const {
   hasher.text("fnimage tree 1");
   for (const auto& [path, entry] : entries_) {
     const bool is_file = entry.type == EntryType::file;
-    if (is_file && entry.content && entry.content_id.empty()) {
+    const std::string content = is_file && entry.content ? entry.content->id() : std::string();
+    if (is_file && entry.content && content.empty()) {
       return std::nullopt;
     }
     hasher.text(path);
@@ -334,7 +335,7 @@ std::optional<manifest::Digest> FileTree::key() const {
       hasher.text(name);
       hasher.text(value);
     }
-    hasher.text(is_file && entry.content ? entry.content_id : std::string());
+    hasher.text(content);
   }
   return hasher.finish();
 }

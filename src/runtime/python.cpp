@@ -31,11 +31,12 @@ Result<Runtime> make_python(const Request& request) {
                                      .mode = 0755,
                                      .mtime = request.mtime}));
   }
-  FNIMAGE_CHECK(runtime.files.add({.path = std::string(proxy_path),
-                                   .mode = 0644,
-                                   .mtime = request.mtime,
-                                   .content = memory_content(std::string(python_action_proxy)),
-                                   .content_id = manifest::Digest::of(python_action_proxy).str()}));
+  FNIMAGE_CHECK(runtime.files.add(
+      {.path = std::string(proxy_path),
+       .mode = 0644,
+       .mtime = request.mtime,
+       .content = memory_content(std::string(python_action_proxy),
+                                 manifest::Digest::of(python_action_proxy).str())}));
   runtime.entrypoint = {"python3", fmt::format("/{}", proxy_path)};
   runtime.env = {{"FNIMAGE_ACTION_MAIN", fmt::format("{}/{}", action_directory, request.main)}};
   runtime.exposed_ports = {"8080/tcp"};

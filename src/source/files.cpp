@@ -36,6 +36,7 @@ class HashedContent final : public Content {
     }
     return manifest::verifying_reader(std::move(reader), digest_, file_->size(), what_);
   }
+  [[nodiscard]] std::string id() const override { return digest_.str(); }
   [[nodiscard]] std::optional<fs::path> unverified_file() const override { return file_->file(); }
 
  private:
@@ -182,7 +183,6 @@ class Importer {
     const std::uint32_t mode = (status.st_mode & S_IXUSR) != 0 ? 0755 : 0644;
     layer::Entry result =
         entry(std::move(path), layer::EntryType::file, options_.file_mode.value_or(mode));
-    result.content_id = digest.str();
     result.content = std::make_shared<HashedContent>(
         std::move(content), std::move(digest),
         fmt::format("{} (changed since the build began)", printable(file.string())));

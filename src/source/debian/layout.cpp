@@ -7,6 +7,7 @@
 #include <numeric>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -53,7 +54,7 @@ std::string link_destination(std::string_view link, std::string_view text) {
 
 class Placer {
  public:
-  Placer(std::span<const DebianPackage> packages, std::span<const UnpackedPackage> unpacked,
+  Placer(std::span<const DebianPackage> packages, std::span<UnpackedPackage> unpacked,
          std::span<const std::size_t> layers, const LayoutOptions& options,
          Diagnostics& diagnostics)
       : packages_(packages),
@@ -70,12 +71,13 @@ class Placer {
     });
     find_linked_directories();
     for (const std::size_t number : order) {
-      for (const Entry& entry : unpacked_[number].entries) {
+      for (Entry& entry : unpacked_[number].entries) {
         if (auto placed = place(number, entry); !placed) {
           return fail(
               std::move(placed).error().while_doing("lay out package " + packages_[number].name));
         }
       }
+      unpacked_[number].entries = {};
     }
     return std::move(layout_);
   }
@@ -124,16 +126,17 @@ class Placer {
     return !options_.documentation && is_left_out(path, type);
   }
 
-  Result<void> place(std::size_t number, const Entry& original) {
-    const std::string path = final_path(original.path);
+  /// Takes the entry, unless it is left out.
+  Result<void> place(std::size_t number, Entry& original) {
+    std::string path = final_path(original.path);
     const bool is_top_link = original.type == EntryType::symlink &&
                              merged_path(original.path) != original.path &&
                              original.path.find('/') == std::string::npos;
     if (path.empty() || is_top_link || leaves_out(path, original.type)) {
       return {};
     }
-    Entry entry = original;
-    entry.path = path;
+    Entry entry = std::move(original);
+    entry.path = std::move(path);
     entry.mtime = options_.max_mtime ? std::min(entry.mtime, *options_.max_mtime) : entry.mtime;
     if (entry.type == EntryType::directory) {
       return place_directory(number, std::move(entry));
@@ -142,9 +145,9 @@ class Placer {
       return {};
     }
     if (entry.type == EntryType::hardlink) {
-      follow_hard_link(number, original.link, entry);
+      follow_hard_link(number, entry);
     }
-    layout_.owners.insert_or_assign(path, number);
+    layout_.owners.insert_or_assign(entry.path, number);
     return layout_.tree.add(std::move(entry));
   }
 
@@ -161,8 +164,8 @@ class Placer {
   }
 
   // Points the link to where its target went; when that was left out, the link becomes the file.
-  void follow_hard_link(std::size_t number, const std::string& raw_target, Entry& entry) const {
-    entry.link = final_path(raw_target);
+  void follow_hard_link(std::size_t number, Entry& entry) const {
+    const std::string raw_target = std::exchange(entry.link, final_path(entry.link));
     if (!leaves_out(entry.link, EntryType::file)) {
       return;
     }
@@ -171,7 +174,6 @@ class Placer {
         entry.type = EntryType::file;
         entry.link.clear();
         entry.content = target.content;
-        entry.content_id = target.content_id;
         return;
       }
     }
@@ -212,7 +214,7 @@ class Placer {
   }
 
   std::span<const DebianPackage> packages_;
-  std::span<const UnpackedPackage> unpacked_;
+  std::span<UnpackedPackage> unpacked_;
   std::span<const std::size_t> layers_;
   LayoutOptions options_;
   Diagnostics& diagnostics_;
@@ -248,8 +250,7 @@ bool is_left_out(std::string_view path, EntryType type) {
   return !is_copyright && !is_shared;
 }
 
-Result<Layout> lay_out(std::span<const DebianPackage> packages,
-                       std::span<const UnpackedPackage> unpacked,
+Result<Layout> lay_out(std::span<const DebianPackage> packages, std::span<UnpackedPackage> unpacked,
                        std::span<const std::size_t> layers, const LayoutOptions& options,
                        Diagnostics& diagnostics) {
   return Placer(packages, unpacked, layers, options, diagnostics).run();

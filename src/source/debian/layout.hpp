@@ -45,9 +45,9 @@ struct Layout {
 };
 
 /// Lays out packages; `unpacked` and `layers` (the number of each one's layer, lowest first) are
-/// parallel to `packages`. Their order does not matter.
-Result<Layout> lay_out(std::span<const DebianPackage> packages,
-                       std::span<const UnpackedPackage> unpacked,
+/// parallel to `packages`. Their order does not matter. The entries in `unpacked` are used up:
+/// there may be 100'000, half of which no image has.
+Result<Layout> lay_out(std::span<const DebianPackage> packages, std::span<UnpackedPackage> unpacked,
                        std::span<const std::size_t> layers, const LayoutOptions& options,
                        Diagnostics& diagnostics);
 

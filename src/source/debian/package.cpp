@@ -70,6 +70,17 @@ std::string pack_id(const PackageFile& file) {
   return fmt::format("{}-data", file.sha256.hex());
 }
 
+std::string file_list_of(const std::vector<layer::Entry>& entries) {
+  std::string text = "/.\n";
+  for (const layer::Entry& entry : entries) {
+    if (!entry.path.empty()) {
+      text += fmt::format("/{}\n", entry.path);
+    }
+  }
+  text.shrink_to_fit();
+  return text;
+}
+
 std::optional<UnpackedPackage> from_cache(const PackageFile& file,
                                           const std::filesystem::path& cache,
                                           const std::filesystem::path& control_file) {
@@ -82,7 +93,8 @@ std::optional<UnpackedPackage> from_cache(const PackageFile& file,
   if (!control) {
     return std::nullopt;
   }
-  return UnpackedPackage{std::move(*control), std::move(listing->entries)};
+  std::string list = file_list_of(listing->entries);
+  return UnpackedPackage{std::move(*control), std::move(listing->entries), std::move(list)};
 }
 
 Error broken_package(std::string_view what, std::string_view why) {
@@ -137,6 +149,7 @@ class DebReader {
       };
       FNIMAGE_TRY(auto listing,
                   layer::unpack_tar(open, pack_id(file_), cache_ / "packs", file_.what));
+      package_.file_list = file_list_of(listing.entries);
       package_.entries = std::move(listing.entries);
       has_data_ = true;
     }

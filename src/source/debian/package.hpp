@@ -22,7 +22,8 @@ using ControlFiles = std::map<std::string, std::string, std::less<>>;
 struct UnpackedPackage {
   ControlFiles control{};
   std::vector<layer::Entry>
-      entries{};  ///< as in data.tar; contents are slices of the cache's packs
+      entries{};  ///< as in data.tar; contents are slices of the cache's packs. See lay_out()
+  std::string file_list{};  ///< their paths, as dpkg keeps them: "/." first, a line each
 
   /// A control file's text; empty when there is none.
   [[nodiscard]] std::string_view control_file(std::string_view name) const;

@@ -65,7 +65,7 @@ class Pool final : public PackagePool {
     std::vector<DebianPackage> packages = set.packages;
     std::sort(packages.begin(), packages.end(),
               [](const DebianPackage& a, const DebianPackage& b) { return a.name < b.name; });
-    FNIMAGE_TRY(const auto unpacked, unpack_all(packages, set.platform));
+    FNIMAGE_TRY(auto unpacked, unpack_all(packages, set.platform));
     FNIMAGE_TRY(const auto layers, choose_layers(packages, unpacked, settings_.release, options));
     const std::int64_t made = options.max_mtime.value_or(0);
     FNIMAGE_TRY(Layout layout, lay_out(packages, unpacked, layers.files,
@@ -141,7 +141,7 @@ class Pool final : public PackagePool {
       const std::string& version, const DebianPackage& package, const AssembleOptions& options) {
     FNIMAGE_TRY(const PackageSet set, options.host_packages(package.name, package.version));
     FNIMAGE_TRY(const ArchitectureNames names, names_of(set.platform));
-    FNIMAGE_TRY(const auto unpacked, unpack_all(set.packages, set.platform));
+    FNIMAGE_TRY(auto unpacked, unpack_all(set.packages, set.platform));
     const std::vector<std::size_t> one_layer(set.packages.size());
     FNIMAGE_TRY(Layout layout, lay_out(set.packages, unpacked, one_layer, {}, null_diagnostics()));
     ImageView image(layout, 0);

@@ -14,7 +14,7 @@ using ::testing::HasSubstr;
 
 FileTree tree_with_file(std::string path) {
   FileTree tree;
-  unwrap(tree.add({.path = std::move(path), .mtime = 5, .content_id = "x"}));
+  unwrap(tree.add({.path = std::move(path), .mtime = 5}));
   return tree;
 }
 

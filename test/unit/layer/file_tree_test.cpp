@@ -138,9 +138,9 @@ TEST(FileTree, KeySeesEveryField) {
   EXPECT_NE(changed_key([](Entry& e) { e.gid = 1; }), key);
   EXPECT_NE(changed_key([](Entry& e) { e.mtime = -1; }), key);
   EXPECT_NE(changed_key([](Entry& e) { e.xattrs["user.a"] = "b"; }), key);
-  EXPECT_NE(changed_key([](Entry& e) { e.content_id = "other"; }), key);
+  EXPECT_NE(changed_key([](Entry& e) { e.content = memory_content("x", "other"); }), key);
   EXPECT_NE(changed_key([](Entry& e) { e.content = nullptr; }), key);
-  EXPECT_EQ(changed_key([](Entry& e) { e.content_id.clear(); }), std::nullopt);
+  EXPECT_EQ(changed_key([](Entry& e) { e.content = memory_content("x"); }), std::nullopt);
   FileTree linked = tree;
   linked.find("s")->link = "b";
   EXPECT_NE(linked.key(), key);

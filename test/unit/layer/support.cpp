@@ -16,8 +16,8 @@ using fnimage::test::unwrap;
 Entry file(std::string path, std::string bytes) {
   Entry entry;
   entry.path = std::move(path);
-  entry.content_id = manifest::Digest::of(bytes).str();
-  entry.content = memory_content(std::move(bytes));
+  std::string id = manifest::Digest::of(bytes).str();
+  entry.content = memory_content(std::move(bytes), std::move(id));
   return entry;
 }
 

@@ -35,7 +35,7 @@ TEST(Runtime, EmbeddedProxyIsTheFileByteForByte) {
   const std::string embedded = unwrap(read_all(*reader, 1 << 20));
   const auto source = test::data("../src/runtime/python/action_proxy.py");
   EXPECT_EQ(embedded, unwrap(read_file(source, 1 << 20)));
-  EXPECT_EQ(entry->content_id, manifest::Digest::of(embedded).str());
+  EXPECT_EQ(entry->content->id(), manifest::Digest::of(embedded).str());
 }
 
 TEST(Runtime, RefusesWhatCannotBe) {

@@ -101,8 +101,7 @@ Entry file(std::string path, std::string text, std::uint32_t mode = 0644) {
   return {.path = std::move(path),
           .mode = mode,
           .mtime = 2000,
-          .content = memory_content(std::move(text)),
-          .content_id = std::move(id)};
+          .content = memory_content(std::move(text), std::move(id))};
 }
 
 DebianPackage described(std::string name, std::string architecture) {
@@ -155,7 +154,8 @@ TEST(Layout, HasDocumentationOnlyWhenItIsAskedFor) {
                          {.path = "usr/share/doc/tool/licence",
                           .type = EntryType::hardlink,
                           .link = "usr/share/man/man1/tool.1.gz"}};
-  const Layout without = unwrap(lay_out(packages, unpacked, one_layer, {}, null_diagnostics()));
+  std::vector<UnpackedPackage> again = unpacked;
+  const Layout without = unwrap(lay_out(packages, again, one_layer, {}, null_diagnostics()));
   EXPECT_EQ(without.tree.find("usr/share/man/man1/tool.1.gz"), nullptr);
   EXPECT_NE(without.tree.find("usr/share/doc/tool/copyright"), nullptr);
   const Layout with =
@@ -174,8 +174,8 @@ TEST(Layout, ReplacesDecidesAboutFilesOfTwoPackages) {
   unpacked[2].entries = {file("usr/z", "C")};
   Sink sink;
   const Layout layout = unwrap(lay_out(packages, unpacked, one_layer, {}, sink));
-  EXPECT_EQ(layout.tree.find("usr/x")->content_id, "test:B");
-  EXPECT_EQ(layout.tree.find("usr/z")->content_id, "test:A");
+  EXPECT_EQ(layout.tree.find("usr/x")->content->id(), "test:B");
+  EXPECT_EQ(layout.tree.find("usr/z")->content->id(), "test:A");
   EXPECT_THAT(sink.warnings, ElementsAre(HasSubstr("/usr/z")));
 }
 
@@ -347,7 +347,7 @@ TEST(DpkgStatus, IsWhatDpkgWrites) {
       {"control", "Package: a\nVersion: 1\nMulti-Arch: same\nDescription: x\n y\n"},
       {"conffiles", "/etc/a.conf\n"},
       {"md5sums", "0  usr/a\n"}};
-  image.unpacked[0].entries = {file("etc/a.conf", "hello")};
+  image.unpacked[0].file_list = "/.\n/etc/a.conf\n";
   ASSERT_THAT(image.run(write_dpkg_status, null_diagnostics()), is_ok());
   EXPECT_EQ(
       image.text("var/lib/dpkg/status"),

@@ -74,7 +74,7 @@ TEST(HostilePackage, BreakoutsStayWithinTheTree) {
     }
     ASSERT_THAT(attack, is_ok());
     const std::vector<DebianPackage> packages{package_named("a"), package_named("b")};
-    const std::vector<UnpackedPackage> unpacked{*base, *attack};
+    std::vector<UnpackedPackage> unpacked{*base, *attack};
     const auto layout = lay_out(packages, unpacked, one_layer_for_two, {}, null_diagnostics());
     if (!layout) {
       EXPECT_EQ(layout.error().code(), ErrorCode::invalid_input) << layout.error().describe();
@@ -144,6 +144,7 @@ TEST(HostilePackage, MembersOfTheSameNameCountOnce) {
   const UnpackedPackage package = unwrap(unpack_deb(deb, temp));
   EXPECT_THAT(package.control_file("control"), HasSubstr("Package: a"));
   EXPECT_EQ(package.entries.size(), 2U);
+  EXPECT_EQ(package.file_list, "/.\n/usr\n/usr/x\n");
 }
 
 // dpkg left a control directory of mode 0 behind (CVE-2025-6297); here modes of it mean nothing.
@@ -179,7 +180,7 @@ TEST(HostilePackage, LinksInPlaceOfDirectoriesDoNotLeadOut) {
                                      raw_file("./usr/share/doc/a/copyright", "written")})),
       temp));
   const std::vector<DebianPackage> packages{package_named("a"), package_named("b")};
-  const std::vector<UnpackedPackage> unpacked{first, second};
+  std::vector<UnpackedPackage> unpacked{first, second};
   const auto layout = lay_out(packages, unpacked, one_layer_for_two, {}, null_diagnostics());
   ASSERT_THAT(layout, is_ok());
   for (const auto& [path, entry] : layout->tree.entries()) {

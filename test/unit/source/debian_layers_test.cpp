@@ -149,14 +149,14 @@ TEST(Layers, DirectoriesHaveTheirModeInEveryLayer) {
 
 TEST(Layers, AHardLinkDoesNotLeaveItsLayer) {
   Cut cut;
-  cut.add({.path = "a", .content = memory_content("text"), .content_id = "id"}, 0);
+  cut.add({.path = "a", .content = memory_content("text", "id")}, 0);
   cut.add({.path = "same", .type = layer::EntryType::hardlink, .link = "a"}, 0);
   cut.add({.path = "other", .type = layer::EntryType::hardlink, .link = "a"}, 1);
   const auto trees = cut.run();
   ASSERT_EQ(trees.size(), 2U);
   EXPECT_EQ(trees[0].tree.find("same")->type, layer::EntryType::hardlink);
   EXPECT_EQ(trees[1].tree.find("other")->type, layer::EntryType::file);
-  EXPECT_EQ(trees[1].tree.find("other")->content_id, "id");
+  EXPECT_EQ(trees[1].tree.find("other")->content->id(), "id");
 }
 
 }  // namespace

@@ -226,8 +226,7 @@ layer::Entry plain_file(std::string path, std::string text, std::uint32_t mode =
   std::string id = "test:" + text;
   return {.path = std::move(path),
           .mode = mode,
-          .content = memory_content(std::move(text)),
-          .content_id = std::move(id)};
+          .content = memory_content(std::move(text), std::move(id))};
 }
 
 /// An image of packages with scripts, and what comes of them.

@@ -167,10 +167,8 @@ TEST(AddPath, NamesTheEntryItself) {
 TEST(AddArchive, PutsEntriesBelowTheTarget) {
   const test::TempDir directory;
   layer::FileTree content;
-  ASSERT_THAT(
-      content.add(
-          {.path = "pkg/a", .mtime = 100, .content = memory_content("bytes"), .content_id = "x"}),
-      is_ok());
+  ASSERT_THAT(content.add({.path = "pkg/a", .mtime = 100, .content = memory_content("bytes", "x")}),
+              is_ok());
   ASSERT_THAT(content.add({.path = "pkg/b", .type = layer::EntryType::hardlink, .link = "pkg/a"}),
               is_ok());
   std::string tar;

@@ -43,16 +43,6 @@ Result<std::string> status_paragraph(const ImageView& image, const UnpackedPacka
   return text + files + "\n";
 }
 
-std::string file_list(const UnpackedPackage& package) {
-  std::string text = "/.\n";
-  for (const layer::Entry& entry : package.entries) {
-    if (!entry.path.empty()) {
-      text += fmt::format("/{}\n", entry.path);
-    }
-  }
-  return text;
-}
-
 }  // namespace
 
 Result<void> write_dpkg_status(ImageView& image, const ConfigureContext& context) {
@@ -66,7 +56,7 @@ Result<void> write_dpkg_status(ImageView& image, const ConfigureContext& context
     const std::string base =
         fmt::format("var/lib/dpkg/info/{}{}", context.packages[i].name,
                     qualified ? ":" + context.packages[i].architecture : std::string());
-    FNIMAGE_CHECK(image.add_package_file(i, base + ".list", file_list(package)));
+    FNIMAGE_CHECK(image.add_package_file(i, base + ".list", package.file_list));
     if (const auto sums = package.control_file("md5sums"); !sums.empty()) {
       FNIMAGE_CHECK(image.add_package_file(i, base + ".md5sums", std::string(sums)));
     }

@@ -43,6 +43,11 @@ const Entry* ImageView::find_real(std::string_view path) const {
   return find(real_path(path));
 }
 
+std::optional<std::size_t> ImageView::owner(const std::string& path) const {
+  const auto owner = layout_.owners.find(path);
+  return owner == layout_.owners.end() ? std::nullopt : std::optional(owner->second);
+}
+
 std::string ImageView::real_path(std::string_view path) const {
   std::deque<std::string> rest;
   prepend(rest, path);
@@ -174,8 +179,7 @@ Result<void> ImageView::add_file(std::string_view path, std::string text, std::u
               .mode = mode,
               .gid = gid,
               .mtime = mtime_,
-              .content = memory_content(std::move(text)),
-              .content_id = std::move(id)});
+              .content = memory_content(std::move(text), std::move(id))});
 }
 
 Result<void> ImageView::add_link(std::string_view path, std::string_view text) {

@@ -26,6 +26,8 @@ class ImageView {
   [[nodiscard]] const layer::Entry* find(std::string_view path) const;
   /// The entry of a path whose parents may be links ("/bin/x"); a link at its end is not followed.
   [[nodiscard]] const layer::Entry* find_real(std::string_view path) const;
+  /// The number of the package that brought what is there; nullopt for what none did.
+  [[nodiscard]] std::optional<std::size_t> owner(const std::string& path) const;
   /// The entry that a path leads to; nullptr when it dangles.
   [[nodiscard]] const layer::Entry* resolve(std::string_view path) const;
   /// The file that a path leads to, symbolic and hard links followed; nullptr when there is none.

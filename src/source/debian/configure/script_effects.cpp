@@ -42,8 +42,7 @@ bool is_needless(const ShellCommand& command) {
 
 class ImageHost final : public ImageTests {
  public:
-  ImageHost(ScriptState& state, const std::set<std::string, std::less<>>& own_files)
-      : ImageTests(state.image), state_(state), own_files_(own_files) {}
+  explicit ImageHost(ScriptState& state) : ImageTests(state.image), state_(state) {}
 
   /// @param before whether the package's own files are not there yet. @param asks_only of `config`.
   void begin(bool before, bool asks_only) {
@@ -78,10 +77,10 @@ class ImageHost final : public ImageTests {
   }
 
   std::optional<bool> test_file(char kind, const std::string& path) override {
-    const auto clean = layer::clean_path(path);
-    return before_unpacking_ && clean && own_files_.contains(*clean)
-               ? std::optional(false)
-               : ImageTests::test_file(kind, path);
+    const layer::Entry* entry = before_unpacking_ ? state_.image.find_real(path) : nullptr;
+    const bool comes_with_it = entry != nullptr && entry->type != EntryType::directory &&
+                               state_.image.owner(entry->path) == state_.number;
+    return comes_with_it ? std::optional(false) : ImageTests::test_file(kind, path);
   }
 
   /// What was not done since the last call: sorted, each once, the first few.
@@ -141,7 +140,6 @@ class ImageHost final : public ImageTests {
   }
 
   ScriptState& state_;
-  const std::set<std::string, std::less<>>& own_files_;
   bool before_unpacking_ = false;
   bool asks_only_ = false;
   std::set<std::string> uncovered_;
@@ -158,7 +156,7 @@ class ScriptRunner {
       : state_(state),
         context_(context),
         known_(shell_values(context.architecture, context.triplet)),
-        host_(state, own_files_) {
+        host_(state) {
     known_["defaultpaper"] = "a4";  // libpaper's, by awk, in the C locale
   }
 
@@ -185,17 +183,10 @@ class ScriptRunner {
   void enter(std::size_t number) {
     const UnpackedPackage& package = context_.unpacked[number];
     state_.package = context_.packages[number].name;
+    state_.number = number;
     state_.unpacked = &package;
     state_.answers.clear();
     known_["DPKG_MAINTSCRIPT_PACKAGE"] = state_.package;
-    own_files_.clear();
-    if (!package.control_file("preinst").empty()) {
-      for (const Entry& entry : package.entries) {
-        if (entry.type != EntryType::directory) {
-          own_files_.insert(merged_path(entry.path));
-        }
-      }
-    }
   }
 
   void install(std::size_t number) {
@@ -280,7 +271,6 @@ class ScriptRunner {
   ScriptState& state_;
   const ConfigureContext& context_;
   ShellValues known_;
-  std::set<std::string, std::less<>> own_files_;
   ImageHost host_;
   std::map<std::string, std::set<std::string>> uncovered_;
 };

@@ -36,6 +36,7 @@ struct ScriptState {
   AccountNumbers first_users;   ///< as before any package
   AccountNumbers first_groups;  ///< as before any package
   std::string package{};        ///< whose script runs
+  std::size_t number = 0;       ///< of that package
   const UnpackedPackage* unpacked = nullptr;
   std::set<std::string> made_accounts{};                        ///< by scripts, so far
   std::map<std::string, std::optional<std::string>> answers{};  ///< debconf's, of this package

@@ -199,7 +199,7 @@ std::string BytecodeMaker::record_of(const PackageSources& package, const std::s
   hasher.add(key);
   for (const layer::Entry* source : package.sources) {
     hasher.add(source->path);
-    hasher.add(source->content_id);
+    hasher.add(source->content ? source->content->id() : std::string());
   }
   return hasher.finish();
 }

@@ -46,6 +46,9 @@ class Content {
       std::uint64_t offset) const {
     return open(offset);
   }
+  /// What names the bytes without reading them: contents of equal ids are equal. Usually a digest;
+  /// empty when nothing is known.
+  [[nodiscard]] virtual std::string id() const { return {}; }
   /// The file that holds exactly these bytes, if there is one: lets a store link instead of copy.
   [[nodiscard]] virtual std::optional<std::filesystem::path> file() const { return std::nullopt; }
   /// The file that should hold these bytes: as file(), for a receiver that verifies the whole.
@@ -56,8 +59,8 @@ class Content {
 
 using ContentPtr = std::shared_ptr<const Content>;
 
-/// Content held in memory (owned).
-ContentPtr memory_content(std::string bytes);
+/// Content held in memory (owned). @param id see Content::id().
+ContentPtr memory_content(std::string bytes, std::string id = {});
 
 /// Content of a whole regular file; its size is read now, and a file that shrinks later is an io
 /// error while reading.

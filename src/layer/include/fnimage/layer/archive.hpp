@@ -42,8 +42,7 @@ using ContentFilter = std::function<bool(std::string_view path)>;
 /// owners and modes kept as they are in the archive. Contents are verified whenever they are read
 /// from their beginning. Errors: invalid_input for a broken, truncated
 /// or hostile archive (names it by `what`), no_space.
-/// @param id names the pack and is the prefix of content ids: the archive's sha256 in hex, plus
-/// what part of it.
+/// @param id names the pack: the archive's sha256 in hex, plus what part of it.
 /// @param keep empty = all contents. Files whose content is not kept are listed as if they were
 /// empty; such a pack needs an id or a directory of its own.
 Result<ArchiveListing> unpack_tar(const std::function<Result<std::unique_ptr<Reader>>()>& open,

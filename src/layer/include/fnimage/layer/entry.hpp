@@ -33,10 +33,7 @@ struct Entry {
   std::map<std::string, std::string> xattrs{};
   std::uint32_t device_major = 0;
   std::uint32_t device_minor = 0;
-  ContentPtr content{};  ///< files only; null = empty
-  /// Identifies the content for cache keys without reading it: a digest, or "<archive
-  /// digest>@<offset>". Files only. Empty means that the tree has no cache key.
-  std::string content_id{};
+  ContentPtr content{};  ///< files only; null = empty. One without an id: no key of the tree
 
   [[nodiscard]] std::uint64_t size() const noexcept { return content ? content->size() : 0; }
 };
