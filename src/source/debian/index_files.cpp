@@ -26,6 +26,8 @@ namespace fnimage::source::debian {
 namespace {
 
 constexpr std::uint64_t max_index_bytes = std::uint64_t{1} << 30;
+// Of one package; the longest in Debian have a tenth of a megabyte. Only so much is held in memory.
+constexpr std::size_t max_paragraph_bytes = std::size_t{4} << 20;
 // The version of the tables' form and of the kept fields: part of the cache's file names.
 constexpr std::string_view table_form = "packages3";
 
@@ -42,6 +44,9 @@ class FieldFilter {
   Result<void> write(std::string_view text) {
     while (!text.empty()) {
       const std::size_t end = text.find('\n');
+      if (partial_.size() + std::min(end, text.size()) > max_paragraph_bytes) {
+        return too_long();
+      }
       if (end == std::string_view::npos) {
         partial_ += text;
         return {};
@@ -76,7 +81,13 @@ class FieldFilter {
       paragraph_ += text;
       paragraph_ += '\n';
     }
-    return {};
+    return paragraph_.size() > max_paragraph_bytes ? too_long() : Result<void>();
+  }
+
+  static Result<void> too_long() {
+    return fail(ErrorCode::invalid_input,
+                fmt::format("package index: one package has more than {} bytes to say of itself",
+                            max_paragraph_bytes));
   }
 
   Result<void> end_paragraph() {

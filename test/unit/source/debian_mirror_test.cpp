@@ -105,8 +105,8 @@ class Mirror : public ::testing::Test {
     }
   }
 
-  // Writes indexes and the signed release file.
-  void publish(int valid_for_days = 7) {
+  // Writes indexes and the signed release file. `packed`: what compressed indexes hold instead.
+  void publish(int valid_for_days = 7, const std::string& packed = {}) {
     std::string release = fmt::format(
         "Suite: stable\nCodename: testing1\nDate: {}\nValid-Until: {}\nArchitectures: amd64 "
         "ppc64el\n"
@@ -115,7 +115,8 @@ class Mirror : public ::testing::Test {
     for (const auto& [architecture, text] : packages_) {
       const std::string path = fmt::format("main/binary-{}/Packages", architecture);
       const auto file = dir_.write("mirror/dists/testing1/" + path, text);
-      run({"xz", "--keep", "--force", file.string()});
+      const auto source = packed.empty() ? file : dir_.write("packed", packed);
+      run({"sh", "-c", "xz -c \"$0\" > \"$1.xz\"", source.string(), file.string()});
       for (const std::string suffix : {"", ".xz"}) {
         const std::string bytes = dir_.read("mirror/dists/testing1/" + path + suffix);
         release += fmt::format(" {} {} {}\n", manifest::Digest::of(bytes).hex(), bytes.size(),
@@ -250,6 +251,29 @@ TEST_F(Mirror, RefusesAChangedIndexAndLeavesNothing) {
   EXPECT_THAT(build("ppc64le", settings()),
               fails_with(ErrorCode::verification, HasSubstr("Packages")));
   EXPECT_TRUE(std::filesystem::is_empty(dir_ / "cache/index"));
+}
+
+// A16: the release file is signed, but by whom is for the user to say.
+TEST_F(Mirror, RefusesAnIndexThatGrowsBeyondWhatItsReleaseFileSays) {
+  publish(7, std::string(std::size_t{64} << 20, '\n'));
+  EXPECT_THAT(build("amd64", settings()),
+              fails_with(ErrorCode::verification, HasSubstr("larger than its release file says")));
+  EXPECT_TRUE(std::filesystem::is_empty(dir_ / "cache/index"));
+}
+
+TEST_F(Mirror, RefusesAnIndexThatHasNoEndOfAPackage) {
+  const std::string line(std::size_t{64} << 10, 'x');
+  std::string lines;
+  for (int i = 0; i < 100; ++i) {
+    lines += "Depends: " + line + "\n";
+  }
+  for (const std::string& text :
+       {"Description: " + std::string(std::size_t{5} << 20, 'x'), lines}) {
+    packages_["amd64"] = text;
+    publish();
+    EXPECT_THAT(build("amd64", settings()),
+                fails_with(ErrorCode::invalid_input, HasSubstr("more than 4194304 bytes")));
+  }
 }
 
 TEST_F(Mirror, RefusesAChangedPackage) {
