@@ -20,6 +20,7 @@ function(fnimage_warnings target)
       -Wduplicated-cond -Wduplicated-branches # copy-and-paste mistakes
       -Wlogical-op                # && where & was meant
       -Wno-null-dereference       # GCC 12 reports it inside libstdc++ at -O2; clang still checks
+      -Wno-subobject-linkage      # in a batch it takes a source for a header, and its types for shared ones
       -Wno-restrict               # GCC 12 false positive in std::string (bug 105651)
       -Wno-maybe-uninitialized)   # GCC 12 false positives on optional-like types under -O2
   endif()

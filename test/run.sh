@@ -36,9 +36,9 @@ cmake --build --preset asan-ubsan
 # What is compared with apt is the resolver's answer, which sanitizers do not change; it is done below.
 check --preset asan-ubsan -L unit -E '^source_debian_network\.'
 
-say "Fuzzing every reader of what comes from outside, half a minute each (clang++, libFuzzer)"
+say "Fuzzing every reader of what comes from outside, a minute each (clang++, libFuzzer)"
 cmake --build --preset asan-ubsan --target fuzzers
-test/fuzz/run.sh build/asan-ubsan 30
+test/fuzz/run.sh build/asan-ubsan 60
 
 say "Unit tests of the threaded modules under the thread sanitizer (clang++)"
 cmake --preset tsan >/dev/null

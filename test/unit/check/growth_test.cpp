@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <ctime>
 #include <functional>
+#include <iostream>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
