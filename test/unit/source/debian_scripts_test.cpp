@@ -15,6 +15,7 @@
 #include "debian/configure/shell.hpp"
 #include "debian/configure/shell_expansion.hpp"
 #include "debian/configure/stream_edits.hpp"
+#include "scripted_image.hpp"
 
 namespace fnimage::source::debian {
 namespace {
@@ -221,66 +222,6 @@ TEST(Capabilities, AreStoredAsTheKernelReadsThem) {
     EXPECT_EQ(capability_attribute(wrong), std::nullopt) << wrong;
   }
 }
-
-layer::Entry plain_file(std::string path, std::string text, std::uint32_t mode = 0644) {
-  std::string id = "test:" + text;
-  return {.path = std::move(path),
-          .mode = mode,
-          .content = memory_content(std::move(text)),
-          .content_id = std::move(id)};
-}
-
-/// An image of packages with scripts, and what comes of them.
-struct ScriptedImage {
-  ScriptedImage() {
-    add("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nman:x:6:12:man:/x:/x\nown:x:300:300::/:/x\n");
-    add("etc/group", "root:*:0:\nshadow:*:42:\nown:*:300:\n");
-    add("usr/share/base-passwd/passwd.master", "root:*:0:0:root:/root:/bin/sh\nman:*:6:12:::\n");
-    add("usr/share/base-passwd/group.master", "root:*:0:\nshadow:*:42:\n");
-  }
-  void add(const std::string& path, const std::string& text, std::uint32_t mode = 0644) {
-    EXPECT_THAT(layout.tree.add(plain_file(path, text, mode)), is_ok());
-  }
-  void add_package(const std::string& name, ControlFiles control) {
-    packages.push_back({.name = name,
-                        .version = "1",
-                        .architecture = "amd64",
-                        .suite = "",
-                        .file = "",
-                        .sha256 = manifest::Digest::of("x"),
-                        .size = 1});
-    unpacked.push_back({.control = std::move(control)});
-  }
-  /// Package and commands that were not done, "package: command; command".
-  std::vector<std::string> run() {
-    ImageView image(layout, 86400);
-    std::vector<std::string> lines;
-    const auto uncovered = configure_by_scripts(
-        image, {packages, unpacked, "amd64", "x86_64-linux-gnu", 86400, null_diagnostics()});
-    EXPECT_THAT(uncovered, is_ok());
-    for (const UncoveredScript& script : unwrap(uncovered)) {
-      lines.push_back(fmt::format("{}: {}", script.package, join(script.commands, "; ")));
-    }
-    return lines;
-  }
-  std::vector<std::string> run(std::string postinst) {
-    add_package("probe", {{"postinst", "#!/bin/sh\n" + std::move(postinst)}});
-    return run();
-  }
-  const layer::Entry& entry(std::string_view path) {
-    const layer::Entry* found = layout.tree.find(path);
-    EXPECT_NE(found, nullptr) << path;
-    static const layer::Entry none{};
-    return found != nullptr ? *found : none;
-  }
-  std::string text(std::string_view path) {
-    return unwrap(ImageView(layout, 0).read(path, 1U << 20U));
-  }
-
-  Layout layout{};
-  std::vector<DebianPackage> packages{};
-  std::vector<UnpackedPackage> unpacked{};
-};
 
 TEST(StreamEdits, AreDoneWhereTheyArePlain) {
   EXPECT_EQ(substitute_fixed("s/^a.b/c/", true, "a.b\n"), std::nullopt);

@@ -10,6 +10,7 @@
 #include "debian/configure/capabilities.hpp"
 #include "debian/configure/file_mode.hpp"
 #include "debian/configure/md5.hpp"
+#include "debian/configure/pam_profiles.hpp"
 #include "debian/configure/script_state.hpp"
 #include "debian/configure/stream_edits.hpp"
 #include "debian/configure/temporary_files.hpp"
@@ -232,6 +233,12 @@ Result<Effect> run_trigger(ScriptState& state, const ShellCommand& command, Shel
   return Effect::done;
 }
 
+Result<Effect> run_pam_update(ScriptState& state, const ShellCommand& command,
+                              ShellAnswer& answer) {
+  answer.success = !program_path(state.image, command.words.front()).empty();
+  return answer.success == true ? request_pam_stacks(state, command) : Result<Effect>(Effect::done);
+}
+
 // Accounts have a step of their own; here it is remembered that they are there now.
 Result<Effect> run_account_command(ScriptState& state, const ShellCommand& command,
                                    ShellAnswer& answer) {
@@ -337,7 +344,7 @@ struct DebianCommand {
   Result<Effect> (*run)(ScriptState&, const ShellCommand&, ShellAnswer&);
 };
 
-constexpr std::array<DebianCommand, 22> debian_commands{{
+constexpr std::array<DebianCommand, 23> debian_commands{{
     {"add-shell", run_add_shell},
     {"addgroup", run_account_command},
     {"adduser", run_account_command},
@@ -348,6 +355,7 @@ constexpr std::array<DebianCommand, 22> debian_commands{{
     {"glib-compile-schemas", run_schemas},
     {"groupadd", run_account_command},
     {"mktemp", run_mktemp},
+    {"pam-auth-update", run_pam_update},
     {"run-parts", run_parts},
     {"sed", run_sed},
     {"setcap", run_setcap},

@@ -11,6 +11,7 @@
 #include <fnimage/base/text.hpp>
 
 #include "debian/configure/image_tests.hpp"
+#include "debian/configure/pam_profiles.hpp"
 #include "debian/configure/script_state.hpp"
 #include "debian/deb822.hpp"
 #include "debian/layout.hpp"
@@ -169,6 +170,7 @@ class ScriptRunner {
     for (std::size_t i = 0; i < context_.packages.size(); ++i) {
       trigger(i);
     }
+    finish_pam();
     std::vector<UncoveredScript> all;
     for (auto& [package, commands] : uncovered_) {
       all.push_back({package, {commands.begin(), commands.end()}});
@@ -265,6 +267,18 @@ class ScriptRunner {
     if (!names.empty()) {
       enter(number);
       run_script_of("postinst", {"triggered", names}, false);
+    }
+  }
+
+  // Asked for by any package, made once.
+  void finish_pam() {
+    if (state_.pam_requests.empty()) {
+      return;
+    }
+    if (const auto effect = make_pam_stacks(state_); !effect || *effect != Effect::done) {
+      for (const auto& [package, command] : state_.pam_requests) {
+        uncovered_[package].insert(printable(command, max_named_bytes));
+      }
     }
   }
 

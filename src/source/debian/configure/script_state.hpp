@@ -42,9 +42,12 @@ struct ScriptState {
   std::map<std::string, std::string> overrides{};               ///< path -> "user group mode"
   std::map<std::string, std::string> diversions{};              ///< path -> "to\npackage"
   std::map<std::string, std::string> ucf_owners{};              ///< path -> package
-  std::map<std::string, std::string> ucf_hashes{};  ///< path -> MD5 of what was installed
-  std::set<std::string> scratch_files{};            ///< of mktemp; removed at the end
-  std::set<std::string> triggers{};                 ///< activated by name
+  std::map<std::string, std::string> ucf_hashes{};    ///< path -> MD5 of what was installed
+  std::set<std::string> scratch_files{};              ///< of mktemp; removed at the end
+  std::set<std::string> triggers{};                   ///< activated by name
+  std::set<std::string> pam_enabled{};                ///< profiles, by scripts
+  std::set<std::string> pam_disabled{};               ///< profiles, by scripts
+  std::map<std::string, std::string> pam_requests{};  ///< package -> its pam-auth-update
 };
 
 /// How a command went.
