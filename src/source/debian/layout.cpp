@@ -7,6 +7,7 @@
 #include <numeric>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -54,13 +55,8 @@ std::string link_destination(std::string_view link, std::string_view text) {
 class Placer {
  public:
   Placer(std::span<const DebianPackage> packages, std::span<const UnpackedPackage> unpacked,
-         std::span<const std::size_t> layers, const LayoutOptions& options,
-         Diagnostics& diagnostics)
-      : packages_(packages),
-        unpacked_(unpacked),
-        layers_(layers),
-        options_(options),
-        diagnostics_(diagnostics) {}
+         std::span<const std::size_t> layers, const LayoutOptions& options)
+      : packages_(packages), unpacked_(unpacked), layers_(layers), options_(options) {}
 
   Result<Layout> run() {
     std::vector<std::size_t> order(packages_.size());
@@ -163,11 +159,15 @@ class Placer {
   // Points the link to where its target went; when that was left out, the link becomes the file.
   void follow_hard_link(std::size_t number, const std::string& raw_target, Entry& entry) const {
     entry.link = final_path(raw_target);
-    if (!leaves_out(entry.link, EntryType::file)) {
-      return;
+    if (leaves_out(entry.link, EntryType::file)) {
+      take_content(number, entry);
     }
+  }
+
+  // Makes a hard link a file of its own.
+  void take_content(std::size_t number, Entry& entry) const {
     for (const Entry& target : unpacked_[number].entries) {
-      if (target.path == raw_target && target.type == EntryType::file) {
+      if (target.type == EntryType::file && final_path(target.path) == entry.link) {
         entry.type = EntryType::file;
         entry.link.clear();
         entry.content = target.content;
@@ -177,23 +177,28 @@ class Placer {
     }
   }
 
-  // Decides between two packages that ship the same file.
+  // Decides between two packages that ship the same file, and keeps the other's.
   bool wins(std::size_t number, const Entry& entry) {
     const auto found = layout_.owners.find(entry.path);
     if (found == layout_.owners.end() || found->second == number || is_directory(entry.path)) {
       return true;
     }
     const std::size_t other = found->second;
-    if (replaces(other, number)) {
-      return false;
+    if (!replaces(other, number) && replaces(number, other)) {
+      displace(other, true, *layout_.tree.find(entry.path));
+      return true;
     }
-    if (!replaces(number, other)) {
-      diagnostics_.report(Severity::warning,
-                          fmt::format("/{} is in the packages {} and {}: the first one's is used",
-                                      entry.path, packages_[other].name, packages_[number].name));
-      return false;
+    Entry loser = entry;
+    loser.link = loser.type == EntryType::hardlink ? final_path(entry.link) : loser.link;
+    displace(number, replaces(other, number), std::move(loser));
+    return false;
+  }
+
+  void displace(std::size_t number, bool is_replaced, Entry entry) {
+    if (entry.type == EntryType::hardlink) {
+      take_content(number, entry);
     }
-    return true;
+    layout_.displaced[entry.path].push_back({number, is_replaced, std::move(entry)});
   }
 
   [[nodiscard]] bool is_directory(const std::string& path) const {
@@ -215,7 +220,6 @@ class Placer {
   std::span<const UnpackedPackage> unpacked_;
   std::span<const std::size_t> layers_;
   LayoutOptions options_;
-  Diagnostics& diagnostics_;
   Layout layout_;
   std::unordered_map<std::string, std::string> linked_directories_;
 };
@@ -250,9 +254,23 @@ bool is_left_out(std::string_view path, EntryType type) {
 
 Result<Layout> lay_out(std::span<const DebianPackage> packages,
                        std::span<const UnpackedPackage> unpacked,
-                       std::span<const std::size_t> layers, const LayoutOptions& options,
-                       Diagnostics& diagnostics) {
-  return Placer(packages, unpacked, layers, options, diagnostics).run();
+                       std::span<const std::size_t> layers, const LayoutOptions& options) {
+  return Placer(packages, unpacked, layers, options).run();
+}
+
+void report_conflicts(const Layout& layout, std::span<const DebianPackage> packages,
+                      Diagnostics& diagnostics) {
+  for (const auto& [path, files] : layout.displaced) {
+    const auto owner = layout.owners.find(path);
+    for (const DisplacedFile& file : files) {
+      if (!file.is_replaced && owner != layout.owners.end()) {
+        diagnostics.report(
+            Severity::warning,
+            fmt::format("/{} is in the packages {} and {}: the first one's is used", path,
+                        packages[owner->second].name, packages[file.number].name));
+      }
+    }
+  }
 }
 
 }  // namespace fnimage::source::debian

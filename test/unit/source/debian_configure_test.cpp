@@ -136,8 +136,8 @@ TEST(Layout, MapsHardLinksAndClampsTimes) {
                          {.path = "sbin/y", .type = EntryType::hardlink, .link = "lib/x"}};
   unpacked[1].entries = {file("lib/data", "D")};
   const std::vector<std::size_t> layers{1, 0};
-  const Layout layout = unwrap(lay_out(
-      packages, unpacked, layers, {.max_mtime = 1000, .made_mtime = 1000}, null_diagnostics()));
+  const Layout layout =
+      unwrap(lay_out(packages, unpacked, layers, {.max_mtime = 1000, .made_mtime = 1000}));
   ASSERT_NE(layout.tree.find("usr/sbin/y"), nullptr);
   EXPECT_EQ(layout.tree.find("usr/sbin/y")->link, "usr/lib/x");
   EXPECT_EQ(layout.tree.find("usr/lib/x")->mtime, 1000);
@@ -155,11 +155,10 @@ TEST(Layout, HasDocumentationOnlyWhenItIsAskedFor) {
                          {.path = "usr/share/doc/tool/licence",
                           .type = EntryType::hardlink,
                           .link = "usr/share/man/man1/tool.1.gz"}};
-  const Layout without = unwrap(lay_out(packages, unpacked, one_layer, {}, null_diagnostics()));
+  const Layout without = unwrap(lay_out(packages, unpacked, one_layer, {}));
   EXPECT_EQ(without.tree.find("usr/share/man/man1/tool.1.gz"), nullptr);
   EXPECT_NE(without.tree.find("usr/share/doc/tool/copyright"), nullptr);
-  const Layout with =
-      unwrap(lay_out(packages, unpacked, one_layer, {.documentation = true}, null_diagnostics()));
+  const Layout with = unwrap(lay_out(packages, unpacked, one_layer, {.documentation = true}));
   EXPECT_NE(with.tree.find("usr/share/man/man1/tool.1.gz"), nullptr);
   EXPECT_EQ(with.tree.find("usr/share/doc/tool/licence")->type, EntryType::hardlink);
 }
@@ -173,7 +172,8 @@ TEST(Layout, ReplacesDecidesAboutFilesOfTwoPackages) {
   unpacked[1].control["control"] = "Package: b\nReplaces: a (<< 2)\n";
   unpacked[2].entries = {file("usr/z", "C")};
   Sink sink;
-  const Layout layout = unwrap(lay_out(packages, unpacked, one_layer, {}, sink));
+  const Layout layout = unwrap(lay_out(packages, unpacked, one_layer, {}));
+  report_conflicts(layout, packages, sink);
   EXPECT_EQ(layout.tree.find("usr/x")->content_id, "test:B");
   EXPECT_EQ(layout.tree.find("usr/z")->content_id, "test:A");
   EXPECT_THAT(sink.warnings, ElementsAre(HasSubstr("/usr/z")));
@@ -185,7 +185,7 @@ TEST(Layout, FollowsALinkThatIsADirectoryElsewhere) {
   unpacked[0].entries = {{.path = "usr/share/old", .type = EntryType::symlink, .link = "new"}};
   unpacked[1].entries = {{.path = "usr/share/old", .type = EntryType::directory, .mode = 0755},
                          file("usr/share/old/x", "X")};
-  const Layout layout = unwrap(lay_out(packages, unpacked, one_layer, {}, null_diagnostics()));
+  const Layout layout = unwrap(lay_out(packages, unpacked, one_layer, {}));
   EXPECT_EQ(layout.tree.find("usr/share/old")->type, EntryType::symlink);
   EXPECT_NE(layout.tree.find("usr/share/new/x"), nullptr);
 }

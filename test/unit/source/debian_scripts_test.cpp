@@ -1,5 +1,8 @@
 // Maintainer scripts, interpreted: the language, what a first installation decides, what is done to
 // the files of an image, and what is named because no rule covers it.
+#include <array>
+#include <memory>
+
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -371,6 +374,130 @@ systemd-tmpfiles ${DPKG_ROOT:+--root="$DPKG_ROOT"} --create probe.conf >/dev/nul
   EXPECT_EQ(image.entry("var/probe").link, "/run/probe");
   EXPECT_EQ(image.text("etc/made"), "a b\n");
   EXPECT_EQ(image.layout.tree.find("run/boot"), nullptr);
+}
+
+/// Two packages that may have the same files.
+struct DivertedImage : ScriptedImage {
+  DivertedImage() {
+    add_package("diverts", {});
+    add_package("other", {});
+  }
+  void lay_out_files(std::vector<layer::Entry> own, std::vector<layer::Entry> others) {
+    unpacked[0].entries = std::move(own);
+    unpacked[1].entries = std::move(others);
+    constexpr std::array<std::size_t, 2> one_layer{};
+    layout = unwrap(lay_out(packages, unpacked, one_layer, {}));
+    ImageView image(layout, 0);
+    EXPECT_THAT(link_merged_usr(image), is_ok());
+  }
+  std::vector<std::string> run_preinst(const std::string& script) {
+    unpacked[0].control = {{"preinst", "#!/bin/sh\nset -e\n" + script}};
+    return run();
+  }
+  /// What is at a path, and whose: "text of package".
+  std::string owned(const std::string& path) {
+    if (layout.tree.find(path) == nullptr) {
+      return "nothing";
+    }
+    const auto owner = layout.owners.find(path);
+    return fmt::format("{} of {}", text(path),
+                       owner == layout.owners.end() ? "none" : packages[owner->second].name);
+  }
+  std::size_t conflicts() {
+    struct Counter final : Diagnostics {
+      void report(Severity /*severity*/, std::string_view /*message*/) noexcept override {
+        ++count;
+      }
+      std::unique_ptr<ProgressTask> begin(std::string_view label,
+                                          std::uint64_t total) noexcept override {
+        return null_diagnostics().begin(label, total);
+      }
+      std::size_t count = 0;
+    } counter;
+    report_conflicts(layout, packages, counter);
+    return counter.count;
+  }
+};
+
+constexpr const char* plain_diversion =
+    "dpkg-divert --package diverts --divert /lib/diverts/tool --rename /sbin/tool\n";
+
+TEST(Diversions, TheOwnFileHasThePathAndOthersTheDivertedOne) {
+  // Whoever of them the layout has preferred.
+  for (const char* replaces : {"", "Package: diverts\nReplaces: other\n"}) {
+    DivertedImage image;
+    image.unpacked[0].control["control"] = replaces;
+    image.lay_out_files({plain_file("sbin/tool", "own")}, {plain_file("sbin/tool", "others")});
+    EXPECT_THAT(image.run_preinst(plain_diversion), IsEmpty());
+    EXPECT_EQ(image.owned("usr/sbin/tool"), "own of diverts");
+    EXPECT_EQ(image.owned("usr/lib/diverts/tool"), "others of other");
+    EXPECT_EQ(image.text("var/lib/dpkg/diversions"), "/sbin/tool\n/lib/diverts/tool\ndiverts\n");
+    EXPECT_EQ(image.conflicts(), 0U);
+  }
+  DivertedImage swapped;
+  swapped.lay_out_files({plain_file("sbin/tool", "own")}, {plain_file("sbin/tool", "others")});
+  EXPECT_THAT(swapped.run_preinst("dpkg-divert --package other --rename /sbin/tool"), IsEmpty());
+  EXPECT_EQ(swapped.owned("usr/sbin/tool"), "others of other");
+  EXPECT_EQ(swapped.owned("usr/sbin/tool.distrib"), "own of diverts");
+}
+
+TEST(Diversions, WithoutAFileOfItsOwnThePathIsFree) {
+  DivertedImage image;
+  image.lay_out_files({}, {plain_file("sbin/tool", "others"),
+                           {.path = "sbin/name", .type = EntryType::hardlink, .link = "sbin/tool"},
+                           {.path = "sbin/link", .type = EntryType::symlink, .link = "tool"}});
+  EXPECT_THAT(image.run_preinst("dpkg-divert --rename --add /sbin/tool\n"
+                                "dpkg-divert --rename --add /sbin/link\n"
+                                "dpkg-divert --rename --add /sbin/absent\n"
+                                "ln -s \"$(dpkg-divert --truename /sbin/tool)\" /sbin/tool\n"),
+              IsEmpty());
+  EXPECT_EQ(image.entry("usr/sbin/tool").link, "/sbin/tool.distrib");
+  EXPECT_EQ(image.owned("usr/sbin/tool.distrib"), "others of other");
+  EXPECT_EQ(image.owned("usr/sbin/name"), "others of other");
+  EXPECT_EQ(image.owned("usr/sbin/link"), "nothing");
+  EXPECT_EQ(image.entry("usr/sbin/link.distrib").link, "tool");
+}
+
+TEST(Diversions, ThoseOfTheOwnFileMoveNothing) {
+  DivertedImage image;
+  image.lay_out_files({plain_file("sbin/tool", "own")}, {});
+  EXPECT_THAT(image.run_preinst(plain_diversion), IsEmpty());
+  EXPECT_EQ(image.owned("usr/sbin/tool"), "own of diverts");
+  EXPECT_EQ(image.owned("usr/lib/diverts/tool"), "nothing");
+}
+
+TEST(Diversions, MayBeTakenBack) {
+  DivertedImage image;
+  image.lay_out_files({}, {plain_file("sbin/tool", "others")});
+  EXPECT_THAT(image.run_preinst("dpkg-divert --rename --remove /sbin/absent\n" +
+                                std::string(plain_diversion) +
+                                "dpkg-divert --package other --rename --remove /sbin/tool\n"
+                                "dpkg-divert --rename --remove /sbin/tool\n"),
+              IsEmpty());
+  EXPECT_EQ(image.owned("usr/sbin/tool"), "others of other");
+  EXPECT_EQ(image.owned("usr/lib/diverts/tool"), "nothing");
+  EXPECT_EQ(image.text("var/lib/dpkg/diversions"), "");
+}
+
+TEST(Diversions, WhatIsNotSureIsNamedAndStays) {
+  const auto uncovered = [](const std::string& script, std::vector<layer::Entry> others) {
+    DivertedImage image;
+    image.lay_out_files({plain_file("sbin/tool", "own")}, std::move(others));
+    const auto lines = image.run_preinst(script);
+    EXPECT_EQ(image.owned("usr/sbin/tool"), "own of diverts");
+    EXPECT_EQ(image.conflicts(), 1U);
+    return lines;
+  };
+  // Taken, unknown, a file that another script has made.
+  EXPECT_THAT(uncovered(plain_diversion, {plain_file("sbin/tool", "others"),
+                                          plain_file("lib/diverts/tool", "taken")}),
+              SizeIs(1));
+  EXPECT_THAT(uncovered("dpkg-divert --rename --divert \"$(ask)\" /sbin/tool\n",
+                        {plain_file("sbin/tool", "others")}),
+              SizeIs(1));
+  EXPECT_THAT(uncovered("touch /etc/made\ndpkg-divert --rename /etc/made\n",
+                        {plain_file("sbin/tool", "others")}),
+              SizeIs(1));
 }
 
 TEST(ScriptEffects, WithoutSetcapThePackagesOtherWayIsTaken) {

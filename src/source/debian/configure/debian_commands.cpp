@@ -59,37 +59,87 @@ Result<Effect> run_statoverride(ScriptState& state, const ShellCommand& command,
   return Effect::done;
 }
 
-Result<Effect> run_divert(ScriptState& state, const ShellCommand& command, ShellAnswer& answer) {
-  const CommandWords words = parse_words(command, {"package", "divert"});
-  const std::string path = words.operands.empty() ? "" : words.operands.front();
-  const auto known = state.diversions.find(path);
-  answer.success = true;
+std::optional<std::size_t> number_of_package(const ScriptState& state, std::string_view name) {
+  const auto found = std::ranges::find(state.packages, name, &DebianPackage::name);
+  return found != state.packages.end()
+             ? std::optional(static_cast<std::size_t>(found - state.packages.begin()))
+             : std::nullopt;
+}
+
+// dpkg-divert --list, --listpackage and --truename.
+bool ask_diversion(const ScriptState& state, const CommandWords& words, const std::string& path,
+                   ShellAnswer& answer) {
   for (const std::string_view query : {"--list", "--listpackage", "--truename"}) {
     if (words.options.contains(query)) {
+      const auto known = state.diversions.find(path);
       const bool diverted = known != state.diversions.end();
-      const auto parts = split(diverted ? known->second : path + "\n", '\n');
+      const std::string record = diverted ? known->second : path + "\n";
+      const auto parts = split(record, '\n');
       answer.output = std::string(query == "--listpackage" ? parts[1] : parts[0]) + "\n";
       if (query == "--list" && !diverted) {
         answer.output = "";
       }
-      return Effect::done;
+      return true;
     }
   }
-  if (words.options.contains("--remove")) {
+  return false;
+}
+
+// One that this image has; most are of what was there before.
+Result<Effect> remove_diversion(ScriptState& state, const ShellCommand& command,
+                                const std::string& path, const std::string& package, bool moves) {
+  const auto known = state.diversions.find(path);
+  if (known == state.diversions.end() || split(known->second, '\n')[1] != package) {
     return Effect::done;
+  }
+  const auto from = image_path(command, path);
+  const auto to = image_path(command, split(known->second, '\n')[0]);
+  if (!command.exact || !command.sure || !from || !to) {
+    return Effect::uncovered;
+  }
+  if (moves) {
+    FNIMAGE_TRY(const bool moved, state.image.divert(*to, *from, std::nullopt));
+    if (!moved) {
+      return Effect::uncovered;
+    }
+  }
+  state.diversions.erase(known);
+  return Effect::done;
+}
+
+// With --rename the files of other packages go to the other path, whenever they are unpacked, and
+// the package's own file has the path.
+Result<Effect> run_divert(ScriptState& state, const ShellCommand& command, ShellAnswer& answer) {
+  const CommandWords words =
+      parse_words(command, {"package", "divert", "admindir", "instdir", "root"});
+  const std::string path = words.operands.empty() ? "" : words.operands.front();
+  answer.success = true;
+  if (ask_diversion(state, words, path, answer)) {
+    return Effect::done;
+  }
+  const auto named = words.values.find("--package");
+  std::string package = named != words.values.end() ? named->second : state.package;
+  package = words.options.contains("--local") ? ":" : package;
+  const bool moves = words.options.contains("--rename");
+  if (words.options.contains("--remove")) {
+    return remove_diversion(state, command, path, package, moves);
   }
   const auto given = words.values.find("--divert");
   const std::string to = given != words.values.end() ? given->second : path + ".distrib";
-  const auto package = words.values.find("--package");
   const auto from = image_path(command, path);
-  const bool moves = words.options.contains("--rename");
-  if (!command.exact || !command.sure || !from || !path.starts_with('/') || !to.starts_with('/') ||
-      (moves && state.image.find_real(*from) != nullptr)) {
+  const auto other = image_path(command, to);
+  if (!command.exact || !command.sure || !from || !other || !path.starts_with('/') ||
+      !to.starts_with('/')) {
     return Effect::uncovered;
   }
-  state.diversions.insert_or_assign(
-      path,
-      fmt::format("{}\n{}", to, package != words.values.end() ? package->second : state.package));
+  if (moves && !state.diversions.contains(path)) {
+    FNIMAGE_TRY(const bool moved,
+                state.image.divert(*from, *other, number_of_package(state, package)));
+    if (!moved) {
+      return Effect::uncovered;
+    }
+  }
+  state.diversions.insert_or_assign(path, fmt::format("{}\n{}", to, package));
   return Effect::done;
 }
 

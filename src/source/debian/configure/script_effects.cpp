@@ -340,7 +340,8 @@ Result<std::vector<UncoveredScript>> configure_by_scripts(ImageView& image,
                     .users = AccountNumbers(passwd),
                     .groups = AccountNumbers(group),
                     .first_users = AccountNumbers(first_passwd),
-                    .first_groups = AccountNumbers(first_group)};
+                    .first_groups = AccountNumbers(first_group),
+                    .packages = context.packages};
   std::vector<UncoveredScript> uncovered = ScriptRunner(state, context).run();
   for (const std::string& path : state.scratch_files) {
     image.remove(path);

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -31,11 +32,12 @@ class AccountNumbers {
 
 struct ScriptState {
   ImageView& image;
-  AccountNumbers users;         ///< as configured
-  AccountNumbers groups;        ///< as configured
-  AccountNumbers first_users;   ///< as before any package
-  AccountNumbers first_groups;  ///< as before any package
-  std::string package{};        ///< whose script runs
+  AccountNumbers users;                       ///< as configured
+  AccountNumbers groups;                      ///< as configured
+  AccountNumbers first_users;                 ///< as before any package
+  AccountNumbers first_groups;                ///< as before any package
+  std::span<const DebianPackage> packages{};  ///< of the image, sorted by name
+  std::string package{};                      ///< whose script runs
   const UnpackedPackage* unpacked = nullptr;
   std::set<std::string> made_accounts{};                        ///< by scripts, so far
   std::map<std::string, std::optional<std::string>> answers{};  ///< debconf's, of this package
