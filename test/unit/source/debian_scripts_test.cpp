@@ -500,6 +500,42 @@ TEST(Diversions, WhatIsNotSureIsNamedAndStays) {
               SizeIs(1));
 }
 
+TEST(ScriptEffects, TemporaryFilesAreThoseOfANewMachine) {
+  ScriptedImage image;
+  image.add("usr/lib/tmpfiles.d/probe.conf",
+            "f^ /etc/made-of-a-credential - - - - a.credential\n"
+            "d- /srv/kept :0711 own :shadow -\nd /srv/new :0711 own :shadow -\n"
+            "z /srv/tool 2755 - shadow - -\nz /srv/absent 0700 - - - -\n"
+            "h /srv/tool - - - - +C\na+ /srv/%m - - - - group:own:r--\n"
+            "a+ /srv/absent - - - - group:own:r--\na+ /var/log/own - - - - group:own:r--\n"
+            "L+ /srv/mounts - - - - ../proc/self/mounts\nC /srv/copy - - - - /absent\n");
+  image.add("srv/tool", "T", 0700);
+  image.add("srv/mounts", "M");
+  image.add("var/log/own/log", "L");
+  EXPECT_THAT(image.layout.tree.add(
+                  {.path = "srv/kept", .type = EntryType::directory, .mode = 0750, .gid = 5}),
+              is_ok());
+  EXPECT_THAT(image.run("systemd-tmpfiles --create probe.conf"), IsEmpty());
+  EXPECT_EQ(image.layout.tree.find("etc/made-of-a-credential"), nullptr);
+  EXPECT_EQ(image.entry("srv/kept").mode, 0750U);
+  EXPECT_EQ(image.entry("srv/kept").uid, 300U);
+  EXPECT_EQ(image.entry("srv/kept").gid, 5U);
+  EXPECT_EQ(image.entry("srv/new").mode, 0711U);
+  EXPECT_EQ(image.entry("srv/new").gid, 42U);
+  EXPECT_EQ(image.entry("srv/tool").mode, 02755U);
+  EXPECT_EQ(image.entry("srv/tool").gid, 42U);
+  EXPECT_EQ(image.entry("srv/mounts").link, "../proc/self/mounts");
+  for (const std::string line :
+       {"a+ /srv/tool - - - - group:own:r--", "p /srv/pipe", "d /srv/%m 0755", "f+ /srv/tool",
+        "d /srv/x 0755 nobody-knows", "C /srv/copy - - - - /srv/tool", "L+ /srv/kept - - - - x"}) {
+    ScriptedImage other;
+    other.add("usr/lib/tmpfiles.d/probe.conf", line + "\n");
+    other.add("srv/tool", "T");
+    other.add("srv/kept/file", "K");
+    EXPECT_THAT(other.run("systemd-tmpfiles --create probe.conf"), SizeIs(1)) << line;
+  }
+}
+
 TEST(ScriptEffects, WithoutSetcapThePackagesOtherWayIsTaken) {
   ScriptedImage image;
   image.add("usr/bin/ping", "P", 0755);
