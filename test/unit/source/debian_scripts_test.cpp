@@ -502,13 +502,14 @@ TEST(Diversions, WhatIsNotSureIsNamedAndStays) {
 
 TEST(ScriptEffects, TemporaryFilesAreThoseOfANewMachine) {
   ScriptedImage image;
-  image.add("usr/lib/tmpfiles.d/probe.conf",
-            "f^ /etc/made-of-a-credential - - - - a.credential\n"
-            "d- /srv/kept :0711 own :shadow -\nd /srv/new :0711 own :shadow -\n"
-            "z /srv/tool 2755 - shadow - -\nz /srv/absent 0700 - - - -\n"
-            "h /srv/tool - - - - +C\na+ /srv/%m - - - - group:own:r--\n"
-            "a+ /srv/absent - - - - group:own:r--\na+ /var/log/own - - - - group:own:r--\n"
-            "L+ /srv/mounts - - - - ../proc/self/mounts\nC /srv/copy - - - - /absent\n");
+  image.add(
+      "usr/lib/tmpfiles.d/probe.conf",
+      "f^ /etc/made-of-a-credential - - - - a.credential\n"
+      "d- /srv/kept :0711 own :shadow -\nd /srv/new :0711 own :shadow -\n"
+      "z /srv/tool 2755 - shadow - -\nz /srv/absent 0700 - - - -\n"
+      "h /srv/tool - - - - +C\na+ /srv/%m - - - - group:own:r--\n"
+      "a+ /srv/absent - - - - group:own:r--\na+ /var/log/own - - - - group:own:r--\n"
+      "x /tmp/of-%b-*\nL+ /srv/mounts - - - - ../proc/self/mounts\nC /srv/copy - - - - /absent\n");
   image.add("srv/tool", "T", 0700);
   image.add("srv/mounts", "M");
   image.add("var/log/own/log", "L");

@@ -146,24 +146,19 @@ Result<Effect> make_one(ScriptState& state, const TemporaryFile& file) {
           (source && !source->empty() && state.image.resolve(*source) == nullptr);
       return is_needless ? Effect::done : Effect::uncovered;
     }
-    case 'x':
-    case 'X':
-    case 'r':
-    case 'R':
-    case 'e':
-      return Effect::done;  // about what is there at run time
     default:
       return Effect::uncovered;
   }
 }
 
-// Lines that are for booting only ("d!"), that need a credential ("f^"), of which there is none, or
-// that are about files named by the machine's id.
+// Lines that are for booting only ("d!"), that need a credential ("f^"), of which there is none,
+// about cleaning, or about files named by the machine's id.
 bool is_for_machines(std::string_view line) {
   const auto fields = words(line);
   const std::string_view type = fields.front();
   const bool has_id = fields.size() > 1 && fields[1].find("%m") != std::string_view::npos;
-  return type.find_first_of("!^") != std::string_view::npos ||
+  const bool is_cleaning = std::string_view("xXrRe").find(type.front()) != std::string_view::npos;
+  return is_cleaning || type.find_first_of("!^") != std::string_view::npos ||
          (has_id && is_adjustment(type.front()));
 }
 
