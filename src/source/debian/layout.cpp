@@ -55,13 +55,8 @@ std::string link_destination(std::string_view link, std::string_view text) {
 class Placer {
  public:
   Placer(std::span<const DebianPackage> packages, std::span<UnpackedPackage> unpacked,
-         std::span<const std::size_t> layers, const LayoutOptions& options,
-         Diagnostics& diagnostics)
-      : packages_(packages),
-        unpacked_(unpacked),
-        layers_(layers),
-        options_(options),
-        diagnostics_(diagnostics) {}
+         std::span<const std::size_t> layers, const LayoutOptions& options)
+      : packages_(packages), unpacked_(unpacked), layers_(layers), options_(options) {}
 
   Result<Layout> run() {
     std::vector<std::size_t> order(packages_.size());
@@ -78,6 +73,7 @@ class Placer {
         }
       }
       unpacked_[number].entries = {};
+      left_out_.clear();
     }
     return std::move(layout_);
   }
@@ -132,7 +128,13 @@ class Placer {
     const bool is_top_link = original.type == EntryType::symlink &&
                              merged_path(original.path) != original.path &&
                              original.path.find('/') == std::string::npos;
-    if (path.empty() || is_top_link || leaves_out(path, original.type)) {
+    if (path.empty() || is_top_link) {
+      return {};
+    }
+    if (leaves_out(path, original.type)) {
+      if (original.type == EntryType::file) {
+        left_out_.insert_or_assign(std::move(path), std::move(original.content));
+      }
       return {};
     }
     Entry entry = std::move(original);
@@ -165,37 +167,61 @@ class Placer {
 
   // Points the link to where its target went; when that was left out, the link becomes the file.
   void follow_hard_link(std::size_t number, Entry& entry) const {
-    const std::string raw_target = std::exchange(entry.link, final_path(entry.link));
-    if (!leaves_out(entry.link, EntryType::file)) {
-      return;
-    }
-    for (const Entry& target : unpacked_[number].entries) {
-      if (target.path == raw_target && target.type == EntryType::file) {
-        entry.type = EntryType::file;
-        entry.link.clear();
-        entry.content = target.content;
-        return;
-      }
+    entry.link = final_path(entry.link);
+    if (leaves_out(entry.link, EntryType::file)) {
+      take_content(number, entry);
     }
   }
 
-  // Decides between two packages that ship the same file.
+  // Makes a hard link a file of its own.
+  void take_content(std::size_t number, Entry& entry) const {
+    if (const auto left = left_out_.find(entry.link); left != left_out_.end()) {
+      entry.content = left->second;
+    } else if (const Entry* target = file_of(number, entry.link); target != nullptr) {
+      entry.content = target->content;
+    } else {
+      return;
+    }
+    entry.type = EntryType::file;
+    entry.link.clear();
+  }
+
+  // A package's file that has a path, or could not have it.
+  [[nodiscard]] const Entry* file_of(std::size_t number, const std::string& path) const {
+    const auto owner = layout_.owners.find(path);
+    if (owner != layout_.owners.end() && owner->second == number) {
+      const Entry* placed = layout_.tree.find(path);
+      return placed != nullptr && placed->type == EntryType::file ? placed : nullptr;
+    }
+    if (const auto files = layout_.displaced.find(path); files != layout_.displaced.end()) {
+      const auto file = std::ranges::find(files->second, number, &DisplacedFile::number);
+      return file != files->second.end() ? &file->entry : nullptr;
+    }
+    return nullptr;
+  }
+
+  // Decides between two packages that ship the same file, and keeps the other's.
   bool wins(std::size_t number, const Entry& entry) {
     const auto found = layout_.owners.find(entry.path);
     if (found == layout_.owners.end() || found->second == number || is_directory(entry.path)) {
       return true;
     }
     const std::size_t other = found->second;
-    if (replaces(other, number)) {
-      return false;
+    if (!replaces(other, number) && replaces(number, other)) {
+      displace(other, true, *layout_.tree.find(entry.path));
+      return true;
     }
-    if (!replaces(number, other)) {
-      diagnostics_.report(Severity::warning,
-                          fmt::format("/{} is in the packages {} and {}: the first one's is used",
-                                      entry.path, packages_[other].name, packages_[number].name));
-      return false;
+    Entry loser = entry;
+    loser.link = loser.type == EntryType::hardlink ? final_path(entry.link) : loser.link;
+    displace(number, replaces(other, number), std::move(loser));
+    return false;
+  }
+
+  void displace(std::size_t number, bool is_replaced, Entry entry) {
+    if (entry.type == EntryType::hardlink) {
+      take_content(number, entry);
     }
-    return true;
+    layout_.displaced[entry.path].push_back({number, is_replaced, std::move(entry)});
   }
 
   [[nodiscard]] bool is_directory(const std::string& path) const {
@@ -217,9 +243,9 @@ class Placer {
   std::span<UnpackedPackage> unpacked_;
   std::span<const std::size_t> layers_;
   LayoutOptions options_;
-  Diagnostics& diagnostics_;
   Layout layout_;
   std::unordered_map<std::string, std::string> linked_directories_;
+  std::unordered_map<std::string, ContentPtr> left_out_;  // of the package whose turn it is
 };
 
 }  // namespace
@@ -251,9 +277,23 @@ bool is_left_out(std::string_view path, EntryType type) {
 }
 
 Result<Layout> lay_out(std::span<const DebianPackage> packages, std::span<UnpackedPackage> unpacked,
-                       std::span<const std::size_t> layers, const LayoutOptions& options,
-                       Diagnostics& diagnostics) {
-  return Placer(packages, unpacked, layers, options, diagnostics).run();
+                       std::span<const std::size_t> layers, const LayoutOptions& options) {
+  return Placer(packages, unpacked, layers, options).run();
+}
+
+void report_conflicts(const Layout& layout, std::span<const DebianPackage> packages,
+                      Diagnostics& diagnostics) {
+  for (const auto& [path, files] : layout.displaced) {
+    const auto owner = layout.owners.find(path);
+    for (const DisplacedFile& file : files) {
+      if (!file.is_replaced && owner != layout.owners.end()) {
+        diagnostics.report(
+            Severity::warning,
+            fmt::format("/{} is in the packages {} and {}: the first one's is used", path,
+                        packages[owner->second].name, packages[file.number].name));
+      }
+    }
+  }
 }
 
 }  // namespace fnimage::source::debian

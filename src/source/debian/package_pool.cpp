@@ -71,12 +71,12 @@ class Pool final : public PackagePool {
     FNIMAGE_TRY(Layout layout, lay_out(packages, unpacked, layers.files,
                                        {.max_mtime = options.max_mtime,
                                         .made_mtime = made,
-                                        .documentation = options.documentation},
-                                       diagnostics_));
+                                        .documentation = options.documentation}));
     const ConfigureContext context{packages,      unpacked, names.architecture,
                                    names.triplet, made,     diagnostics_};
     Assembly assembly;
     FNIMAGE_TRY(assembly.uncovered, configure(layout, context));
+    report_conflicts(layout, packages, diagnostics_);  // those that no script has diverted
     if (options.host_packages) {
       FNIMAGE_CHECK(add_bytecode(layout, context, set.platform, options));
     }
@@ -143,7 +143,7 @@ class Pool final : public PackagePool {
     FNIMAGE_TRY(const ArchitectureNames names, names_of(set.platform));
     FNIMAGE_TRY(auto unpacked, unpack_all(set.packages, set.platform));
     const std::vector<std::size_t> one_layer(set.packages.size());
-    FNIMAGE_TRY(Layout layout, lay_out(set.packages, unpacked, one_layer, {}, null_diagnostics()));
+    FNIMAGE_TRY(Layout layout, lay_out(set.packages, unpacked, one_layer, {}));
     ImageView image(layout, 0);
     FNIMAGE_CHECK(link_merged_usr(image));
     return PythonInterpreter::lay_down(image, version, names.triplet,

@@ -135,8 +135,8 @@ TEST(Layout, MapsHardLinksAndClampsTimes) {
                          {.path = "sbin/y", .type = EntryType::hardlink, .link = "lib/x"}};
   unpacked[1].entries = {file("lib/data", "D")};
   const std::vector<std::size_t> layers{1, 0};
-  const Layout layout = unwrap(lay_out(
-      packages, unpacked, layers, {.max_mtime = 1000, .made_mtime = 1000}, null_diagnostics()));
+  const Layout layout =
+      unwrap(lay_out(packages, unpacked, layers, {.max_mtime = 1000, .made_mtime = 1000}));
   ASSERT_NE(layout.tree.find("usr/sbin/y"), nullptr);
   EXPECT_EQ(layout.tree.find("usr/sbin/y")->link, "usr/lib/x");
   EXPECT_EQ(layout.tree.find("usr/lib/x")->mtime, 1000);
@@ -155,11 +155,10 @@ TEST(Layout, HasDocumentationOnlyWhenItIsAskedFor) {
                           .type = EntryType::hardlink,
                           .link = "usr/share/man/man1/tool.1.gz"}};
   std::vector<UnpackedPackage> again = unpacked;
-  const Layout without = unwrap(lay_out(packages, again, one_layer, {}, null_diagnostics()));
+  const Layout without = unwrap(lay_out(packages, again, one_layer, {}));
   EXPECT_EQ(without.tree.find("usr/share/man/man1/tool.1.gz"), nullptr);
   EXPECT_NE(without.tree.find("usr/share/doc/tool/copyright"), nullptr);
-  const Layout with =
-      unwrap(lay_out(packages, unpacked, one_layer, {.documentation = true}, null_diagnostics()));
+  const Layout with = unwrap(lay_out(packages, unpacked, one_layer, {.documentation = true}));
   EXPECT_NE(with.tree.find("usr/share/man/man1/tool.1.gz"), nullptr);
   EXPECT_EQ(with.tree.find("usr/share/doc/tool/licence")->type, EntryType::hardlink);
 }
@@ -173,7 +172,8 @@ TEST(Layout, ReplacesDecidesAboutFilesOfTwoPackages) {
   unpacked[1].control["control"] = "Package: b\nReplaces: a (<< 2)\n";
   unpacked[2].entries = {file("usr/z", "C")};
   Sink sink;
-  const Layout layout = unwrap(lay_out(packages, unpacked, one_layer, {}, sink));
+  const Layout layout = unwrap(lay_out(packages, unpacked, one_layer, {}));
+  report_conflicts(layout, packages, sink);
   EXPECT_EQ(layout.tree.find("usr/x")->content->id(), "test:B");
   EXPECT_EQ(layout.tree.find("usr/z")->content->id(), "test:A");
   EXPECT_THAT(sink.warnings, ElementsAre(HasSubstr("/usr/z")));
@@ -185,7 +185,7 @@ TEST(Layout, FollowsALinkThatIsADirectoryElsewhere) {
   unpacked[0].entries = {{.path = "usr/share/old", .type = EntryType::symlink, .link = "new"}};
   unpacked[1].entries = {{.path = "usr/share/old", .type = EntryType::directory, .mode = 0755},
                          file("usr/share/old/x", "X")};
-  const Layout layout = unwrap(lay_out(packages, unpacked, one_layer, {}, null_diagnostics()));
+  const Layout layout = unwrap(lay_out(packages, unpacked, one_layer, {}));
   EXPECT_EQ(layout.tree.find("usr/share/old")->type, EntryType::symlink);
   EXPECT_NE(layout.tree.find("usr/share/new/x"), nullptr);
 }
@@ -289,7 +289,7 @@ adduser --system "$(computed)" || true
   const std::string group = image.text("etc/group");
   EXPECT_THAT(line_of(passwd, "postgres"),
               ::testing::MatchesRegex("postgres:x:([0-9]+):[0-9]+:PostgreSQL "
-                                      "administrator:/var/lib/postgresql:/bin/bash"));
+                                      "administrator,,,:/var/lib/postgresql:/bin/bash"));
   EXPECT_THAT(line_of(passwd, "_apt"),
               ::testing::MatchesRegex("_apt:x:[0-9]+:65534::/nonexistent:/usr/sbin/nologin"));
   // A colon would begin another field.
@@ -297,11 +297,81 @@ adduser --system "$(computed)" || true
               ::testing::MatchesRegex("solver:x:321:[0-9]+::/srv:/bin/sh"));
   EXPECT_THAT(line_of(group, "ssl-cert"), ::testing::EndsWith(":121:postgres"));
   EXPECT_THAT(line_of(group, "solver"), ::testing::EndsWith(":postgres"));
-  EXPECT_THAT(line_of(image.text("etc/shadow"), "postgres"), HasSubstr("postgres:*:"));
+  EXPECT_THAT(line_of(image.text("etc/shadow"), "postgres"), HasSubstr("postgres:!:1::::::"));
   const layer::Entry* home = image.layout.tree.find("var/cache/m");
   ASSERT_NE(home, nullptr);
   EXPECT_GE(home->uid, 100U);
   EXPECT_EQ(image.layout.tree.find("var/lib/postgresql"), nullptr);
+}
+
+TEST(Accounts, EveryToolLocksAndDescribesThemInItsWay) {
+  Configured image;
+  EXPECT_THAT(image.layout.tree.add(file("usr/sbin/grpconv", "G")), is_ok());
+  EXPECT_THAT(image.layout.tree.add(file("usr/share/base-passwd/group.master",
+                                         "root:*:0:\nusers:*:100:\nnogroup:*:65534:\n")),
+              is_ok());
+  EXPECT_THAT(image.layout.tree.add(file("usr/lib/sysusers.d/named.conf",
+                                         "u by-sysusers - \"A user\" /run/it\n"
+                                         "u of-users -:users\nu of-100 4:100\ng a-group -\n")),
+              is_ok());
+  EXPECT_THAT(image.layout.tree.add(file("usr/lib/sysusers.d/other.conf", "u by-script - Other\n")),
+              is_ok());
+  EXPECT_THAT(image.layout.tree.add(file("usr/bin/systemd-sysusers", "S")), is_ok());
+  image.packages = {described("a", "amd64")};
+  image.unpacked.resize(1);
+  image.unpacked[0].control["postinst"] = R"sh(
+adduser --system --group --home /nonexistent by-script
+adduser --system --group --gecos "Name,Room" --no-create-home --home /run/x described
+adduser --disabled-password --gecos "" person
+useradd -rM -G users,absent plain
+useradd -N grouped
+if command -v systemd-sysusers; then systemd-sysusers ${DPKG_ROOT:+--root="$DPKG_ROOT"} named.conf
+else adduser --system --group by-sysusers; fi
+if ! id -Gn plain | grep -qw plain; then adduser plain plain; fi
+gpasswd -a described plain
+usermod -a -G a-group described
+usermod -d /srv/plain -s /bin/false plain
+if dpkg --compare-versions "$2" gt 1.0; then usermod -d /srv/old grouped; fi
+)sh";
+  ASSERT_THAT(image.run(configure_accounts, null_diagnostics()), is_ok());
+  const std::string passwd = image.text("etc/passwd");
+  const std::string shadow = image.text("etc/shadow");
+  const std::string group = image.text("etc/group");
+  const std::string gshadow = image.text("etc/gshadow");
+  const auto without_numbers = [&](std::string_view name) {
+    const std::string line = line_of(passwd, name);
+    const auto fields = split(line, ':');
+    return fields.size() == 7 ? fmt::format("{}:{}:{}", fields[4], fields[5], fields[6]) : line;
+  };
+  EXPECT_EQ(without_numbers("by-script"), ":/nonexistent:/usr/sbin/nologin");
+  EXPECT_EQ(without_numbers("described"), "Name,Room,,:/run/x:/usr/sbin/nologin");
+  EXPECT_EQ(without_numbers("person"), ",,,:/home/person:/bin/bash");
+  EXPECT_EQ(without_numbers("plain"), ":/srv/plain:/bin/false");
+  EXPECT_EQ(without_numbers("grouped"), ":/home/grouped:/bin/sh");
+  EXPECT_EQ(without_numbers("by-sysusers"), "A user:/run/it:/usr/sbin/nologin");
+  EXPECT_THAT(line_of(passwd, "grouped"), HasSubstr(":100::"));
+  EXPECT_THAT(line_of(passwd, "of-users"), HasSubstr(":100::"));
+  EXPECT_THAT(line_of(passwd, "of-100"), HasSubstr(":4:100::"));
+  EXPECT_EQ(line_of(shadow, "root"), "root:*:1:0:99999:7:::");
+  EXPECT_EQ(line_of(shadow, "by-script"), "by-script:!:1::::::");
+  EXPECT_EQ(line_of(shadow, "by-sysusers"), "by-sysusers:!*:1::::::");
+  EXPECT_EQ(line_of(shadow, "person"), "person:*:1:0:99999:7:::");
+  EXPECT_EQ(line_of(shadow, "grouped"), "grouped:!:1:0:99999:7:::");
+  EXPECT_EQ(line_of(group, "users"), "users:x:100:plain");
+  EXPECT_EQ(line_of(group, "of-100"), "");
+  EXPECT_THAT(line_of(group, "plain"), ::testing::EndsWith(":described"));
+  EXPECT_EQ(line_of(gshadow, "users"), "users:*::plain");
+  EXPECT_EQ(line_of(gshadow, "plain"), "plain:!::described");
+  EXPECT_EQ(line_of(gshadow, "a-group"), "a-group:!*::described");
+  EXPECT_EQ(image.layout.tree.find("etc/gshadow")->mode, 0640U);
+  EXPECT_EQ(image.layout.tree.find("etc/gshadow")->gid, 42U);
+}
+
+TEST(Accounts, WithoutThePackagePasswdGroupsHaveNoShadow) {
+  Configured image;
+  ASSERT_THAT(image.run(configure_accounts, null_diagnostics()), is_ok());
+  EXPECT_EQ(line_of(image.text("etc/group"), "shadow"), "shadow:*:42:");
+  EXPECT_EQ(image.layout.tree.find("etc/gshadow"), nullptr);
 }
 
 TEST(Accounts, NumbersDoNotDependOnWhatElseIsThere) {

@@ -75,7 +75,7 @@ TEST(HostilePackage, BreakoutsStayWithinTheTree) {
     ASSERT_THAT(attack, is_ok());
     const std::vector<DebianPackage> packages{package_named("a"), package_named("b")};
     std::vector<UnpackedPackage> unpacked{*base, *attack};
-    const auto layout = lay_out(packages, unpacked, one_layer_for_two, {}, null_diagnostics());
+    const auto layout = lay_out(packages, unpacked, one_layer_for_two, {});
     if (!layout) {
       EXPECT_EQ(layout.error().code(), ErrorCode::invalid_input) << layout.error().describe();
       continue;
@@ -181,7 +181,7 @@ TEST(HostilePackage, LinksInPlaceOfDirectoriesDoNotLeadOut) {
       temp));
   const std::vector<DebianPackage> packages{package_named("a"), package_named("b")};
   std::vector<UnpackedPackage> unpacked{first, second};
-  const auto layout = lay_out(packages, unpacked, one_layer_for_two, {}, null_diagnostics());
+  const auto layout = lay_out(packages, unpacked, one_layer_for_two, {});
   ASSERT_THAT(layout, is_ok());
   for (const auto& [path, entry] : layout->tree.entries()) {
     EXPECT_EQ(unwrap(layer::clean_path(path)), path);

@@ -1,5 +1,8 @@
 // Maintainer scripts, interpreted: the language, what a first installation decides, what is done to
 // the files of an image, and what is named because no rule covers it.
+#include <array>
+#include <memory>
+
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -15,6 +18,7 @@
 #include "debian/configure/shell.hpp"
 #include "debian/configure/shell_expansion.hpp"
 #include "debian/configure/stream_edits.hpp"
+#include "scripted_image.hpp"
 
 namespace fnimage::source::debian {
 namespace {
@@ -222,65 +226,6 @@ TEST(Capabilities, AreStoredAsTheKernelReadsThem) {
   }
 }
 
-layer::Entry plain_file(std::string path, std::string text, std::uint32_t mode = 0644) {
-  std::string id = "test:" + text;
-  return {.path = std::move(path),
-          .mode = mode,
-          .content = memory_content(std::move(text), std::move(id))};
-}
-
-/// An image of packages with scripts, and what comes of them.
-struct ScriptedImage {
-  ScriptedImage() {
-    add("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nman:x:6:12:man:/x:/x\nown:x:300:300::/:/x\n");
-    add("etc/group", "root:*:0:\nshadow:*:42:\nown:*:300:\n");
-    add("usr/share/base-passwd/passwd.master", "root:*:0:0:root:/root:/bin/sh\nman:*:6:12:::\n");
-    add("usr/share/base-passwd/group.master", "root:*:0:\nshadow:*:42:\n");
-  }
-  void add(const std::string& path, const std::string& text, std::uint32_t mode = 0644) {
-    EXPECT_THAT(layout.tree.add(plain_file(path, text, mode)), is_ok());
-  }
-  void add_package(const std::string& name, ControlFiles control) {
-    packages.push_back({.name = name,
-                        .version = "1",
-                        .architecture = "amd64",
-                        .suite = "",
-                        .file = "",
-                        .sha256 = manifest::Digest::of("x"),
-                        .size = 1});
-    unpacked.push_back({.control = std::move(control)});
-  }
-  /// Package and commands that were not done, "package: command; command".
-  std::vector<std::string> run() {
-    ImageView image(layout, 86400);
-    std::vector<std::string> lines;
-    const auto uncovered = configure_by_scripts(
-        image, {packages, unpacked, "amd64", "x86_64-linux-gnu", 86400, null_diagnostics()});
-    EXPECT_THAT(uncovered, is_ok());
-    for (const UncoveredScript& script : unwrap(uncovered)) {
-      lines.push_back(fmt::format("{}: {}", script.package, join(script.commands, "; ")));
-    }
-    return lines;
-  }
-  std::vector<std::string> run(std::string postinst) {
-    add_package("probe", {{"postinst", "#!/bin/sh\n" + std::move(postinst)}});
-    return run();
-  }
-  const layer::Entry& entry(std::string_view path) {
-    const layer::Entry* found = layout.tree.find(path);
-    EXPECT_NE(found, nullptr) << path;
-    static const layer::Entry none{};
-    return found != nullptr ? *found : none;
-  }
-  std::string text(std::string_view path) {
-    return unwrap(ImageView(layout, 0).read(path, 1U << 20U));
-  }
-
-  Layout layout{};
-  std::vector<DebianPackage> packages{};
-  std::vector<UnpackedPackage> unpacked{};
-};
-
 TEST(StreamEdits, AreDoneWhereTheyArePlain) {
   EXPECT_EQ(substitute_fixed("s/^a.b/c/", true, "a.b\n"), std::nullopt);
   EXPECT_EQ(substitute_fixed("s/^a\\.b/c/", true, "a.b a.b\nx a.b"), "c a.b\nx a.b");
@@ -429,6 +374,167 @@ systemd-tmpfiles ${DPKG_ROOT:+--root="$DPKG_ROOT"} --create probe.conf >/dev/nul
   EXPECT_EQ(image.entry("var/probe").link, "/run/probe");
   EXPECT_EQ(image.text("etc/made"), "a b\n");
   EXPECT_EQ(image.layout.tree.find("run/boot"), nullptr);
+}
+
+/// Two packages that may have the same files.
+struct DivertedImage : ScriptedImage {
+  DivertedImage() {
+    add_package("diverts", {});
+    add_package("other", {});
+  }
+  void lay_out_files(std::vector<layer::Entry> own, std::vector<layer::Entry> others) {
+    unpacked[0].entries = std::move(own);
+    unpacked[1].entries = std::move(others);
+    constexpr std::array<std::size_t, 2> one_layer{};
+    layout = unwrap(lay_out(packages, unpacked, one_layer, {}));
+    ImageView image(layout, 0);
+    EXPECT_THAT(link_merged_usr(image), is_ok());
+  }
+  std::vector<std::string> run_preinst(const std::string& script) {
+    unpacked[0].control = {{"preinst", "#!/bin/sh\nset -e\n" + script}};
+    return run();
+  }
+  /// What is at a path, and whose: "text of package".
+  std::string owned(const std::string& path) {
+    if (layout.tree.find(path) == nullptr) {
+      return "nothing";
+    }
+    const auto owner = layout.owners.find(path);
+    return fmt::format("{} of {}", text(path),
+                       owner == layout.owners.end() ? "none" : packages[owner->second].name);
+  }
+  std::size_t conflicts() {
+    struct Counter final : Diagnostics {
+      void report(Severity /*severity*/, std::string_view /*message*/) noexcept override {
+        ++count;
+      }
+      std::unique_ptr<ProgressTask> begin(std::string_view label,
+                                          std::uint64_t total) noexcept override {
+        return null_diagnostics().begin(label, total);
+      }
+      std::size_t count = 0;
+    } counter;
+    report_conflicts(layout, packages, counter);
+    return counter.count;
+  }
+};
+
+constexpr const char* plain_diversion =
+    "dpkg-divert --package diverts --divert /lib/diverts/tool --rename /sbin/tool\n";
+
+TEST(Diversions, TheOwnFileHasThePathAndOthersTheDivertedOne) {
+  // Whoever of them the layout has preferred.
+  for (const char* replaces : {"", "Package: diverts\nReplaces: other\n"}) {
+    DivertedImage image;
+    image.unpacked[0].control["control"] = replaces;
+    image.lay_out_files({plain_file("sbin/tool", "own")}, {plain_file("sbin/tool", "others")});
+    EXPECT_THAT(image.run_preinst(plain_diversion), IsEmpty());
+    EXPECT_EQ(image.owned("usr/sbin/tool"), "own of diverts");
+    EXPECT_EQ(image.owned("usr/lib/diverts/tool"), "others of other");
+    EXPECT_EQ(image.text("var/lib/dpkg/diversions"), "/sbin/tool\n/lib/diverts/tool\ndiverts\n");
+    EXPECT_EQ(image.conflicts(), 0U);
+  }
+  DivertedImage swapped;
+  swapped.lay_out_files({plain_file("sbin/tool", "own")}, {plain_file("sbin/tool", "others")});
+  EXPECT_THAT(swapped.run_preinst("dpkg-divert --package other --rename /sbin/tool"), IsEmpty());
+  EXPECT_EQ(swapped.owned("usr/sbin/tool"), "others of other");
+  EXPECT_EQ(swapped.owned("usr/sbin/tool.distrib"), "own of diverts");
+}
+
+TEST(Diversions, WithoutAFileOfItsOwnThePathIsFree) {
+  DivertedImage image;
+  image.lay_out_files({}, {plain_file("sbin/tool", "others"),
+                           {.path = "sbin/name", .type = EntryType::hardlink, .link = "sbin/tool"},
+                           {.path = "sbin/link", .type = EntryType::symlink, .link = "tool"}});
+  EXPECT_THAT(image.run_preinst("dpkg-divert --rename --add /sbin/tool\n"
+                                "dpkg-divert --rename --add /sbin/link\n"
+                                "dpkg-divert --rename --add /sbin/absent\n"
+                                "ln -s \"$(dpkg-divert --truename /sbin/tool)\" /sbin/tool\n"),
+              IsEmpty());
+  EXPECT_EQ(image.entry("usr/sbin/tool").link, "/sbin/tool.distrib");
+  EXPECT_EQ(image.owned("usr/sbin/tool.distrib"), "others of other");
+  EXPECT_EQ(image.owned("usr/sbin/name"), "others of other");
+  EXPECT_EQ(image.owned("usr/sbin/link"), "nothing");
+  EXPECT_EQ(image.entry("usr/sbin/link.distrib").link, "tool");
+}
+
+TEST(Diversions, ThoseOfTheOwnFileMoveNothing) {
+  DivertedImage image;
+  image.lay_out_files({plain_file("sbin/tool", "own")}, {});
+  EXPECT_THAT(image.run_preinst(plain_diversion), IsEmpty());
+  EXPECT_EQ(image.owned("usr/sbin/tool"), "own of diverts");
+  EXPECT_EQ(image.owned("usr/lib/diverts/tool"), "nothing");
+}
+
+TEST(Diversions, MayBeTakenBack) {
+  DivertedImage image;
+  image.lay_out_files({}, {plain_file("sbin/tool", "others")});
+  EXPECT_THAT(image.run_preinst("dpkg-divert --rename --remove /sbin/absent\n" +
+                                std::string(plain_diversion) +
+                                "dpkg-divert --package other --rename --remove /sbin/tool\n"
+                                "dpkg-divert --rename --remove /sbin/tool\n"),
+              IsEmpty());
+  EXPECT_EQ(image.owned("usr/sbin/tool"), "others of other");
+  EXPECT_EQ(image.owned("usr/lib/diverts/tool"), "nothing");
+  EXPECT_EQ(image.text("var/lib/dpkg/diversions"), "");
+}
+
+TEST(Diversions, WhatIsNotSureIsNamedAndStays) {
+  const auto uncovered = [](const std::string& script, std::vector<layer::Entry> others) {
+    DivertedImage image;
+    image.lay_out_files({plain_file("sbin/tool", "own")}, std::move(others));
+    const auto lines = image.run_preinst(script);
+    EXPECT_EQ(image.owned("usr/sbin/tool"), "own of diverts");
+    EXPECT_EQ(image.conflicts(), 1U);
+    return lines;
+  };
+  // Taken, unknown, a file that another script has made.
+  EXPECT_THAT(uncovered(plain_diversion, {plain_file("sbin/tool", "others"),
+                                          plain_file("lib/diverts/tool", "taken")}),
+              SizeIs(1));
+  EXPECT_THAT(uncovered("dpkg-divert --rename --divert \"$(ask)\" /sbin/tool\n",
+                        {plain_file("sbin/tool", "others")}),
+              SizeIs(1));
+  EXPECT_THAT(uncovered("touch /etc/made\ndpkg-divert --rename /etc/made\n",
+                        {plain_file("sbin/tool", "others")}),
+              SizeIs(1));
+}
+
+TEST(ScriptEffects, TemporaryFilesAreThoseOfANewMachine) {
+  ScriptedImage image;
+  image.add(
+      "usr/lib/tmpfiles.d/probe.conf",
+      "f^ /etc/made-of-a-credential - - - - a.credential\n"
+      "d- /srv/kept :0711 own :shadow -\nd /srv/new :0711 own :shadow -\n"
+      "z /srv/tool 2755 - shadow - -\nz /srv/absent 0700 - - - -\n"
+      "h /srv/tool - - - - +C\na+ /srv/%m - - - - group:own:r--\n"
+      "a+ /srv/absent - - - - group:own:r--\na+ /var/log/own - - - - group:own:r--\n"
+      "x /tmp/of-%b-*\nL+ /srv/mounts - - - - ../proc/self/mounts\nC /srv/copy - - - - /absent\n");
+  image.add("srv/tool", "T", 0700);
+  image.add("srv/mounts", "M");
+  image.add("var/log/own/log", "L");
+  EXPECT_THAT(image.layout.tree.add(
+                  {.path = "srv/kept", .type = EntryType::directory, .mode = 0750, .gid = 5}),
+              is_ok());
+  EXPECT_THAT(image.run("systemd-tmpfiles --create probe.conf"), IsEmpty());
+  EXPECT_EQ(image.layout.tree.find("etc/made-of-a-credential"), nullptr);
+  EXPECT_EQ(image.entry("srv/kept").mode, 0750U);
+  EXPECT_EQ(image.entry("srv/kept").uid, 300U);
+  EXPECT_EQ(image.entry("srv/kept").gid, 5U);
+  EXPECT_EQ(image.entry("srv/new").mode, 0711U);
+  EXPECT_EQ(image.entry("srv/new").gid, 42U);
+  EXPECT_EQ(image.entry("srv/tool").mode, 02755U);
+  EXPECT_EQ(image.entry("srv/tool").gid, 42U);
+  EXPECT_EQ(image.entry("srv/mounts").link, "../proc/self/mounts");
+  for (const std::string line :
+       {"a+ /srv/tool - - - - group:own:r--", "p /srv/pipe", "d /srv/%m 0755", "f+ /srv/tool",
+        "d /srv/x 0755 nobody-knows", "C /srv/copy - - - - /srv/tool", "L+ /srv/kept - - - - x"}) {
+    ScriptedImage other;
+    other.add("usr/lib/tmpfiles.d/probe.conf", line + "\n");
+    other.add("srv/tool", "T");
+    other.add("srv/kept/file", "K");
+    EXPECT_THAT(other.run("systemd-tmpfiles --create probe.conf"), SizeIs(1)) << line;
+  }
 }
 
 TEST(ScriptEffects, WithoutSetcapThePackagesOtherWayIsTaken) {

@@ -7,6 +7,8 @@
 #include <map>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include <fnimage/base/text.hpp>
 
 namespace fnimage::source::debian {
@@ -71,6 +73,12 @@ class AccountCommand {
   [[nodiscard]] bool has(std::string_view flag) const {
     return std::ranges::find(flags_, flag) != flags_.end();
   }
+  /// Of a letter that may be one of several: "-rM".
+  [[nodiscard]] bool has_letter(char letter) const {
+    return std::ranges::any_of(flags_, [&](const std::string& flag) {
+      return !flag.starts_with("--") && flag.find(letter) != std::string::npos;
+    });
+  }
   [[nodiscard]] std::optional<std::string> value(std::string_view option) const {
     const auto found = values_.find(option);
     return found != values_.end() && is_account_field(found->second) ? std::optional(found->second)
@@ -94,20 +102,40 @@ void set_fields(const AccountCommand& command, UserRequest& user) {
   user.home = command.value("home").value_or(user.home);
 }
 
-void read_adduser(const std::vector<std::string>& words, AccountRequests& requests) {
-  const AccountCommand command(words, {{"--uid", "uid"},
-                                       {"--gid", "gid"},
-                                       {"--ingroup", "group"},
-                                       {"--home", "home"},
-                                       {"--shell", "shell"},
-                                       {"--gecos", "comment"},
-                                       {"--comment", "comment"},
-                                       {"--firstuid", "-"},
-                                       {"--lastuid", "-"},
-                                       {"--conf", "-"}});
+// adduser has chfn(1) write the comment: name, room, and two telephone numbers, and what follows.
+std::string comment_by_chfn(std::string_view comment) {
+  constexpr std::ptrdiff_t fields = 4;
+  std::string text(comment);
+  const auto commas = std::ranges::count(text, ',');
+  if (commas < fields - 1) {
+    text.append(static_cast<std::size_t>(fields - 1 - commas), ',');
+  }
+  return text;
+}
+
+void add_members(const std::string& user, std::string_view groups, bool sure,
+                 AccountRequests& requests) {
+  for (const std::string_view group : split(groups, ',')) {
+    if (is_account_name(group) && is_account_name(user)) {
+      requests.members.push_back({user, std::string(group), sure});
+    }
+  }
+}
+
+void read_adduser(const ShellCommand& shell_command, AccountRequests& requests) {
+  const AccountCommand command(shell_command.words, {{"--uid", "uid"},
+                                                     {"--gid", "gid"},
+                                                     {"--ingroup", "group"},
+                                                     {"--home", "home"},
+                                                     {"--shell", "shell"},
+                                                     {"--gecos", "comment"},
+                                                     {"--comment", "comment"},
+                                                     {"--firstuid", "-"},
+                                                     {"--lastuid", "-"},
+                                                     {"--conf", "-"}});
   const auto& names = command.names();
   if (names.size() == 2 && is_account_name(names[0]) && is_account_name(names[1])) {
-    requests.members.push_back({names[0], names[1]});
+    requests.members.push_back({names[0], names[1], shell_command.sure});
     return;
   }
   if (names.size() != 1 || !is_account_name(names[0])) {
@@ -121,7 +149,16 @@ void read_adduser(const std::vector<std::string>& words, AccountRequests& reques
   }
   UserRequest user{.name = names[0], .uid = command.id("uid")};
   user.group = command.value("group").value_or(group ? names[0] : "");
+  if (!command.has("--system")) {
+    user.home = "/home/" + user.name;
+    user.shell = "/bin/bash";
+    user.ages = true;
+    user.password = command.has("--disabled-password") ? "*" : "!";
+  }
   set_fields(command, user);
+  if (const auto comment = command.value("comment")) {
+    user.comment = comment_by_chfn(*comment);
+  }
   user.makes_home = user.home != "/nonexistent" && !command.has("--no-create-home");
   if (group && user.group == names[0]) {
     requests.groups.push_back({names[0], command.id("gid")});
@@ -129,44 +166,94 @@ void read_adduser(const std::vector<std::string>& words, AccountRequests& reques
   requests.users.push_back(std::move(user));
 }
 
-void read_addgroup(const std::vector<std::string>& words, AccountRequests& requests) {
-  const AccountCommand command(words, {{"--gid", "gid"}, {"-g", "gid"}, {"--conf", "-"}});
+void read_addgroup(const ShellCommand& shell_command, AccountRequests& requests) {
+  const AccountCommand command(shell_command.words,
+                               {{"--gid", "gid"}, {"-g", "gid"}, {"--conf", "-"}});
   const auto& names = command.names();
   if (names.size() == 2 && is_account_name(names[0]) && is_account_name(names[1])) {
-    requests.members.push_back({names[0], names[1]});
+    requests.members.push_back({names[0], names[1], shell_command.sure});
   } else if (names.size() == 1 && is_account_name(names[0])) {
     requests.groups.push_back({names[0], command.id("gid")});
   }
 }
 
-void read_useradd(const std::vector<std::string>& words, AccountRequests& requests) {
-  const AccountCommand command(words, {{"-u", "uid"},
-                                       {"--uid", "uid"},
-                                       {"-g", "group"},
-                                       {"--gid", "group"},
-                                       {"-d", "home"},
-                                       {"--home", "home"},
-                                       {"--home-dir", "home"},
-                                       {"-s", "shell"},
-                                       {"--shell", "shell"},
-                                       {"-c", "comment"},
-                                       {"--comment", "comment"},
-                                       {"-G", "-"},
-                                       {"--groups", "-"},
-                                       {"-K", "-"},
-                                       {"-b", "-"},
-                                       {"-k", "-"}});
+void read_useradd(const ShellCommand& shell_command, AccountRequests& requests) {
+  const AccountCommand command(shell_command.words, {{"-u", "uid"},
+                                                     {"--uid", "uid"},
+                                                     {"-g", "group"},
+                                                     {"--gid", "group"},
+                                                     {"-d", "home"},
+                                                     {"--home", "home"},
+                                                     {"--home-dir", "home"},
+                                                     {"-s", "shell"},
+                                                     {"--shell", "shell"},
+                                                     {"-c", "comment"},
+                                                     {"--comment", "comment"},
+                                                     {"-G", "groups"},
+                                                     {"--groups", "groups"},
+                                                     {"-K", "-"},
+                                                     {"-b", "-"},
+                                                     {"-k", "-"}});
   if (command.names().size() != 1 || !is_account_name(command.names()[0])) {
     return;
   }
   UserRequest user{.name = command.names()[0], .uid = command.id("uid")};
-  user.group = command.value("group").value_or(user.name);
+  const bool own_group = !command.has_letter('N') && !command.has("--no-user-group");
+  user.group = command.value("group").value_or(own_group ? user.name : "users");
+  user.home = "/home/" + user.name;
+  user.shell = "/bin/sh";
+  user.ages = !command.has_letter('r') && !command.has("--system");
   set_fields(command, user);
-  user.makes_home = command.has("-m") || command.has("--create-home");
+  user.makes_home = command.has_letter('m') || command.has("--create-home");
   if (user.group == user.name) {
     requests.groups.push_back({user.name, std::nullopt});
   }
+  add_members(user.name, command.value("groups").value_or(""), true, requests);
   requests.users.push_back(std::move(user));
+}
+
+// What an upgrade may have to change is not a new user's.
+void read_usermod(const ShellCommand& shell_command, AccountRequests& requests) {
+  const AccountCommand command(shell_command.words, {{"-g", "group"},
+                                                     {"--gid", "group"},
+                                                     {"-d", "home"},
+                                                     {"--home", "home"},
+                                                     {"-s", "shell"},
+                                                     {"--shell", "shell"},
+                                                     {"-c", "comment"},
+                                                     {"--comment", "comment"},
+                                                     {"-G", "groups"},
+                                                     {"--groups", "groups"},
+                                                     {"-aG", "groups"},
+                                                     {"-u", "-"},
+                                                     {"--uid", "-"},
+                                                     {"-l", "-"},
+                                                     {"-p", "-"},
+                                                     {"-e", "-"}});
+  if (command.names().size() != 1) {
+    return;
+  }
+  const std::string& user = command.names()[0];
+  add_members(user, command.value("groups").value_or(""), shell_command.sure, requests);
+  if (shell_command.sure) {
+    requests.changes.push_back({user, command.value("group"), command.value("comment"),
+                                command.value("home"), command.value("shell")});
+  }
+}
+
+// gpasswd -a USER GROUP.
+void read_gpasswd(const ShellCommand& shell_command, AccountRequests& requests) {
+  const AccountCommand command(shell_command.words, {{"-a", "user"}, {"--add", "user"}});
+  const auto user = command.value("user");
+  if (user && command.names().size() == 1) {
+    add_members(*user, command.names()[0], shell_command.sure, requests);
+  }
+}
+
+void read_systemd_sysusers(const ShellCommand& shell_command, AccountRequests& requests) {
+  const AccountCommand command(shell_command.words, {});
+  const auto& names = command.names();
+  requests.sysusers.insert(requests.sysusers.end(), names.begin(), names.end());
 }
 
 /// Words of a line, quotes taken off.
@@ -197,42 +284,60 @@ std::vector<std::string> quoted_words(std::string_view line) {
 
 }  // namespace
 
-void read_account_script(std::string_view script, const ShellValues& known, std::string_view action,
-                         AccountRequests& requests) {
-  for (const ShellCommand& command : simple_commands(script, known, action)) {
+void read_account_commands(std::span<const ShellCommand> commands, AccountRequests& requests) {
+  for (const ShellCommand& command : commands) {
     const std::string& path = command.words.front();
     const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
     if (name == "adduser") {
-      read_adduser(command.words, requests);
+      read_adduser(command, requests);
     } else if (name == "addgroup" || name == "groupadd") {
-      read_addgroup(command.words, requests);
+      read_addgroup(command, requests);
     } else if (name == "useradd") {
-      read_useradd(command.words, requests);
+      read_useradd(command, requests);
+    } else if (name == "usermod") {
+      read_usermod(command, requests);
+    } else if (name == "gpasswd") {
+      read_gpasswd(command, requests);
+    } else if (name == "systemd-sysusers") {
+      read_systemd_sysusers(command, requests);
     }
   }
 }
 
+void read_account_script(std::string_view script, const ShellValues& known, std::string_view action,
+                         AccountRequests& requests) {
+  read_account_commands(simple_commands(script, known, action), requests);
+}
+
 void read_sysusers(std::string_view text, AccountRequests& requests) {
+  const std::string locked = "!*";
   for (const std::string_view line : split(text, '\n')) {
     const std::vector<std::string> words = quoted_words(trim(line));
     if (words.size() < 2 || words[0].starts_with('#') || !is_account_name(words[1])) {
       continue;
     }
-    const auto field = [&](std::size_t i) {
+    const auto field = [&](std::size_t i) -> std::optional<std::string> {
       const bool given = i < words.size() && words[i] != "-" && is_account_field(words[i]);
       return given ? std::optional(words[i]) : std::nullopt;
     };
-    const auto id = field(2) ? account_id(*field(2)) : std::nullopt;
+    // "4:65534", "-:group": the group of somebody else.
+    const std::string_view number = words.size() > 2 ? std::string_view(words[2]) : "-";
+    const std::size_t colon = number.find(':');
+    const auto id = account_id(number.substr(0, colon));
     if (words[0].starts_with('g')) {
-      requests.groups.push_back({words[1], id});
+      requests.groups.push_back({words[1], id, locked});
     } else if (words[0].starts_with('u')) {
-      requests.groups.push_back({words[1], id});
+      std::string group(colon == std::string_view::npos ? words[1] : number.substr(colon + 1));
+      if (colon == std::string_view::npos) {
+        requests.groups.push_back({words[1], id, locked});
+      }
       requests.users.push_back({.name = words[1],
                                 .uid = id,
-                                .group = words[1],
+                                .group = std::move(group),
                                 .comment = field(3).value_or(""),
                                 .home = field(4).value_or("/"),
-                                .shell = field(5).value_or("/usr/sbin/nologin")});
+                                .shell = field(5).value_or("/usr/sbin/nologin"),
+                                .password = locked});
     } else if (words[0].starts_with('m') && field(2) && is_account_name(*field(2))) {
       requests.members.push_back({words[1], *field(2)});
     }

@@ -1,12 +1,14 @@
-// /etc/passwd, /etc/group and /etc/shadow: as base-passwd and shadowconfig leave them, with the
-// users and groups that packages make. Where a package leaves the number open, adduser takes the
-// next free one, which depends on what was installed before; here it follows from the name, so that
-// it is the same on every architecture and in every image as far as can be. Thread-safety: see
-// configure.hpp.
+// /etc/passwd, /etc/group and their shadows: as base-passwd and shadowconfig leave them, with the
+// users and groups that packages make. The files of what was there before the last change
+// ("passwd-") are not made: what they say depends on the order of installation. Where a package
+// leaves the number open, adduser takes the next free one, which depends on what was installed
+// before; here it follows from the name, so that it is the same on every architecture and in every
+// image as far as can be. Thread-safety: see configure.hpp.
 #include <algorithm>
 #include <charconv>
 #include <map>
 #include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -15,6 +17,7 @@
 
 #include "debian/configure/account_scripts.hpp"
 #include "debian/configure/configure.hpp"
+#include "debian/configure/script_state.hpp"
 
 namespace fnimage::source::debian {
 namespace {
@@ -46,13 +49,18 @@ struct PasswdLine {
   std::string name;
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
-  std::string rest;  ///< comment:home:shell
+  std::string comment;
+  std::string home;
+  std::string shell;
+  std::string password = "*";  ///< locked in one way or another
+  bool ages = true;
 };
 
 struct GroupLine {
   std::string name;
   std::uint32_t gid = 0;
   std::string members;
+  std::string password = "*";
 };
 
 std::uint32_t id_in(std::string_view text) {
@@ -70,8 +78,8 @@ class Accounts {
       if (fields.size() == 7) {
         const std::uint32_t uid = id_in(fields[2]);
         uids_.insert(uid);
-        users_.push_back({std::string(fields[0]), uid, id_in(fields[3]),
-                          fmt::format("{}:{}:{}", fields[4], fields[5], fields[6])});
+        users_.push_back({std::string(fields[0]), uid, id_in(fields[3]), std::string(fields[4]),
+                          std::string(fields[5]), std::string(fields[6])});
       }
     }
     for (const std::string_view line : split(group_master, '\n')) {
@@ -101,17 +109,35 @@ class Accounts {
     for (const MemberRequest& member : requests.members) {
       add_member(member);
     }
+    for (const UserChange& change : requests.changes) {
+      change_user(change);
+    }
   }
 
-  /// Moves the passwords (all locked) to shadow: "root:x:0:…" and "root:*:<day>:0:99999:7:::".
-  void write(std::int64_t day, std::string& passwd, std::string& shadow, std::string& group) const {
+  /// Of one image.
+  struct Files {
+    std::string passwd{};
+    std::string shadow{};
+    std::string group{};
+    std::string gshadow{};
+  };
+
+  /// Moves the passwords (all locked) to the shadows: "root:x:0:…" and "root:*:<day>:0:99999:7:::".
+  /// @param shadows_groups otherwise groups are as base-passwd leaves them
+  [[nodiscard]] Files write(std::int64_t day, bool shadows_groups) const {
+    Files files;
     for (const PasswdLine& user : users_) {
-      passwd += fmt::format("{}:x:{}:{}:{}\n", user.name, user.uid, user.gid, user.rest);
-      shadow += fmt::format("{}:*:{}:0:99999:7:::\n", user.name, day);
+      files.passwd += fmt::format("{}:x:{}:{}:{}:{}:{}\n", user.name, user.uid, user.gid,
+                                  user.comment, user.home, user.shell);
+      files.shadow += fmt::format("{}:{}:{}:{}:::\n", user.name, user.password, day,
+                                  user.ages ? "0:99999:7" : "::");
     }
     for (const GroupLine& one : groups_) {
-      group += fmt::format("{}:*:{}:{}\n", one.name, one.gid, one.members);
+      files.group +=
+          fmt::format("{}:{}:{}:{}\n", one.name, shadows_groups ? "x" : "*", one.gid, one.members);
+      files.gshadow += fmt::format("{}:{}::{}\n", one.name, one.password, one.members);
     }
+    return files;
   }
 
   /// Directories of users that were made with one: path, uid, gid.
@@ -145,7 +171,7 @@ class Accounts {
 
   void add_group(const GroupRequest& group) {
     if (find_group(group.name) == nullptr) {
-      groups_.push_back({group.name, choose(group.name, group.gid, gids_), {}});
+      groups_.push_back({group.name, choose(group.name, group.gid, gids_), {}, group.password});
     }
   }
 
@@ -153,30 +179,43 @@ class Accounts {
     if (std::ranges::find(users_, user.name, &PasswdLine::name) != users_.end()) {
       return;
     }
-    std::uint32_t gid = no_group;
-    if (const GroupLine* group = find_group(user.group); group != nullptr) {
-      gid = group->gid;
-    } else if (!user.group.empty()) {
-      gid = id_in(user.group) > 0 ? id_in(user.group) : no_group;
-    }
+    const std::uint32_t gid = gid_of(user.group);
     const std::uint32_t uid = choose(user.name, user.uid, uids_);
     users_.push_back(
-        {user.name, uid, gid, fmt::format("{}:{}:{}", user.comment, user.home, user.shell)});
+        {user.name, uid, gid, user.comment, user.home, user.shell, user.password, user.ages});
     if (user.makes_home && user.home.starts_with('/')) {
       homes_.push_back({user.home.substr(1), uid, gid});
     }
   }
 
+  std::uint32_t gid_of(const std::string& name) {
+    if (const GroupLine* group = find_group(name); group != nullptr) {
+      return group->gid;
+    }
+    return id_in(name) > 0 ? id_in(name) : no_group;
+  }
+
   void add_member(const MemberRequest& member) {
     GroupLine* group = find_group(member.group);
-    const bool known = std::ranges::find(users_, member.user, &PasswdLine::name) != users_.end();
-    if (group == nullptr || !known) {
+    const auto user = std::ranges::find(users_, member.user, &PasswdLine::name);
+    if (group == nullptr || user == users_.end() || (!member.sure && user->gid == group->gid)) {
       return;
     }
     const auto members = split(group->members, ',');
     if (std::ranges::find(members, member.user) == members.end()) {
       group->members += (group->members.empty() ? "" : ",") + member.user;
     }
+  }
+
+  void change_user(const UserChange& change) {
+    const auto user = std::ranges::find(users_, change.user, &PasswdLine::name);
+    if (user == users_.end()) {
+      return;
+    }
+    user->gid = change.group ? gid_of(*change.group) : user->gid;
+    user->comment = change.comment.value_or(user->comment);
+    user->home = change.home.value_or(user->home);
+    user->shell = change.shell.value_or(user->shell);
   }
 
   std::vector<PasswdLine> users_;
@@ -186,24 +225,87 @@ class Accounts {
   std::vector<Home> homes_;
 };
 
-Result<AccountRequests> requests_of(const ImageView& image, const ConfigureContext& context) {
-  constexpr std::uint64_t max_sysusers = std::uint64_t{1} << 16;
-  constexpr std::string_view directory = "usr/lib/sysusers.d";
-  const ShellValues known = shell_values(context.architecture, context.triplet);
-  AccountRequests requests;
-  for (const std::string& name : image.names_in(directory)) {
-    if (name.ends_with(".conf")) {
-      FNIMAGE_TRY(const std::string text,
-                  image.read(fmt::format("{}/{}", directory, name), max_sysusers));
-      read_sysusers(text, requests);
+/// The commands of a script: questions about versions and programs are answered.
+class AccountHost final : public ShellHost {
+ public:
+  explicit AccountHost(ScriptState& state) : state_(state) {}
+
+  ShellAnswer run(const ShellCommand& command) override {
+    ShellAnswer answer;
+    const std::string& name = command.words.front();
+    if (name == "dpkg" || name == "command" || name == "which" || name == "type") {
+      run_query(state_, command, answer);
+    } else {
+      commands.push_back(command);
     }
+    return answer;
   }
-  for (const UnpackedPackage& package : context.unpacked) {
-    read_account_script(package.control_file("preinst"), known, "install", requests);
-    read_account_script(package.control_file("postinst"), known, "configure", requests);
+
+  std::vector<ShellCommand> commands{};
+
+ private:
+  ScriptState& state_;
+};
+
+class RequestReader {
+ public:
+  RequestReader(ImageView& image, const ConfigureContext& context)
+      : context_(context),
+        known_(shell_values(context.architecture, context.triplet)),
+        state_{.image = image,
+               .users = AccountNumbers(""),
+               .groups = AccountNumbers(""),
+               .first_users = AccountNumbers(""),
+               .first_groups = AccountNumbers("")} {}
+
+  /// What the scripts make, and then what no script has asked for but a first start of systemd
+  /// makes.
+  Result<AccountRequests> read() {
+    for (const UnpackedPackage& package : context_.unpacked) {
+      FNIMAGE_CHECK(read_script(package.control_file("preinst"), "install"));
+      FNIMAGE_CHECK(read_script(package.control_file("postinst"), "configure"));
+    }
+    for (const std::string& name : state_.image.names_in(directory)) {
+      FNIMAGE_CHECK(read_file(name));
+    }
+    return std::move(requests_);
   }
-  return requests;
-}
+
+ private:
+  static constexpr std::string_view directory = "usr/lib/sysusers.d";
+
+  Result<void> read_script(std::string_view script, std::string action) {
+    if (script.empty()) {
+      return {};
+    }
+    AccountHost host(state_);
+    run_script(script, known_, {std::move(action), ""}, host);
+    read_account_commands(host.commands, requests_);
+    for (const std::string& name : std::exchange(requests_.sysusers, {})) {
+      FNIMAGE_CHECK(read_file(name));
+    }
+    return {};
+  }
+
+  Result<void> read_file(const std::string& name) {
+    constexpr std::uint64_t max_sysusers = std::uint64_t{1} << 16;
+    const std::string path = fmt::format("{}/{}", directory, name);
+    const bool is_file = name.ends_with(".conf") && name.find('/') == std::string::npos &&
+                         state_.image.file(path) != nullptr;
+    if (!is_file || !read_.insert(name).second) {
+      return {};
+    }
+    FNIMAGE_TRY(const std::string text, state_.image.read(path, max_sysusers));
+    read_sysusers(text, requests_);
+    return {};
+  }
+
+  const ConfigureContext& context_;
+  const ShellValues known_;
+  ScriptState state_;
+  AccountRequests requests_{};
+  std::set<std::string> read_{};  ///< files
+};
 
 }  // namespace
 
@@ -213,20 +315,22 @@ Result<void> configure_accounts(ImageView& image, const ConfigureContext& contex
   FNIMAGE_TRY(const std::string group_master,
               master(image, "usr/share/base-passwd/group.master", minimal_group));
   Accounts accounts(passwd_master, group_master);
-  FNIMAGE_TRY(AccountRequests requests, requests_of(image, context));
+  FNIMAGE_TRY(AccountRequests requests, RequestReader(image, context).read());
   accounts.add(std::move(requests));
   for (const Accounts::Home& home : accounts.homes()) {
     if (image.resolve(home.path) == nullptr) {
       FNIMAGE_CHECK(image.add_directory(home.path, 0755, home.gid, home.uid));
     }
   }
-  std::string passwd;
-  std::string shadow;
-  std::string group;
-  accounts.write(context.mtime / 86400, passwd, shadow, group);
-  FNIMAGE_CHECK(image.add_file("etc/passwd", std::move(passwd)));
-  FNIMAGE_CHECK(image.add_file("etc/group", std::move(group)));
-  return image.add_file("etc/shadow", std::move(shadow), 0640, group_shadow);
+  constexpr std::int64_t day = 86400;
+  const bool shadows_groups = image.file("usr/sbin/grpconv") != nullptr;
+  Accounts::Files files = accounts.write(context.mtime / day, shadows_groups);
+  FNIMAGE_CHECK(image.add_file("etc/passwd", std::move(files.passwd)));
+  FNIMAGE_CHECK(image.add_file("etc/group", std::move(files.group)));
+  if (shadows_groups) {
+    FNIMAGE_CHECK(image.add_file("etc/gshadow", std::move(files.gshadow), 0640, group_shadow));
+  }
+  return image.add_file("etc/shadow", std::move(files.shadow), 0640, group_shadow);
 }
 
 }  // namespace fnimage::source::debian

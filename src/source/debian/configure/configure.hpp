@@ -33,8 +33,9 @@ Result<void> link_merged_usr(ImageView& image);
 /// /usr/local/…), nsswitch.conf.
 Result<void> configure_base_files(ImageView& image);
 
-/// /etc/passwd, group and shadow from the masters of base-passwd (root and nobody alone without
-/// it), with the users and groups that scripts and sysusers.d make, and their homes.
+/// /etc/passwd, group, shadow and, with the package passwd, gshadow from the masters of base-passwd
+/// (root and nobody alone without it), with the users and groups that scripts and sysusers.d make,
+/// and their homes.
 Result<void> configure_accounts(ImageView& image, const ConfigureContext& context);
 
 /// Replays the `update-alternatives --install` calls of the postinst scripts: links,

@@ -10,6 +10,7 @@
 #include "debian/configure/capabilities.hpp"
 #include "debian/configure/file_mode.hpp"
 #include "debian/configure/md5.hpp"
+#include "debian/configure/pam_profiles.hpp"
 #include "debian/configure/script_state.hpp"
 #include "debian/configure/stream_edits.hpp"
 #include "debian/configure/temporary_files.hpp"
@@ -58,37 +59,87 @@ Result<Effect> run_statoverride(ScriptState& state, const ShellCommand& command,
   return Effect::done;
 }
 
-Result<Effect> run_divert(ScriptState& state, const ShellCommand& command, ShellAnswer& answer) {
-  const CommandWords words = parse_words(command, {"package", "divert"});
-  const std::string path = words.operands.empty() ? "" : words.operands.front();
-  const auto known = state.diversions.find(path);
-  answer.success = true;
+std::optional<std::size_t> number_of_package(const ScriptState& state, std::string_view name) {
+  const auto found = std::ranges::find(state.packages, name, &DebianPackage::name);
+  return found != state.packages.end()
+             ? std::optional(static_cast<std::size_t>(found - state.packages.begin()))
+             : std::nullopt;
+}
+
+// dpkg-divert --list, --listpackage and --truename.
+bool ask_diversion(const ScriptState& state, const CommandWords& words, const std::string& path,
+                   ShellAnswer& answer) {
   for (const std::string_view query : {"--list", "--listpackage", "--truename"}) {
     if (words.options.contains(query)) {
+      const auto known = state.diversions.find(path);
       const bool diverted = known != state.diversions.end();
-      const auto parts = split(diverted ? known->second : path + "\n", '\n');
+      const std::string record = diverted ? known->second : path + "\n";
+      const auto parts = split(record, '\n');
       answer.output = std::string(query == "--listpackage" ? parts[1] : parts[0]) + "\n";
       if (query == "--list" && !diverted) {
         answer.output = "";
       }
-      return Effect::done;
+      return true;
     }
   }
-  if (words.options.contains("--remove")) {
+  return false;
+}
+
+// One that this image has; most are of what was there before.
+Result<Effect> remove_diversion(ScriptState& state, const ShellCommand& command,
+                                const std::string& path, const std::string& package, bool moves) {
+  const auto known = state.diversions.find(path);
+  if (known == state.diversions.end() || split(known->second, '\n')[1] != package) {
     return Effect::done;
+  }
+  const auto from = image_path(command, path);
+  const auto to = image_path(command, split(known->second, '\n')[0]);
+  if (!command.exact || !command.sure || !from || !to) {
+    return Effect::uncovered;
+  }
+  if (moves) {
+    FNIMAGE_TRY(const bool moved, state.image.divert(*to, *from, std::nullopt));
+    if (!moved) {
+      return Effect::uncovered;
+    }
+  }
+  state.diversions.erase(known);
+  return Effect::done;
+}
+
+// With --rename the files of other packages go to the other path, whenever they are unpacked, and
+// the package's own file has the path.
+Result<Effect> run_divert(ScriptState& state, const ShellCommand& command, ShellAnswer& answer) {
+  const CommandWords words =
+      parse_words(command, {"package", "divert", "admindir", "instdir", "root"});
+  const std::string path = words.operands.empty() ? "" : words.operands.front();
+  answer.success = true;
+  if (ask_diversion(state, words, path, answer)) {
+    return Effect::done;
+  }
+  const auto named = words.values.find("--package");
+  std::string package = named != words.values.end() ? named->second : state.package;
+  package = words.options.contains("--local") ? ":" : package;
+  const bool moves = words.options.contains("--rename");
+  if (words.options.contains("--remove")) {
+    return remove_diversion(state, command, path, package, moves);
   }
   const auto given = words.values.find("--divert");
   const std::string to = given != words.values.end() ? given->second : path + ".distrib";
-  const auto package = words.values.find("--package");
   const auto from = image_path(command, path);
-  const bool moves = words.options.contains("--rename");
-  if (!command.exact || !command.sure || !from || !path.starts_with('/') || !to.starts_with('/') ||
-      (moves && state.image.find_real(*from) != nullptr)) {
+  const auto other = image_path(command, to);
+  if (!command.exact || !command.sure || !from || !other || !path.starts_with('/') ||
+      !to.starts_with('/')) {
     return Effect::uncovered;
   }
-  state.diversions.insert_or_assign(
-      path,
-      fmt::format("{}\n{}", to, package != words.values.end() ? package->second : state.package));
+  if (moves && !state.diversions.contains(path)) {
+    FNIMAGE_TRY(const bool moved,
+                state.image.divert(*from, *other, number_of_package(state, package)));
+    if (!moved) {
+      return Effect::uncovered;
+    }
+  }
+  state.diversions.insert_or_assign(path, fmt::format("{}\n{}", to, package));
   return Effect::done;
 }
 
@@ -232,6 +283,12 @@ Result<Effect> run_trigger(ScriptState& state, const ShellCommand& command, Shel
   return Effect::done;
 }
 
+Result<Effect> run_pam_update(ScriptState& state, const ShellCommand& command,
+                              ShellAnswer& answer) {
+  answer.success = !program_path(state.image, command.words.front()).empty();
+  return answer.success == true ? request_pam_stacks(state, command) : Result<Effect>(Effect::done);
+}
+
 // Accounts have a step of their own; here it is remembered that they are there now.
 Result<Effect> run_account_command(ScriptState& state, const ShellCommand& command,
                                    ShellAnswer& answer) {
@@ -337,7 +394,7 @@ struct DebianCommand {
   Result<Effect> (*run)(ScriptState&, const ShellCommand&, ShellAnswer&);
 };
 
-constexpr std::array<DebianCommand, 22> debian_commands{{
+constexpr std::array<DebianCommand, 23> debian_commands{{
     {"add-shell", run_add_shell},
     {"addgroup", run_account_command},
     {"adduser", run_account_command},
@@ -348,6 +405,7 @@ constexpr std::array<DebianCommand, 22> debian_commands{{
     {"glib-compile-schemas", run_schemas},
     {"groupadd", run_account_command},
     {"mktemp", run_mktemp},
+    {"pam-auth-update", run_pam_update},
     {"run-parts", run_parts},
     {"sed", run_sed},
     {"setcap", run_setcap},

@@ -225,6 +225,49 @@ Result<void> ImageView::add_copy(Entry entry, std::string_view path) {
   return add(std::move(entry));
 }
 
+Result<void> ImageView::place(const std::string& path, DisplacedFile file) {
+  file.entry.path = path;
+  FNIMAGE_CHECK(layout_.tree.add(std::move(file.entry)));
+  layout_.owners.insert_or_assign(path, file.number);
+  return {};
+}
+
+Result<bool> ImageView::divert(std::string_view path, std::string_view to,
+                               std::optional<std::size_t> keeper) {
+  const std::string from = real_path(path);
+  const std::string other = real_path(to);
+  std::vector<DisplacedFile> files;  // all that packages have for this path, the present one first
+  if (const Entry* present = find(from); present != nullptr) {
+    const auto owner = layout_.owners.find(from);
+    if (owner == layout_.owners.end() || present->type == EntryType::directory) {
+      return false;
+    }
+    files.push_back({owner->second, false, *present});
+  }
+  if (const auto displaced = layout_.displaced.find(from); displaced != layout_.displaced.end()) {
+    files.insert(files.end(), displaced->second.begin(), displaced->second.end());
+  }
+  const auto moved = std::stable_partition(files.begin(), files.end(),
+                                           [&](const auto& file) { return file.number == keeper; });
+  if (moved == files.end()) {
+    return true;
+  }
+  if (find(other) != nullptr || from == other) {
+    return false;
+  }
+  layout_.tree.remove(from);
+  layout_.owners.erase(from);
+  layout_.displaced.erase(from);
+  if (moved != files.begin()) {
+    FNIMAGE_CHECK(place(from, files.front()));
+  }
+  FNIMAGE_CHECK(place(other, *moved));
+  if (std::next(moved) != files.end()) {
+    layout_.displaced[other].assign(std::next(moved), files.end());
+  }
+  return true;
+}
+
 void ImageView::change(std::string_view path, const std::function<void(Entry&)>& change) {
   const Entry* found = resolve(path);
   for (int links = 0; found != nullptr && found->type == EntryType::hardlink; ++links) {

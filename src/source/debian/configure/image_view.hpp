@@ -59,6 +59,12 @@ class ImageView {
   Result<void> copy_default(std::string_view from, std::string_view to);
   /// Adds an entry, of this image or not, under another path.
   Result<void> add_copy(layer::Entry entry, std::string_view path);
+  /// Moves what packages but one have at a path to another path, and gives the path to that one's
+  /// file, if it has one there, too. False, and nothing is moved, when it is not sure what to: what
+  /// is there belongs to no package, or the other path is taken.
+  /// @param keeper number of the package whose file stays; nullopt: all move
+  Result<bool> divert(std::string_view path, std::string_view to,
+                      std::optional<std::size_t> keeper);
   /// Changes owner, mode or attributes of what a path leads to, if it is there. It stays its
   /// package's.
   void change(std::string_view path, const std::function<void(layer::Entry&)>& change);
@@ -70,6 +76,7 @@ class ImageView {
   [[nodiscard]] std::optional<std::string> resolved_path(std::string_view path) const;
 
   Result<void> add(layer::Entry entry);
+  Result<void> place(const std::string& path, DisplacedFile file);
 
   Layout& layout_;
   std::int64_t mtime_;

@@ -11,6 +11,7 @@
 #include <fnimage/base/text.hpp>
 
 #include "debian/configure/image_tests.hpp"
+#include "debian/configure/pam_profiles.hpp"
 #include "debian/configure/script_state.hpp"
 #include "debian/deb822.hpp"
 #include "debian/layout.hpp"
@@ -167,6 +168,7 @@ class ScriptRunner {
     for (std::size_t i = 0; i < context_.packages.size(); ++i) {
       trigger(i);
     }
+    finish_pam();
     std::vector<UncoveredScript> all;
     for (auto& [package, commands] : uncovered_) {
       all.push_back({package, {commands.begin(), commands.end()}});
@@ -259,6 +261,18 @@ class ScriptRunner {
     }
   }
 
+  // Asked for by any package, made once.
+  void finish_pam() {
+    if (state_.pam_requests.empty()) {
+      return;
+    }
+    if (const auto effect = make_pam_stacks(state_); !effect || *effect != Effect::done) {
+      for (const auto& [package, command] : state_.pam_requests) {
+        uncovered_[package].insert(printable(command, max_named_bytes));
+      }
+    }
+  }
+
   [[nodiscard]] bool is_active(const std::string& name) const {
     if (!name.starts_with('/')) {
       return state_.triggers.contains(name);
@@ -316,7 +330,8 @@ Result<std::vector<UncoveredScript>> configure_by_scripts(ImageView& image,
                     .users = AccountNumbers(passwd),
                     .groups = AccountNumbers(group),
                     .first_users = AccountNumbers(first_passwd),
-                    .first_groups = AccountNumbers(first_group)};
+                    .first_groups = AccountNumbers(first_group),
+                    .packages = context.packages};
   std::vector<UncoveredScript> uncovered = ScriptRunner(state, context).run();
   for (const std::string& path : state.scratch_files) {
     image.remove(path);

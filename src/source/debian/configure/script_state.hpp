@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -31,21 +32,25 @@ class AccountNumbers {
 
 struct ScriptState {
   ImageView& image;
-  AccountNumbers users;         ///< as configured
-  AccountNumbers groups;        ///< as configured
-  AccountNumbers first_users;   ///< as before any package
-  AccountNumbers first_groups;  ///< as before any package
-  std::string package{};        ///< whose script runs
-  std::size_t number = 0;       ///< of that package
+  AccountNumbers users;                       ///< as configured
+  AccountNumbers groups;                      ///< as configured
+  AccountNumbers first_users;                 ///< as before any package
+  AccountNumbers first_groups;                ///< as before any package
+  std::span<const DebianPackage> packages{};  ///< of the image, sorted by name
+  std::string package{};                      ///< whose script runs
+  std::size_t number = 0;                     ///< of that package
   const UnpackedPackage* unpacked = nullptr;
   std::set<std::string> made_accounts{};                        ///< by scripts, so far
   std::map<std::string, std::optional<std::string>> answers{};  ///< debconf's, of this package
   std::map<std::string, std::string> overrides{};               ///< path -> "user group mode"
   std::map<std::string, std::string> diversions{};              ///< path -> "to\npackage"
   std::map<std::string, std::string> ucf_owners{};              ///< path -> package
-  std::map<std::string, std::string> ucf_hashes{};  ///< path -> MD5 of what was installed
-  std::set<std::string> scratch_files{};            ///< of mktemp; removed at the end
-  std::set<std::string> triggers{};                 ///< activated by name
+  std::map<std::string, std::string> ucf_hashes{};    ///< path -> MD5 of what was installed
+  std::set<std::string> scratch_files{};              ///< of mktemp; removed at the end
+  std::set<std::string> triggers{};                   ///< activated by name
+  std::set<std::string> pam_enabled{};                ///< profiles, by scripts
+  std::set<std::string> pam_disabled{};               ///< profiles, by scripts
+  std::map<std::string, std::string> pam_requests{};  ///< package -> its pam-auth-update
 };
 
 /// How a command went.

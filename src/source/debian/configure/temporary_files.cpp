@@ -17,11 +17,28 @@ struct TemporaryFile {
   char type = '\0';
   bool replaces = false;  ///< "L+"
   std::string path{};
-  std::uint32_t mode = 0;
-  std::uint32_t uid = 0;
-  std::uint32_t gid = 0;
+  std::optional<std::uint32_t> mode{};  ///< nullopt: "-"
+  std::optional<std::uint32_t> uid{};
+  std::optional<std::uint32_t> gid{};
+  bool keeps_mode = false;  ///< of what is there already (":0700")
+  bool keeps_uid = false;
+  bool keeps_gid = false;
   std::string argument{};
 };
+
+// Lines about attributes, lists of access rights, and the owner of what is there already.
+bool is_adjustment(char type) {
+  return std::string_view("zZaAhHtT").find(type) != std::string_view::npos;
+}
+
+// Takes the marks off a field: ":" applies to what is made only, "~" to bits that are there.
+std::string_view without_marks(std::string_view field, bool& keeps) {
+  while (field.starts_with('~') || field.starts_with(':')) {
+    keeps = keeps || field.front() == ':';
+    field.remove_prefix(1);
+  }
+  return field;
+}
 
 // nullopt: a number or name that is not known, or a specifier ("%m").
 std::optional<TemporaryFile> parse_line(const ScriptState& state, std::string_view line) {
@@ -37,66 +54,112 @@ std::optional<TemporaryFile> parse_line(const ScriptState& state, std::string_vi
     return std::nullopt;
   }
   file.path = std::move(*path);
-  const bool is_file = file.type == 'f' || file.type == 'F';
-  std::string_view mode = field(2);
-  while (mode.starts_with('~') || mode.starts_with(':')) {
-    mode.remove_prefix(1);
-  }
-  const auto bits = changed_mode(mode.empty() ? (is_file ? "0644" : "0755") : mode, 0, false);
-  const auto uid = state.users.find(field(3).empty() ? "0" : field(3));
-  const auto gid = state.groups.find(field(4).empty() ? "0" : field(4));
-  if (!bits || !uid || !gid) {
+  const std::string_view mode = without_marks(field(2), file.keeps_mode);
+  const std::string_view user = without_marks(field(3), file.keeps_uid);
+  const std::string_view group = without_marks(field(4), file.keeps_gid);
+  file.mode = mode.empty() ? std::nullopt : changed_mode(mode, 0, false);
+  file.uid = user.empty() ? std::nullopt : state.users.find(user);
+  file.gid = group.empty() ? std::nullopt : state.groups.find(group);
+  if ((!mode.empty() && !file.mode) || (!user.empty() && !file.uid) ||
+      (!group.empty() && !file.gid)) {
     return std::nullopt;
   }
-  file.mode = *bits;
-  file.uid = *uid;
-  file.gid = *gid;
   if (fields.size() > 6) {
     file.argument = trim(line.substr(static_cast<std::size_t>(fields[6].data() - line.data())));
   }
   return file;
 }
 
+void adjust(layer::Entry& entry, const TemporaryFile& file) {
+  entry.mode = file.keeps_mode ? entry.mode : file.mode.value_or(entry.mode);
+  entry.uid = file.keeps_uid ? entry.uid : file.uid.value_or(entry.uid);
+  entry.gid = file.keeps_gid ? entry.gid : file.gid.value_or(entry.gid);
+}
+
+Result<Effect> make_one_directory(ScriptState& state, const TemporaryFile& file) {
+  if (state.image.find_real(file.path) == nullptr) {
+    FNIMAGE_CHECK(state.image.add_directory(file.path, file.mode.value_or(0755),
+                                            file.gid.value_or(0), file.uid.value_or(0)));
+  } else if (state.image.directory(file.path)) {
+    TemporaryFile whole = file;  // without a mode it is that of a new directory
+    whole.mode = file.mode.value_or(0755);
+    state.image.change(file.path, [&](layer::Entry& entry) { adjust(entry, whole); });
+  }
+  return Effect::done;
+}
+
+Result<Effect> make_one_link(ScriptState& state, const TemporaryFile& file) {
+  const layer::Entry* existing = state.image.find_real(file.path);
+  const bool is_same = existing != nullptr && existing->link == file.argument;
+  if (file.argument.empty() || is_same || (existing != nullptr && !file.replaces)) {
+    return Effect::done;
+  }
+  if (existing != nullptr && existing->type == layer::EntryType::directory) {
+    return Effect::uncovered;
+  }
+  FNIMAGE_CHECK(state.image.add_link(file.path, file.argument));
+  return Effect::done;
+}
+
+Result<Effect> make_one_file(ScriptState& state, const TemporaryFile& file) {
+  if (state.image.find_real(file.path) != nullptr) {
+    return file.replaces ? Effect::uncovered : Effect::done;
+  }
+  FNIMAGE_CHECK(state.image.add_file(file.path,
+                                     file.argument.empty() ? std::string() : file.argument + "\n",
+                                     file.mode.value_or(0644), file.gid.value_or(0)));
+  state.image.change(file.path, [&](layer::Entry& entry) { entry.uid = file.uid.value_or(0); });
+  return Effect::done;
+}
+
+// Of what is there. Attributes and lists of rights are not kept where no image needs them.
+Result<Effect> adjust_one(ScriptState& state, const TemporaryFile& file) {
+  if (state.image.resolve(file.path) == nullptr || file.type == 'h' || file.type == 'H') {
+    return Effect::done;
+  }
+  if (file.type == 'z') {
+    state.image.change(file.path, [&](layer::Entry& entry) { adjust(entry, file); });
+    return Effect::done;
+  }
+  return is_outside_image(file.path) ? Effect::done : Effect::uncovered;
+}
+
 Result<Effect> make_one(ScriptState& state, const TemporaryFile& file) {
-  const bool exists = state.image.find_real(file.path) != nullptr;
+  if (is_adjustment(file.type)) {
+    return adjust_one(state, file);
+  }
   switch (file.type) {
     case 'd':
     case 'D':
     case 'v':
     case 'q':
     case 'Q':
-      if (!exists) {
-        FNIMAGE_CHECK(state.image.add_directory(file.path, file.mode, file.gid, file.uid));
-      } else if (state.image.directory(file.path)) {
-        state.image.change(file.path, [&](layer::Entry& entry) {
-          entry.mode = file.mode;
-          entry.uid = file.uid;
-          entry.gid = file.gid;
-        });
-      }
-      return Effect::done;
+      return make_one_directory(state, file);
     case 'L':
-      if (!exists && !file.argument.empty()) {
-        FNIMAGE_CHECK(state.image.add_link(file.path, file.argument));
-      }
-      return exists && file.replaces ? Effect::uncovered : Effect::done;
+      return make_one_link(state, file);
     case 'f':
-      if (!exists) {
-        FNIMAGE_CHECK(state.image.add_file(
-            file.path, file.argument.empty() ? std::string() : file.argument + "\n", file.mode,
-            file.gid));
-        state.image.change(file.path, [&](layer::Entry& entry) { entry.uid = file.uid; });
-      }
-      return Effect::done;
-    case 'x':
-    case 'X':
-    case 'r':
-    case 'R':
-    case 'e':
-      return Effect::done;  // about what is there at run time
+      return make_one_file(state, file);
+    case 'C': {  // a copy of what is not there is none
+      const auto source = layer::clean_path(file.argument);
+      const bool is_needless =
+          state.image.find_real(file.path) != nullptr ||
+          (source && !source->empty() && state.image.resolve(*source) == nullptr);
+      return is_needless ? Effect::done : Effect::uncovered;
+    }
     default:
       return Effect::uncovered;
   }
+}
+
+// Lines that are for booting only ("d!"), that need a credential ("f^"), of which there is none,
+// about cleaning, or about files named by the machine's id.
+bool is_for_machines(std::string_view line) {
+  const auto fields = words(line);
+  const std::string_view type = fields.front();
+  const bool has_id = fields.size() > 1 && fields[1].find("%m") != std::string_view::npos;
+  const bool is_cleaning = std::string_view("xXrRe").find(type.front()) != std::string_view::npos;
+  return is_cleaning || type.find_first_of("!^") != std::string_view::npos ||
+         (has_id && is_adjustment(type.front()));
 }
 
 }  // namespace
@@ -111,9 +174,7 @@ Result<Effect> make_temporary_files(ScriptState& state, const std::vector<std::s
     FNIMAGE_TRY(const std::string text, state.image.read(path, max_configuration));
     for (const std::string_view line : split(text, '\n')) {
       const std::string_view plain = trim(line);
-      // "d!" is for booting only.
-      if (plain.empty() || plain.starts_with('#') ||
-          words(plain).front().find('!') != std::string_view::npos) {
+      if (plain.empty() || plain.starts_with('#') || is_for_machines(plain)) {
         continue;
       }
       const auto file = parse_line(state, plain);
