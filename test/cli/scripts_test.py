@@ -22,6 +22,13 @@ if [ "$1" = configure ]; then
 fi
 """
 
+DIVERTED = """#!/bin/sh
+set -e
+if [ "$1" = install ]; then
+  dpkg-divert --package guard --divert /lib/guard/halt --rename --add /sbin/halt
+fi
+"""
+
 
 class ScriptsTest(debian_mirror.MirrorTest):
     def setUp(self):
@@ -33,6 +40,9 @@ class ScriptsTest(debian_mirror.MirrorTest):
                         files={"usr/bin/oddly": "O\n", "DEBIAN/postinst": "#!/bin/sh\noddly amd64\n"})
         self.mirror.add("stable1", "odd", architecture="ppc64el",
                         files={"usr/bin/oddly": "O\n", "DEBIAN/postinst": "#!/bin/sh\noddly power\n"})
+        self.mirror.add("stable1", "halting", files={"sbin/halt": "others\n"})
+        self.mirror.add("stable1", "guard", files={"sbin/halt": "own\n", "DEBIAN/preinst": DIVERTED})
+        self.mirror.add("stable1", "also", files={"sbin/halt": "conflict\n"})
         self.mirror.publish("stable1")
 
     def build(self, *arguments):
@@ -50,6 +60,26 @@ class ScriptsTest(debian_mirror.MirrorTest):
             with tarfile.open(self.scratch / "out/blobs/sha256" / digest) as layer:
                 self.assertEqual(0o2750, layer.getmember("var/lib/tool").mode)
                 self.assertEqual(b"made\n", layer.extractfile("etc/tool.conf").read())
+
+    def test_a_diverted_file_is_beside_the_one_that_takes_its_path(self):
+        self.use("tool", "halting", "guard")
+        done = self.build("--strict", "--json", "--compression", "none", "-o", "oci:" + str(self.scratch / "out"))
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertNotIn("is in the packages", done.stderr)
+        for platform in json.loads(done.stdout)["platforms"]:
+            files = {}
+            for described in platform["layers"]:
+                digest = described["digest"].split(":")[1]
+                with tarfile.open(self.scratch / "out/blobs/sha256" / digest) as layer:
+                    for name in {"usr/sbin/halt", "usr/lib/guard/halt"} & set(layer.getnames()):
+                        files[name] = layer.extractfile(name).read()
+            self.assertEqual({"usr/sbin/halt": b"own\n", "usr/lib/guard/halt": b"others\n"}, files)
+
+    def test_packages_in_conflict_are_named_when_nothing_is_diverted(self):
+        self.use("tool", "halting", "also")
+        done = self.build()
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertIn("/usr/sbin/halt is in the packages also and halting: the first one's is used", done.stderr)
 
     def test_what_is_not_done_is_named_once_for_all_platforms(self):
         self.use("tool", "keys", "odd")

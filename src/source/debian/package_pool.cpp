@@ -102,6 +102,7 @@ class Pool final : public PackagePool {
     FNIMAGE_CHECK(configure_loader_cache(image, context));  // after links to libraries
     FNIMAGE_CHECK(configure_ca_bundle(image));
     FNIMAGE_CHECK(configure_java_keystore(image, context));
+    FNIMAGE_CHECK(configure_locales(image, context));
     FNIMAGE_CHECK(write_dpkg_status(image, context));
     return uncovered;
   }

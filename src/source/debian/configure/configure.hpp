@@ -52,6 +52,10 @@ Result<void> configure_ca_bundle(ImageView& image);
 /// ca-certificates-java: the same certificates for Java. Nothing without the package.
 Result<void> configure_java_keystore(ImageView& image, const ConfigureContext& context);
 
+/// locales: the list of those that could be generated, of which none is. Nothing without the
+/// package.
+Result<void> configure_locales(ImageView& image, const ConfigureContext& context);
+
 /// dpkg's database, so that scanners and dpkg see the packages.
 Result<void> write_dpkg_status(ImageView& image, const ConfigureContext& context);
 

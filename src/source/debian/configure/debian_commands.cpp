@@ -9,6 +9,7 @@
 
 #include "debian/configure/capabilities.hpp"
 #include "debian/configure/file_mode.hpp"
+#include "debian/configure/mail_capabilities.hpp"
 #include "debian/configure/md5.hpp"
 #include "debian/configure/pam_profiles.hpp"
 #include "debian/configure/script_state.hpp"
@@ -289,6 +290,18 @@ Result<Effect> run_pam_update(ScriptState& state, const ShellCommand& command,
   return answer.success == true ? request_pam_stacks(state, command) : Result<Effect>(Effect::done);
 }
 
+// Under dpkg it does nothing but with --triggered, or without any word.
+Result<Effect> run_mime_update(ScriptState& state, const ShellCommand& command,
+                               ShellAnswer& answer) {
+  answer.success = !program_path(state.image, command.words.front()).empty();
+  const bool acts = command.words.size() == 1 || command.words[1] == "--triggered";
+  if (answer.success == false || !acts) {
+    return Effect::done;
+  }
+  return command.exact && command.sure ? update_mail_capabilities(state)
+                                       : Result<Effect>(Effect::uncovered);
+}
+
 // Accounts have a step of their own; here it is remembered that they are there now.
 Result<Effect> run_account_command(ScriptState& state, const ShellCommand& command,
                                    ShellAnswer& answer) {
@@ -394,7 +407,7 @@ struct DebianCommand {
   Result<Effect> (*run)(ScriptState&, const ShellCommand&, ShellAnswer&);
 };
 
-constexpr std::array<DebianCommand, 23> debian_commands{{
+constexpr std::array<DebianCommand, 24> debian_commands{{
     {"add-shell", run_add_shell},
     {"addgroup", run_account_command},
     {"adduser", run_account_command},
@@ -414,6 +427,7 @@ constexpr std::array<DebianCommand, 23> debian_commands{{
     {"ucf", run_ucf},
     {"ucfr", run_ucfr},
     {"update-alternatives", run_alternatives},
+    {"update-mime", run_mime_update},
     {"update-shells", run_update_shells},
     {"useradd", run_account_command},
     {"xargs", run_find},

@@ -27,8 +27,9 @@ constexpr std::size_t max_named_bytes = 100;
 constexpr std::uint64_t max_account_file = std::uint64_t{1} << 20;
 
 // Their scripts are replayed as a whole by steps of their own.
-constexpr std::array<std::string_view, 6> packages_with_steps{
-    "base-files", "base-passwd", "ca-certificates", "ca-certificates-java", "libc-bin", "tzdata"};
+constexpr std::array<std::string_view, 7> packages_with_steps{
+    "base-files", "base-passwd", "ca-certificates", "ca-certificates-java",
+    "libc-bin",   "locales",     "tzdata"};
 
 // Byte-code is another step's, manual pages are not in images.
 bool is_needless(const ShellCommand& command) {
