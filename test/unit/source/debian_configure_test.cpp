@@ -374,7 +374,9 @@ TEST(Accounts, DebconfAndChfnNameThem) {
   image.unpacked[0].control["templates"] =
       "Template: a/user\nType: string\nDefault: server\n\nTemplate: a/homes\nType: string\n"
       "Default: /srv/one /srv/two\n\nTemplate: a/name\nType: string\nDefault: none\n";
-  image.unpacked[0].control["config"] = "#!/bin/sh\ndb_set a/name 'A server'\n";
+  image.unpacked[0].control["config"] =
+      "#!/bin/sh\nif [ -e /etc/default/a ]; then . /etc/default/a; db_set a/user \"$USER\"; fi\n"
+      "db_set a/name 'A server'\n";
   image.unpacked[0].control["postinst"] = R"sh(#!/bin/sh
 . /usr/share/debconf/confmodule
 db_get a/user

@@ -18,6 +18,7 @@
 
 #include "debian/configure/account_scripts.hpp"
 #include "debian/configure/configure.hpp"
+#include "debian/configure/image_tests.hpp"
 #include "debian/configure/script_state.hpp"
 
 namespace fnimage::source::debian {
@@ -251,6 +252,21 @@ class AccountHost final : public ShellHost {
   ScriptState& state_;
 };
 
+/// A config script, which only asks, and answers debconf.
+class AnsweringHost final : public ImageTests {
+ public:
+  explicit AnsweringHost(ScriptState& state) : ImageTests(state.image), state_(state) {}
+
+  ShellAnswer run(const ShellCommand& command) override {
+    ShellAnswer answer;
+    run_query(state_, command, answer);
+    return answer;
+  }
+
+ private:
+  ScriptState& state_;
+};
+
 class RequestReader {
  public:
   RequestReader(ImageView& image, const ConfigureContext& context)
@@ -269,7 +285,7 @@ class RequestReader {
       state_.unpacked = &package;
       state_.answers.clear();
       FNIMAGE_CHECK(read_script(package.control_file("preinst"), "install"));
-      AccountHost answers(state_);
+      AnsweringHost answers(state_);
       run_script(package.control_file("config"), known_, {"configure", ""}, answers);
       FNIMAGE_CHECK(read_script(package.control_file("postinst"), "configure"));
     }
