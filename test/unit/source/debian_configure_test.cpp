@@ -367,6 +367,39 @@ if dpkg --compare-versions "$2" gt 1.0; then usermod -d /srv/old grouped; fi
   EXPECT_EQ(image.layout.tree.find("etc/gshadow")->gid, 42U);
 }
 
+TEST(Accounts, DebconfAndChfnNameThem) {
+  Configured image;
+  image.packages = {described("a", "amd64"), described("b", "amd64")};
+  image.unpacked.resize(2);
+  image.unpacked[0].control["templates"] =
+      "Template: a/user\nType: string\nDefault: server\n\nTemplate: a/homes\nType: string\n"
+      "Default: /srv/one /srv/two\n\nTemplate: a/name\nType: string\nDefault: none\n";
+  image.unpacked[0].control["config"] =
+      "#!/bin/sh\nif [ -e /etc/default/a ]; then . /etc/default/a; db_set a/user \"$USER\"; fi\n"
+      "db_set a/name 'A server'\n";
+  image.unpacked[0].control["postinst"] = R"sh(#!/bin/sh
+. /usr/share/debconf/confmodule
+db_get a/user
+USER="${RET:-other}"
+db_get a/homes
+HOMES="$RET"
+db_get a/name
+getent passwd "$USER" || adduser --system --home $(echo $HOMES | awk '{ print $1 }') --no-create-home \
+  --gecos "$RET" --group "$USER"
+adduser --system nameless
+if [ -z "$(getent passwd nameless | cut -d: -f5)" ]; then chfn -f 'A name' nameless; fi
+if [ -z "$(getent passwd $USER | cut -d: -f5)" ]; then chfn -f 'Another' $USER; fi
+)sh";
+  // The answers are those of one package.
+  image.unpacked[1].control["postinst"] = "db_get a/user && adduser --system \"x$RET\"\n";
+  ASSERT_THAT(image.run(configure_accounts, null_diagnostics()), is_ok());
+  const std::string passwd = image.text("etc/passwd");
+  EXPECT_THAT(line_of(passwd, "server"),
+              ::testing::EndsWith(":A server,,,:/srv/one:/usr/sbin/nologin"));
+  EXPECT_THAT(line_of(passwd, "nameless"), HasSubstr(":A name,,,:"));
+  EXPECT_EQ(line_of(passwd, "xserver"), "");
+}
+
 TEST(Accounts, WithoutThePackagePasswdGroupsHaveNoShadow) {
   Configured image;
   ASSERT_THAT(image.run(configure_accounts, null_diagnostics()), is_ok());

@@ -236,8 +236,23 @@ void read_usermod(const ShellCommand& shell_command, AccountRequests& requests) 
   const std::string& user = command.names()[0];
   add_members(user, command.value("groups").value_or(""), shell_command.sure, requests);
   if (shell_command.sure) {
-    requests.changes.push_back({user, command.value("group"), command.value("comment"),
-                                command.value("home"), command.value("shell")});
+    requests.changes.push_back({.user = user,
+                                .group = command.value("group"),
+                                .comment = command.value("comment"),
+                                .home = command.value("home"),
+                                .shell = command.value("shell")});
+  }
+}
+
+// chfn -f NAME USER: asked whether there is no name yet, as a rule.
+void read_chfn(const ShellCommand& shell_command, AccountRequests& requests) {
+  const AccountCommand command(shell_command.words,
+                               {{"-f", "comment"}, {"--full-name", "comment"}});
+  const auto comment = command.value("comment");
+  if (comment && command.names().size() == 1) {
+    requests.changes.push_back({.user = command.names()[0],
+                                .comment = comment_by_chfn(*comment),
+                                .fills_comment = !shell_command.sure});
   }
 }
 
@@ -296,6 +311,8 @@ void read_account_commands(std::span<const ShellCommand> commands, AccountReques
       read_useradd(command, requests);
     } else if (name == "usermod") {
       read_usermod(command, requests);
+    } else if (name == "chfn") {
+      read_chfn(command, requests);
     } else if (name == "gpasswd") {
       read_gpasswd(command, requests);
     } else if (name == "systemd-sysusers") {

@@ -39,13 +39,14 @@ struct MemberRequest {
   bool sure = true;  ///< false: perhaps only where the user is no member
 };
 
-/// What usermod(8) changes of a user that is there.
+/// What usermod(8) and chfn(1) change of a user that is there.
 struct UserChange {
   std::string user;
   std::optional<std::string> group{};
   std::optional<std::string> comment{};
   std::optional<std::string> home{};
   std::optional<std::string> shell{};
+  bool fills_comment = false;  ///< the comment is for a user without one
 };
 
 struct AccountRequests {

@@ -5,6 +5,7 @@
 // before; here it follows from the name, so that it is the same on every architecture and in every
 // image as far as can be. Thread-safety: see configure.hpp.
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <map>
 #include <set>
@@ -17,6 +18,7 @@
 
 #include "debian/configure/account_scripts.hpp"
 #include "debian/configure/configure.hpp"
+#include "debian/configure/image_tests.hpp"
 #include "debian/configure/script_state.hpp"
 
 namespace fnimage::source::debian {
@@ -213,7 +215,9 @@ class Accounts {
       return;
     }
     user->gid = change.group ? gid_of(*change.group) : user->gid;
-    user->comment = change.comment.value_or(user->comment);
+    if (change.comment && (!change.fills_comment || user->comment.empty())) {
+      user->comment = *change.comment;
+    }
     user->home = change.home.value_or(user->home);
     user->shell = change.shell.value_or(user->shell);
   }
@@ -225,7 +229,7 @@ class Accounts {
   std::vector<Home> homes_;
 };
 
-/// The commands of a script: questions about versions and programs are answered.
+/// The commands of a script: questions about versions, programs and to debconf are answered.
 class AccountHost final : public ShellHost {
  public:
   explicit AccountHost(ScriptState& state) : state_(state) {}
@@ -233,7 +237,8 @@ class AccountHost final : public ShellHost {
   ShellAnswer run(const ShellCommand& command) override {
     ShellAnswer answer;
     const std::string& name = command.words.front();
-    if (name == "dpkg" || name == "command" || name == "which" || name == "type") {
+    constexpr std::array<std::string_view, 5> asked{"awk", "command", "dpkg", "type", "which"};
+    if (name.starts_with("db_") || std::ranges::find(asked, name) != asked.end()) {
       run_query(state_, command, answer);
     } else {
       commands.push_back(command);
@@ -242,6 +247,21 @@ class AccountHost final : public ShellHost {
   }
 
   std::vector<ShellCommand> commands{};
+
+ private:
+  ScriptState& state_;
+};
+
+/// A config script, which only asks, and answers debconf.
+class AnsweringHost final : public ImageTests {
+ public:
+  explicit AnsweringHost(ScriptState& state) : ImageTests(state.image), state_(state) {}
+
+  ShellAnswer run(const ShellCommand& command) override {
+    ShellAnswer answer;
+    run_query(state_, command, answer);
+    return answer;
+  }
 
  private:
   ScriptState& state_;
@@ -262,7 +282,11 @@ class RequestReader {
   /// makes.
   Result<AccountRequests> read() {
     for (const UnpackedPackage& package : context_.unpacked) {
+      state_.unpacked = &package;
+      state_.answers.clear();
       FNIMAGE_CHECK(read_script(package.control_file("preinst"), "install"));
+      AnsweringHost answers(state_);
+      run_script(package.control_file("config"), known_, {"configure", ""}, answers);
       FNIMAGE_CHECK(read_script(package.control_file("postinst"), "configure"));
     }
     for (const std::string& name : state_.image.names_in(directory)) {
