@@ -198,7 +198,8 @@ class Placer {
     if (entry.type == EntryType::hardlink) {
       take_content(number, entry);
     }
-    layout_.displaced[entry.path].push_back({number, is_replaced, std::move(entry)});
+    auto& files = layout_.displaced[entry.path];
+    files.push_back({number, is_replaced, std::move(entry)});
   }
 
   [[nodiscard]] bool is_directory(const std::string& path) const {
