@@ -26,7 +26,7 @@ namespace {
 constexpr std::size_t block_bytes = std::size_t{1} << 20;
 /// Already half a percent smaller than what zlib and pigz make by default (their level 6), in a
 /// third of the time; our level 6 takes a quarter longer for another half percent.
-constexpr int level = 5;
+constexpr int gzip_level = 5;
 
 struct CompressorFree {
   void operator()(libdeflate_compressor* compressor) const noexcept {
@@ -41,7 +41,7 @@ class GzipBlock {
   GzipBlock()
       : input_(
             std::make_unique_for_overwrite<std::byte[]>(block_bytes)),  // NOLINT(*-avoid-c-arrays)
-        compressor_(libdeflate_alloc_compressor(level)) {
+        compressor_(libdeflate_alloc_compressor(gzip_level)) {
     if (compressor_) {
       capacity_ = libdeflate_gzip_compress_bound(compressor_.get(), block_bytes);
       output_ = std::make_unique_for_overwrite<std::byte[]>(capacity_);  // NOLINT(*-avoid-c-arrays)
@@ -208,7 +208,8 @@ class GzipCompressor final : public Compressor {
 }  // namespace
 
 std::string gzip_engine_id() {
-  return fmt::format("gzip/libdeflate-{}/{}/{}", LIBDEFLATE_VERSION_STRING, level, block_bytes);
+  return fmt::format("gzip/libdeflate-{}/{}/{}", LIBDEFLATE_VERSION_STRING, gzip_level,
+                     block_bytes);
 }
 
 std::unique_ptr<Compressor> make_gzip(Writer& out, WorkerPool& pool,

@@ -15,7 +15,7 @@ namespace fnimage::layer::detail {
 
 namespace {
 
-constexpr int level = 3;
+constexpr int zstd_level = 3;
 constexpr int job_bytes = 4 << 20;
 constexpr int overlap_log = 6;
 constexpr std::size_t max_workers = 4;  // each holds two jobs, about 10 MiB
@@ -67,7 +67,7 @@ class ZstdCompressor final : public Compressor {
       int value;
     };
     for (const Setting& setting :
-         {Setting{ZSTD_c_compressionLevel, level}, Setting{ZSTD_c_checksumFlag, 1},
+         {Setting{ZSTD_c_compressionLevel, zstd_level}, Setting{ZSTD_c_checksumFlag, 1},
           Setting{ZSTD_c_contentSizeFlag, 0}, Setting{ZSTD_c_enableLongDistanceMatching, 0},
           Setting{ZSTD_c_nbWorkers, static_cast<int>(workers_)}, Setting{ZSTD_c_jobSize, job_bytes},
           Setting{ZSTD_c_overlapLog, overlap_log}}) {
@@ -104,7 +104,7 @@ class ZstdCompressor final : public Compressor {
 }  // namespace
 
 std::string zstd_engine_id() {
-  return fmt::format("zstd/libzstd-{}/{}/{}", ZSTD_versionString(), level, job_bytes);
+  return fmt::format("zstd/libzstd-{}/{}/{}", ZSTD_versionString(), zstd_level, job_bytes);
 }
 
 std::unique_ptr<Compressor> make_zstd(Writer& out, WorkerPool& pool) {
