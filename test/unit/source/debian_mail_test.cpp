@@ -125,5 +125,23 @@ TEST(Locales, NoneIsSelectedWhenNobodyIsAsked) {
   EXPECT_THAT(image.run(), IsEmpty());
 }
 
+// An application's name is in its command, and that in each of its types.
+TEST(MailCapabilities, WhatGrowsWithoutBoundsIsNamed) {
+  std::string names;
+  std::string types;
+  for (int i = 0; i < 100'000; ++i) {
+    names += "%c";
+    types += "a/b;";
+  }
+  for (const std::string& text :
+       {"Name=" + std::string(100'000, 'n') + "\nExec=show " + names + "\nMimeType=a/b\n",
+        "Exec=show " + std::string(100'000, 'x') + "\nMimeType=" + types + "\n"}) {
+    MailImage image;
+    image.add("usr/share/applications/a.desktop", "[Desktop Entry]\n" + text);
+    EXPECT_THAT(image.run(mime_call), ElementsAre("probe: update-mime --triggered"));
+    EXPECT_EQ(image.layout.tree.find("etc/mailcap"), nullptr);
+  }
+}
+
 }  // namespace
 }  // namespace fnimage::source::debian

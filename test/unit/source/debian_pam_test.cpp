@@ -250,5 +250,15 @@ TEST(PamStacks, WhatIsNotUnderstoodIsNamed) {
   }
 }
 
+TEST(PamStacks, TooManyProfilesAreNamed) {
+  PamImage image;
+  for (int i = 0; i <= 1000; ++i) {
+    image.add_profile(fmt::format("p{}", i),
+                      "Default: yes\nAuth-Type: Primary\nAuth:\n required a.so\n");
+  }
+  EXPECT_THAT(image.run(std::string(package_call)),
+              ElementsAre("probe: pam-auth-update --package"));
+}
+
 }  // namespace
 }  // namespace fnimage::source::debian

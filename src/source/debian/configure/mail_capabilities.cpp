@@ -13,6 +13,8 @@ namespace fnimage::source::debian {
 namespace {
 
 constexpr std::uint64_t max_mail_file = std::uint64_t{1} << 20;
+// Of all entries: an application has its command in each of its types, and its name in that.
+constexpr std::size_t max_entry_bytes = std::size_t{8} << 20;
 constexpr std::string_view mime_directory = "usr/lib/mime/packages";
 constexpr std::string_view desktop_directory = "usr/share/applications";
 constexpr std::string_view blank_characters = " \t\r\f\v";
@@ -25,7 +27,23 @@ struct MimeEntry {
   int generality = 0;  ///< "text/*" comes after "text/plain", "*/*" last
 };
 
-using MimeEntries = std::vector<MimeEntry>;
+/// The entries in their order. Too many are none.
+class MimeEntries {
+ public:
+  void add(MimeEntry entry) {
+    bytes_ += sizeof entry + entry.text.size();
+    if (fits()) {
+      entries_.push_back(std::move(entry));
+    }
+  }
+  void refuse() { bytes_ = max_entry_bytes + 1; }
+  [[nodiscard]] bool fits() const { return bytes_ <= max_entry_bytes; }
+  [[nodiscard]] std::vector<MimeEntry> take() && { return std::move(entries_); }
+
+ private:
+  std::vector<MimeEntry> entries_{};
+  std::size_t bytes_ = 0;
+};
 
 std::string_view skip_blanks(std::string_view text) {
   text.remove_prefix(std::min(text.find_first_not_of(blank_characters), text.size()));
@@ -91,7 +109,7 @@ void add_entry(MimeEntries& entries, std::string_view text) {
   if (kept.ends_with(';')) {
     entry.text.resize(drop_blanks(kept.substr(0, kept.size() - 1)).size());
   }
-  entries.push_back(std::move(entry));
+  entries.add(std::move(entry));
 }
 
 // As a shell's pattern finds them: no matter the case, and no hidden ones.
@@ -114,11 +132,18 @@ std::optional<std::string_view> key_value(std::string_view line, std::string_vie
   return line.substr(at + key.size() + 1);
 }
 
-void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  for (std::size_t at = text.find(from); at != std::string::npos;
-       at = text.find(from, at + to.size())) {
-    text.replace(at, from.size(), to);
+// Nothing when it becomes longer than any file that is read.
+std::optional<std::string> replace_all(std::string_view text, std::string_view from,
+                                       std::string_view to) {
+  std::string result;
+  for (std::size_t at = text.find(from); at != std::string_view::npos; at = text.find(from)) {
+    result.append(text.substr(0, at)).append(to);
+    text.remove_prefix(at + from.size());
+    if (result.size() > max_mail_file) {
+      return std::nullopt;
+    }
   }
+  return result.append(text);
 }
 
 /// An application of a desktop.
@@ -140,7 +165,7 @@ void read_desktop_line(std::string_view line, DesktopEntry& entry) {
   } else if (const auto command = key_value(line, "exec", true)) {
     entry.command = *command;
     for (const std::string_view file : {"%f", "%F", "%u", "%U"}) {
-      replace_all(*entry.command, file, "%s");
+      entry.command = replace_all(*entry.command, file, "%s").value_or("");
     }
     *entry.command += entry.command->find("%s") == std::string::npos ? " %s" : "";
   } else if (const auto types = key_value(line, "mimetype", true)) {
@@ -169,10 +194,13 @@ void read_desktop_file(std::string_view text, std::string name, MimeEntries& ent
   if (!entry.command) {
     return;
   }
-  replace_all(*entry.command, "%c", entry.name);
-  replace_all(*entry.command, "%i", "--icon " + entry.icon);
-  for (const std::string& type : entry.types) {
-    add_entry(entries, fmt::format("{}; {}; {}", type, *entry.command, entry.condition));
+  const auto named = replace_all(*entry.command, "%c", entry.name);
+  const auto whole = named ? replace_all(*named, "%i", "--icon " + entry.icon) : std::nullopt;
+  if (!whole) {
+    entries.refuse();
+  }
+  for (auto type = entry.types.begin(); type != entry.types.end() && entries.fits(); ++type) {
+    add_entry(entries, fmt::format("{}; {}; {}", *type, *whole, entry.condition));
   }
 }
 
@@ -181,13 +209,18 @@ class MimeReader {
  public:
   explicit MimeReader(const ImageView& image) : image_(image) {}
 
-  Result<MimeEntries> read() {
+  /// nullopt for more than a file should have.
+  Result<std::optional<std::vector<MimeEntry>>> read() {
     FNIMAGE_CHECK(read_packages());
     FNIMAGE_CHECK(read_desktops(std::string(desktop_directory)));
-    std::ranges::stable_sort(entries_, {}, [](const MimeEntry& entry) {
+    if (!entries_.fits()) {
+      return std::nullopt;
+    }
+    std::vector<MimeEntry> entries = std::move(entries_).take();
+    std::ranges::stable_sort(entries, {}, [](const MimeEntry& entry) {
       return std::pair(-entry.priority, entry.generality);
     });
-    return std::move(entries_);
+    return entries;
   }
 
  private:
@@ -246,9 +279,8 @@ std::optional<std::string> users_part(std::string_view text) {
   if (end == std::string_view::npos) {
     return std::nullopt;
   }
-  std::string part(text.substr(0, std::min(text.find('\n', end), text.size() - 1) + 1));
-  replace_all(part, "install-mime", "update-mime");
-  return part;
+  return replace_all(text.substr(0, std::min(text.find('\n', end), text.size() - 1) + 1),
+                     "install-mime", "update-mime");
 }
 
 Result<bool> has_own_order(const ImageView& image) {
@@ -280,8 +312,11 @@ Result<Effect> update_mail_capabilities(ScriptState& state) {
     return Effect::uncovered;
   }
   *made += fmt::format("\n{}\n\n", std::string(line_width, '#'));
-  FNIMAGE_TRY(const MimeEntries entries, MimeReader(state.image).read());
-  for (const MimeEntry& entry : entries) {
+  FNIMAGE_TRY(const auto entries, MimeReader(state.image).read());
+  if (!entries) {
+    return Effect::uncovered;
+  }
+  for (const MimeEntry& entry : *entries) {
     *made += entry.text + "\n";
   }
   FNIMAGE_CHECK(state.image.add_file("etc/mailcap", std::move(*made)));

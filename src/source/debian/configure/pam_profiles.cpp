@@ -17,6 +17,7 @@ namespace fnimage::source::debian {
 namespace {
 
 constexpr std::uint64_t max_pam_file = std::uint64_t{1} << 16;
+constexpr std::size_t max_profiles = 1'000;  // each is compared with each
 constexpr std::string_view profile_directory = "usr/share/pam-configs";
 constexpr std::string_view template_prefix = "usr/share/pam/common-";
 constexpr std::string_view stack_prefix = "etc/pam.d/common-";
@@ -127,7 +128,12 @@ bool is_obsolete(const PamProfile& profile) {
 // Those of the image: the highest priority first, then the last name.
 Result<std::vector<PamProfile>> profiles_of(const ImageView& image) {
   std::vector<PamProfile> profiles;
-  for (const std::string& name : image.names_in(profile_directory)) {
+  const std::vector<std::string> names = image.names_in(profile_directory);
+  if (names.size() > max_profiles) {
+    return fail(ErrorCode::invalid_input,
+                fmt::format("/{}: more than {} files", profile_directory, max_profiles));
+  }
+  for (const std::string& name : names) {
     const std::string path = fmt::format("{}/{}", profile_directory, name);
     const bool is_backup = name.ends_with('~') || (name.starts_with('#') && name.ends_with('#'));
     if (is_backup || image.file(path) == nullptr) {
