@@ -61,7 +61,8 @@ struct PamImage : ScriptedImage {
   std::string lines(const std::string& kind) {
     std::string result;
     bool outside = false;
-    for (const std::string_view line : split(text("etc/pam.d/common-" + kind), '\n')) {
+    const std::string stack = text("etc/pam.d/common-" + kind);
+    for (const std::string_view line : split(stack, '\n')) {
       if (line.starts_with("# and here")) {
         result += "--\n";
       } else if (!line.starts_with('#') && line.find("pam_deny") == std::string_view::npos &&
