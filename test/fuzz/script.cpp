@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
             "alternatives are whole");
   }
   AccountRequests requests;
-  read_account_script(text, known, "configure", requests);
+  read_account_commands(simple_commands(text, known, "configure"), requests);
   read_sysusers(text, requests);
   for (const UserRequest& user : requests.users) {
     require(!user.name.empty(), "users have names");

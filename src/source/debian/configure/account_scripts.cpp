@@ -43,12 +43,31 @@ std::optional<std::uint32_t> account_id(std::string_view text) {
   return good && id <= max_account_id ? std::optional(id) : std::nullopt;
 }
 
+/// Options that take a value -> what the value is.
+using AccountOptions = std::map<std::string_view, std::string_view>;
+
+/// Those that useradd(8) and usermod(8) have in common, and more.
+AccountOptions user_options(AccountOptions more) {
+  more.merge(AccountOptions{{"-u", "uid"},
+                            {"--uid", "uid"},
+                            {"-g", "group"},
+                            {"--gid", "group"},
+                            {"-d", "home"},
+                            {"--home", "home"},
+                            {"-s", "shell"},
+                            {"--shell", "shell"},
+                            {"-c", "comment"},
+                            {"--comment", "comment"},
+                            {"-G", "groups"},
+                            {"--groups", "groups"}});
+  return more;
+}
+
 /// The words of a command: options with their values, flags, and the rest.
 class AccountCommand {
  public:
-  AccountCommand(const std::vector<std::string>& words,
-                 std::initializer_list<std::pair<const std::string_view, std::string_view>> takes)
-      : takes_(takes) {
+  AccountCommand(const std::vector<std::string>& words, AccountOptions takes)
+      : takes_(std::move(takes)) {
     for (std::size_t i = 1; i < words.size(); ++i) {
       const std::string& word = words[i];
       if (!word.starts_with('-')) {
@@ -90,7 +109,7 @@ class AccountCommand {
   }
 
  private:
-  std::map<std::string_view, std::string_view> takes_;  ///< spelling -> what it is
+  AccountOptions takes_;  ///< spelling -> what it is
   std::vector<std::string> names_;
   std::vector<std::string> flags_;
   std::map<std::string_view, std::string> values_;
@@ -178,22 +197,9 @@ void read_addgroup(const ShellCommand& shell_command, AccountRequests& requests)
 }
 
 void read_useradd(const ShellCommand& shell_command, AccountRequests& requests) {
-  const AccountCommand command(shell_command.words, {{"-u", "uid"},
-                                                     {"--uid", "uid"},
-                                                     {"-g", "group"},
-                                                     {"--gid", "group"},
-                                                     {"-d", "home"},
-                                                     {"--home", "home"},
-                                                     {"--home-dir", "home"},
-                                                     {"-s", "shell"},
-                                                     {"--shell", "shell"},
-                                                     {"-c", "comment"},
-                                                     {"--comment", "comment"},
-                                                     {"-G", "groups"},
-                                                     {"--groups", "groups"},
-                                                     {"-K", "-"},
-                                                     {"-b", "-"},
-                                                     {"-k", "-"}});
+  const AccountCommand command(
+      shell_command.words,
+      user_options({{"--home-dir", "home"}, {"-K", "-"}, {"-b", "-"}, {"-k", "-"}}));
   if (command.names().size() != 1 || !is_account_name(command.names()[0])) {
     return;
   }
@@ -214,22 +220,9 @@ void read_useradd(const ShellCommand& shell_command, AccountRequests& requests) 
 
 // What an upgrade may have to change is not a new user's.
 void read_usermod(const ShellCommand& shell_command, AccountRequests& requests) {
-  const AccountCommand command(shell_command.words, {{"-g", "group"},
-                                                     {"--gid", "group"},
-                                                     {"-d", "home"},
-                                                     {"--home", "home"},
-                                                     {"-s", "shell"},
-                                                     {"--shell", "shell"},
-                                                     {"-c", "comment"},
-                                                     {"--comment", "comment"},
-                                                     {"-G", "groups"},
-                                                     {"--groups", "groups"},
-                                                     {"-aG", "groups"},
-                                                     {"-u", "-"},
-                                                     {"--uid", "-"},
-                                                     {"-l", "-"},
-                                                     {"-p", "-"},
-                                                     {"-e", "-"}});
+  const AccountCommand command(
+      shell_command.words,
+      user_options({{"-aG", "groups"}, {"-l", "-"}, {"-p", "-"}, {"-e", "-"}}));
   if (command.names().size() != 1) {
     return;
   }
@@ -319,11 +312,6 @@ void read_account_commands(std::span<const ShellCommand> commands, AccountReques
       read_systemd_sysusers(command, requests);
     }
   }
-}
-
-void read_account_script(std::string_view script, const ShellValues& known, std::string_view action,
-                         AccountRequests& requests) {
-  read_account_commands(simple_commands(script, known, action), requests);
 }
 
 void read_sysusers(std::string_view text, AccountRequests& requests) {

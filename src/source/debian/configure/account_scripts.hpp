@@ -60,11 +60,6 @@ struct AccountRequests {
 /// Adds what commands ask for. Those whose words are not all known are left out.
 void read_account_commands(std::span<const ShellCommand> commands, AccountRequests& requests);
 
-/// As read_account_commands(), for a script with nothing known of the image.
-/// @param action what the script is called with ("configure").
-void read_account_script(std::string_view script, const ShellValues& known, std::string_view action,
-                         AccountRequests& requests);
-
 /// Adds what a file of /usr/lib/sysusers.d says; lines that are not understood are left out.
 void read_sysusers(std::string_view text, AccountRequests& requests);
 
