@@ -11,6 +11,9 @@ cd "$(dirname "$0")/.."
 # Many of these tests wait for a peer most of the time, so there are more of them than processors.
 check() { ctest "$@" -j "$((2 * $(nproc)))" | grep -vE '^ *(Start +[0-9]+:|[0-9]+/[0-9]+ Test .* Passed )'; }
 
+# Huge pages make clang faster by a seventh.
+compile() { GLIBC_TUNABLES=glibc.malloc.hugetlb=1 cmake --build "$@"; }
+
 say() { printf '\n==> [%4ds] %s\n' "$SECONDS" "$*"; }
 
 say "Installing what build and tests need"
@@ -32,26 +35,26 @@ test/tidy.sh
 
 say "Unit tests under address and undefined-behaviour sanitizers (clang++)"
 cmake --preset asan-ubsan >/dev/null
-cmake --build --preset asan-ubsan
+compile --preset asan-ubsan
 # What is compared with apt is the resolver's answer, which sanitizers do not change; it is done below.
 check --preset asan-ubsan -L unit -E '^source_debian_network\.'
 
 say "Fuzzing every reader of what comes from outside, a minute each (clang++, libFuzzer)"
-cmake --build --preset asan-ubsan --target fuzzers
+compile --preset asan-ubsan --target fuzzers
 test/fuzz/run.sh build/asan-ubsan 60
 
 say "Unit tests of the threaded modules under the thread sanitizer (clang++)"
 cmake --preset tsan >/dev/null
-cmake --build --preset tsan --target base_test layer_test registry_stores_test registry_client_test
+compile --preset tsan --target base_test layer_test registry_stores_test registry_client_test
 # What hostile archives do, they do in one thread.
 check --preset tsan -R '^(base|layer|registry_stores|registry_client)\.' -E 'Bomb|Hostile|TarScanner'
 
 say "Building (g++, optimised)"
 cmake --preset ci >/dev/null
-cmake --build --preset ci
+compile --preset ci
 
 say "Public headers, each on its own"
-cmake --build --preset ci --target all_verify_interface_header_sets
+compile --preset ci --target all_verify_interface_header_sets
 
 say "All tests"
 ctest --preset ci -j "$(nproc)"

@@ -22,7 +22,7 @@ done < <(find "$build" -name 'unity_*.cxx' | sort)
 
 echo "${#pending[@]} batches to check"
 [ ${#pending[@]} -gt 0 ] || exit 0
-printf '%s\n' "${pending[@]}" | xargs -P "$(nproc)" -L 1 sh -c '
+printf '%s\n' "${pending[@]}" | GLIBC_TUNABLES=glibc.malloc.hugetlb=1 xargs -P "$(nproc)" -L 1 sh -c '
   clang-tidy-14 -p "$0" --quiet --checks=-bugprone-suspicious-include --header-filter="/(src|manifest|registry)/[^.]*\.[ch]pp$" "$2" >"$1.log" 2>&1 &&
     mv "$1.log" "$1" || { cat "$1.log"; exit 1; }' "$build"
 echo "no findings"

@@ -1,16 +1,10 @@
-// What a platform controller does first: read a list and choose a node's image. Uses one header of
-// each public module.
+// What a platform controller does first: read a list and choose a node's image.
 #include <iostream>
 
 #include <fnimage/base/result.hpp>
-#include <fnimage/build/build.hpp>
-#include <fnimage/layer/file_tree.hpp>
 #include <fnimage/manifest/document.hpp>
 #include <fnimage/manifest/platform_match.hpp>
 #include <fnimage/registry/memory_store.hpp>
-#include <fnimage/registry/transfer.hpp>
-#include <fnimage/runtime/runtime.hpp>
-#include <fnimage/source/files.hpp>
 
 namespace {
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the fuzz targets of a build: test/fuzz/run.sh BUILD_DIR [SECONDS]
-#   BUILD_DIR  configured with clang, -DFNIMAGE_SANITIZE=address,undefined,fuzzer-no-link -DFNIMAGE_BUILD_FUZZERS=ON,
+#   BUILD_DIR  configured with clang, -DFNIMAGE_SANITIZE=address,undefined -DFNIMAGE_BUILD_FUZZERS=ON,
 #              with the target `fuzzers` built
 #   SECONDS    for each target (60); 0 = every file of the corpus once
 # As many targets as there are processors run at once, each with bounds of its memory and of the time for one input, in
