@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -22,6 +24,7 @@ constexpr std::size_t parallel_layers = 4;
 /// One distinct tree and what has become of it.
 struct Job {
   const PlannedLayer* planned;
+  std::uint64_t bytes;  ///< of the tree's files
   std::vector<std::string> platforms;
   std::optional<layer::Layer> result{};
 };
@@ -43,13 +46,25 @@ JobTable collect(const Plan& plan) {
         job = by_key.emplace(*key, job).first->second;
       }
       if (job == table.jobs.size()) {
-        table.jobs.push_back({.planned = &planned, .platforms = {}});
+        table.jobs.push_back(
+            {.planned = &planned, .bytes = planned.tree.content_size(), .platforms = {}});
       }
       table.jobs[job].platforms.push_back(platform.platform.str());
       row.push_back(job);
     }
   }
   return table;
+}
+
+/// So that no long one is alone at the end.
+std::vector<Job*> largest_first(std::vector<Job>& jobs) {
+  std::vector<Job*> order;
+  order.reserve(jobs.size());
+  for (Job& job : jobs) {
+    order.push_back(&job);
+  }
+  std::ranges::stable_sort(order, std::greater<>(), &Job::bytes);
+  return order;
 }
 
 class LayerMaker {
@@ -66,12 +81,13 @@ class LayerMaker {
   Result<void> make(std::vector<Job>& jobs) {
     const std::size_t parallel =
         options_.compression == layer::Compression::zstd ? 1 : parallel_layers;
+    const std::vector<Job*> order = largest_first(jobs);
     std::atomic<std::size_t> next = 0;
     TaskGroup group(environment_.pool);
     for (std::size_t i = 0; i < std::min(parallel, jobs.size()); ++i) {
       group.run([&]() -> Result<void> {
-        for (std::size_t job = next++; job < jobs.size(); job = next++) {
-          Result<void> made = make(jobs[job]);
+        for (std::size_t job = next++; job < order.size(); job = next++) {
+          Result<void> made = make(*order[job]);
           if (!made) {
             next = jobs.size();  // what has not begun is not begun any more
             return made;

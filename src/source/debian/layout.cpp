@@ -30,6 +30,12 @@ bool is_plain_directory(const Entry& entry) {
   return entry.mode == 0755 && entry.uid == 0 && entry.gid == 0;
 }
 
+// "bin" -> "usr/bin", which base-files ships since Debian 13: made for every image instead.
+bool is_top_link(const Entry& entry) {
+  return entry.type == EntryType::symlink && entry.path.find('/') == std::string::npos &&
+         merged_path(entry.path) != entry.path;
+}
+
 // Lexical: "usr/share/doc/a" + "../b" -> "usr/share/b".
 std::string link_destination(std::string_view link, std::string_view text) {
   std::vector<std::string> parts;
@@ -85,7 +91,7 @@ class Placer {
     std::unordered_map<std::string, std::string> links;
     for (const UnpackedPackage& package : unpacked_) {
       for (const Entry& entry : package.entries) {
-        if (entry.type == EntryType::symlink) {
+        if (entry.type == EntryType::symlink && !is_top_link(entry)) {
           const std::string path = merged_path(entry.path);
           links.insert_or_assign(path, link_destination(path, entry.link));
         }
@@ -125,10 +131,7 @@ class Placer {
   /// Takes the entry, unless it is left out.
   Result<void> place(std::size_t number, Entry& original) {
     std::string path = final_path(original.path);
-    const bool is_top_link = original.type == EntryType::symlink &&
-                             merged_path(original.path) != original.path &&
-                             original.path.find('/') == std::string::npos;
-    if (path.empty() || is_top_link) {
+    if (path.empty() || is_top_link(original)) {
       return {};
     }
     if (leaves_out(path, original.type)) {

@@ -151,7 +151,8 @@ class Pool final : public PackagePool {
                                        settings_.cache_directory / "python");
   }
 
-  /// Does something with every package, several at a time.
+  /// Does something with every package, several at a time; the largest first, so that none of them
+  /// is alone at the end.
   Result<void> for_each(const std::vector<DebianPackage>& packages, const std::string& title,
                         const std::function<Result<void>(std::size_t)>& one) {
     const std::uint64_t total = std::accumulate(
@@ -160,8 +161,12 @@ class Pool final : public PackagePool {
     const auto progress = diagnostics_.begin(title, total);
     std::mutex progress_mutex;
     std::uint64_t done = 0;
+    std::vector<std::size_t> order(packages.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::ranges::stable_sort(order, std::greater<>(),
+                             [&](std::size_t i) { return packages[i].size; });
     TaskGroup group(workers_);
-    for (std::size_t i = 0; i < packages.size(); ++i) {
+    for (const std::size_t i : order) {
       group.run([&, i]() -> Result<void> {
         FNIMAGE_CHECK(one(i));
         const std::lock_guard lock(progress_mutex);

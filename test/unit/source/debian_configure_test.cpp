@@ -179,6 +179,28 @@ TEST(Layout, ReplacesDecidesAboutFilesOfTwoPackages) {
   EXPECT_THAT(sink.warnings, ElementsAre(HasSubstr("/usr/z")));
 }
 
+// As base-files of Debian 13 does.
+TEST(Layout, TopLinksOfMergedUsrThatAPackageShipsAreNotFollowed) {
+  const auto link = [](std::string path, std::string text) {
+    return Entry{.path = std::move(path), .type = EntryType::symlink, .link = std::move(text)};
+  };
+  std::vector<UnpackedPackage> unpacked{
+      {.entries = {link("bin", "usr/bin"),
+                   link("lib", "/usr/lib"),
+                   {.path = "usr/bin", .type = EntryType::directory, .mode = 0755}}},
+      {.entries = {{.path = "usr/bin", .type = EntryType::directory, .mode = 0755},
+                   file("usr/bin/python3", "p"),
+                   file("bin/sh", "s"),
+                   file("lib/x/y", "y")}}};
+  const std::vector<DebianPackage> packages{described("base-files", "amd64"),
+                                            described("other", "amd64")};
+  const Layout layout = unwrap(lay_out(packages, unpacked, std::vector<std::size_t>{0, 0}, {}));
+  for (const char* path : {"usr/bin/python3", "usr/bin/sh", "usr/lib/x/y"}) {
+    EXPECT_NE(layout.tree.find(path), nullptr) << path;
+  }
+  EXPECT_EQ(layout.tree.find("bin"), nullptr) << "made for every image";
+}
+
 TEST(Layout, FollowsALinkThatIsADirectoryElsewhere) {
   const std::vector<DebianPackage> packages{described("a", "amd64"), described("b", "amd64")};
   std::vector<UnpackedPackage> unpacked(2);

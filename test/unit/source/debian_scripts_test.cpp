@@ -600,6 +600,36 @@ if [ -n "$2" ]; then migrate; fi
   EXPECT_NE(image.layout.tree.find("etc/older-than-2"), nullptr);  // no version is older than any
 }
 
+// The first of them is how libc6 of Debian 13 asks.
+TEST(ScriptEffects, PackagesOfTheImageAreAskedFor) {
+  ScriptedImage image;
+  image.add_package("base", {});
+  image.packages.back().version = "13.8";
+  image.unpacked.back().file_list = "/.\n/lib64\n/usr/libx64\n";
+  EXPECT_THAT(image.run(R"sh(
+if dpkg --compare-versions "$(dpkg-query -f '${Version}' -W base)" le 13 ||
+  ! dpkg-query -L base | grep -qxF "/lib64"; then
+  touch /etc/wrong
+fi
+dpkg -L base | grep -qxF /.ib64 && touch /etc/wrong
+dpkg -s base >/dev/null 2>&1 && touch /etc/installed
+dpkg-query -s absent || dpkg-query -W absent || dpkg -L absent || touch /etc/absent
+dpkg-query -W -f='${Package}:${Version}\n' base:amd64 >/etc/base
+dpkg-query -W base >>/etc/base
+)sh"),
+              IsEmpty());
+  EXPECT_EQ(image.layout.tree.find("etc/wrong"), nullptr);
+  EXPECT_NE(image.layout.tree.find("etc/installed"), nullptr);
+  EXPECT_NE(image.layout.tree.find("etc/absent"), nullptr);
+  EXPECT_EQ(image.text("etc/base"), "base:13.8\nbase\t13.8\n");
+  ScriptedImage unknown;
+  unknown.add_package("base", {});
+  unknown.run(
+      "dpkg-query -W -f='${Maintainer}' base >/etc/what\n"
+      "dpkg-query -s probe && touch /etc/own\n");
+  EXPECT_EQ(unknown.layout.tree.find("etc/what"), nullptr);
+}
+
 TEST(ScriptEffects, TriggersRunTheirHandlerWhenTheImageHasWhatTheyAreAbout) {
   const ControlFiles handler{
       {"triggers", "interest-noawait /usr/share/things\ninterest named\ninterest other\n"},

@@ -276,13 +276,16 @@ class RequestReader {
                .users = AccountNumbers(""),
                .groups = AccountNumbers(""),
                .first_users = AccountNumbers(""),
-               .first_groups = AccountNumbers("")} {}
+               .first_groups = AccountNumbers(""),
+               .packages = context.packages,
+               .unpacked = context.unpacked} {}
 
   /// What the scripts make, and then what no script has asked for but a first start of systemd
   /// makes.
   Result<AccountRequests> read() {
-    for (const UnpackedPackage& package : context_.unpacked) {
-      state_.unpacked = &package;
+    for (std::size_t number = 0; number < context_.unpacked.size(); ++number) {
+      const UnpackedPackage& package = context_.unpacked[number];
+      state_.number = number;
       state_.answers.clear();
       FNIMAGE_CHECK(read_script(package.control_file("preinst"), "install"));
       AnsweringHost answers(state_);

@@ -184,10 +184,8 @@ class ScriptRunner {
   }
 
   void enter(std::size_t number) {
-    const UnpackedPackage& package = context_.unpacked[number];
     state_.package = context_.packages[number].name;
     state_.number = number;
-    state_.unpacked = &package;
     state_.answers.clear();
     known_["DPKG_MAINTSCRIPT_PACKAGE"] = state_.package;
   }
@@ -204,7 +202,7 @@ class ScriptRunner {
   }
 
   void run_script_of(std::string_view name, std::vector<std::string> arguments, bool before) {
-    const std::string_view text = state_.unpacked->control_file(name);
+    const std::string_view text = context_.unpacked[state_.number].control_file(name);
     if (text.empty()) {
       return;
     }
@@ -332,7 +330,8 @@ Result<std::vector<UncoveredScript>> configure_by_scripts(ImageView& image,
                     .groups = AccountNumbers(group),
                     .first_users = AccountNumbers(first_passwd),
                     .first_groups = AccountNumbers(first_group),
-                    .packages = context.packages};
+                    .packages = context.packages,
+                    .unpacked = context.unpacked};
   std::vector<UncoveredScript> uncovered = ScriptRunner(state, context).run();
   for (const std::string& path : state.scratch_files) {
     image.remove(path);

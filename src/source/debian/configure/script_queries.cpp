@@ -54,13 +54,74 @@ std::optional<bool> compare(std::string_view a, std::string_view operation, std:
   return known != results.end() ? std::optional(known->second) : std::nullopt;
 }
 
-ShellAnswer ask_dpkg(const ShellCommand& command) {
+// What dpkg-query prints of a package; nullopt for fields that are not known here.
+std::optional<std::string> in_format(const DebianPackage& package, std::string_view format) {
+  constexpr std::size_t max_text = 1024;
+  const std::array<std::pair<std::string_view, std::string_view>, 6> fields{
+      {{"${Package}", package.name},
+       {"${binary:Package}", package.name},
+       {"${Version}", package.version},
+       {"${Status}", "install ok installed"},
+       {"${db:Status-Status}", "installed"},
+       {"\\n", "\n"}}};
+  std::string text;
+  while (!format.empty()) {
+    const auto* const field = std::ranges::find_if(
+        fields, [&](const auto& known) { return format.starts_with(known.first); });
+    const bool is_unknown =
+        field == fields.end() && (format.starts_with("${") || format.starts_with('\\'));
+    if (is_unknown || text.size() > max_text) {
+      return std::nullopt;
+    }
+    text += field == fields.end() ? format.substr(0, 1) : field->second;
+    format.remove_prefix(field == fields.end() ? 1 : field->first.size());
+  }
+  return text;
+}
+
+// -W, -L and -s of a package: what is in the image counts as installed. Nothing about the own one,
+// which is about to be.
+ShellAnswer ask_package(const ScriptState& state, const ShellCommand& command) {
+  const CommandWords words = parse_words(command, {"f", "showformat"});
+  const auto asks = [&](std::string_view letter, std::string_view name) {
+    return words.options.contains(letter) || words.options.contains(name);
+  };
+  const std::string operand = words.operands.size() == 1 ? words.operands.front() : "*";
+  const std::string_view name = std::string_view(operand).substr(0, operand.find(':'));
+  const bool lists = asks("-L", "--listfiles");
+  const bool shows = asks("-W", "--show");
+  if (!command.exact || name == state.package || name.find('*') != std::string_view::npos ||
+      (!lists && !shows && !asks("-s", "--status"))) {
+    return {};
+  }
+  const auto found = std::ranges::find(state.packages, name, &DebianPackage::name);
+  if (found == state.packages.end()) {
+    return {.success = false, .output = ""};
+  }
+  ShellAnswer answer{.success = true};
+  if (const auto& files =
+          state.unpacked[static_cast<std::size_t>(found - state.packages.begin())].file_list;
+      lists && files.size() <= max_queried) {
+    answer.output = files;
+  } else if (shows) {
+    const auto given = words.values.find(words.values.contains("-f") ? "-f" : "--showformat");
+    std::string_view format = "${Package}\t${Version}\\n";
+    if (given != words.values.end()) {
+      format = given->second;
+    }
+    format.remove_prefix(format.starts_with('=') ? 1 : 0);  // -f=FORMAT
+    answer.output = in_format(*found, format);
+  }
+  return answer;
+}
+
+ShellAnswer ask_dpkg(const ScriptState& state, const ShellCommand& command) {
   std::vector<std::string> words = command.words;
   std::erase(words, "--");
   if (command.exact && words.size() == 5 && words[1] == "--compare-versions") {
     return {.success = compare(words[2], words[3], words[4])};
   }
-  return {};
+  return ask_package(state, command);
 }
 
 ShellAnswer ask_accounts(const ScriptState& state, const ShellCommand& command) {
@@ -139,13 +200,14 @@ ShellAnswer ask_content(const ScriptState& state, const ShellCommand& command) {
   return {.success = true, .output = text ? std::optional(std::move(*text)) : std::nullopt};
 }
 
-// grep -q of plain text, with "^" and "$" at its ends, in one file.
-std::optional<bool> has_line(const std::string& text, std::string_view pattern, bool whole) {
-  const bool begins = pattern.starts_with('^');
+// grep -q of plain text, with "^" and "$" at its ends unless it is fixed, in one file.
+std::optional<bool> has_line(const std::string& text, std::string_view pattern, bool whole,
+                             bool fixed) {
+  const bool begins = !fixed && pattern.starts_with('^');
   pattern.remove_prefix(begins ? 1 : 0);
-  const bool ends = pattern.ends_with('$');
+  const bool ends = !fixed && pattern.ends_with('$');
   pattern.remove_suffix(ends ? 1 : 0);
-  if (pattern.find_first_of(".*[]\\^$+?(){}|") != std::string_view::npos) {
+  if (!fixed && pattern.find_first_of(".*[]\\^$+?(){}|") != std::string_view::npos) {
     return std::nullopt;
   }
   for (const std::string_view line : split(text, '\n')) {
@@ -178,7 +240,8 @@ ShellAnswer ask_grep(const ScriptState& state, const ShellCommand& command) {
     auto content = state.image.read(*path, max_queried);
     text = content ? std::optional(std::move(*content)) : std::nullopt;
   }
-  return {.success = text ? has_line(*text, words.operands[0], words.options.contains("-x"))
+  const bool fixed = words.options.contains("-F") || command.words.front() == "fgrep";
+  return {.success = text ? has_line(*text, words.operands[0], words.options.contains("-x"), fixed)
                           : std::nullopt,
           .output = ""};
 }
@@ -218,8 +281,9 @@ ShellAnswer ask_debconf(ScriptState& state, const ShellCommand& command) {
       command.exact && known != state.answers.end()) {
     answer.success = true;
     answer.reply = known->second;
-  } else if (command.exact && state.unpacked != nullptr) {
-    const auto template_values = values_of_templates(state.unpacked->control_file("templates"));
+  } else if (command.exact && state.number < state.unpacked.size()) {
+    const auto template_values =
+        values_of_templates(state.unpacked[state.number].control_file("templates"));
     if (const auto found = template_values.find(question); found != template_values.end()) {
       answer.success = true;
       answer.reply = found->second;
@@ -298,7 +362,9 @@ bool run_query(ScriptState& state, const ShellCommand& command, ShellAnswer& ans
   if (name.starts_with("db_")) {
     answer = ask_debconf(state, command);
   } else if (name == "dpkg") {
-    answer = ask_dpkg(command);
+    answer = ask_dpkg(state, command);
+  } else if (name == "dpkg-query") {
+    answer = ask_package(state, command);
   } else if (name == "getent" || name == "id") {
     answer = ask_accounts(state, command);
   } else if (name == "command" || name == "which" || name == "type") {

@@ -32,14 +32,14 @@ class AccountNumbers {
 
 struct ScriptState {
   ImageView& image;
-  AccountNumbers users;                       ///< as configured
-  AccountNumbers groups;                      ///< as configured
-  AccountNumbers first_users;                 ///< as before any package
-  AccountNumbers first_groups;                ///< as before any package
-  std::span<const DebianPackage> packages{};  ///< of the image, sorted by name
-  std::string package{};                      ///< whose script runs
-  std::size_t number = 0;                     ///< of that package
-  const UnpackedPackage* unpacked = nullptr;
+  AccountNumbers users;                                         ///< as configured
+  AccountNumbers groups;                                        ///< as configured
+  AccountNumbers first_users;                                   ///< as before any package
+  AccountNumbers first_groups;                                  ///< as before any package
+  std::span<const DebianPackage> packages{};                    ///< of the image, sorted by name
+  std::span<const UnpackedPackage> unpacked{};                  ///< parallel to packages
+  std::string package{};                                        ///< whose script runs
+  std::size_t number = 0;                                       ///< of that package
   std::set<std::string> made_accounts{};                        ///< by scripts, so far
   std::map<std::string, std::optional<std::string>> answers{};  ///< debconf's, of this package
   std::map<std::string, std::string> overrides{};               ///< path -> "user group mode"

@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <iterator>
 #include <map>
 #include <mutex>
+#include <numeric>
 #include <set>
 
 #include <fmt/format.h>
@@ -90,6 +92,12 @@ std::vector<PythonPackage> python_packages(std::span<const DebianPackage> packag
     }
   }
   return found;
+}
+
+std::uint64_t BytecodeMaker::Batch::source_bytes() const {
+  return std::accumulate(
+      sources.begin(), sources.end(), std::uint64_t{0},
+      [](std::uint64_t sum, const layer::Entry* source) { return sum + source->size(); });
 }
 
 std::vector<BytecodeMaker::PackageSources> BytecodeMaker::find_sources(
@@ -254,6 +262,9 @@ Result<void> BytecodeMaker::compile_missing(std::vector<Batch>& batches, const s
   if (missing.empty()) {
     return {};
   }
+  // The longest first, so that it is not alone at the end.
+  std::ranges::stable_sort(missing, std::greater<>(),
+                           [](const Batch* batch) { return batch->source_bytes(); });
   FNIMAGE_TRY(const std::shared_ptr<const PythonInterpreter> python, interpreter());
   const auto progress = diagnostics_.begin(title, missing.size());
   std::atomic<std::uint64_t> done = 0;

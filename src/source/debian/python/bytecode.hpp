@@ -55,6 +55,7 @@ class BytecodeMaker {
     std::vector<const layer::Entry*> sources{};
     std::string id{};                                 ///< of the pack that holds their byte-code
     std::optional<layer::ArchiveListing> bytecode{};  ///< nullopt: has to be made
+    [[nodiscard]] std::uint64_t source_bytes() const;
   };
   /// A package's sources before they are divided.
   struct PackageSources {
