@@ -1,11 +1,13 @@
 """From a build file to running functions: fnimage builds and publishes, other tools judge.
 
-    e2e_test.py quickstart|numpy|digits|popular --fnimage PROGRAM --examples DIRECTORY --cache DIRECTORY
+    e2e_test.py quickstart|numpy|digits|popular|debian13 --fnimage PROGRAM --examples DIRECTORY --cache DIRECTORY
 
 quickstart: examples/hello-python is built and pushed; skopeo, docker, podman, umoci and buildah
 read it; it is built again elsewhere, without root, under strace; it runs on both architectures.
 numpy, digits: functions on Debian's numpy and scikit-learn, built, pushed and run on both.
 popular: a hundred packages, in which nothing is found that cannot work.
+debian13: a function on the essential packages of a release that the host's apt does not know, with
+nothing of their scripts left out, on amd64.
 
 Needs the Debian mirror; --cache keeps packages from one run to the next. What a check cannot do on
 this machine is reported as skipped. Exit code 1 after a failure, else 77 when anything was skipped,
@@ -53,6 +55,23 @@ platforms: [linux/amd64, linux/ppc64le]
 base: {debian: bookworm, suites: [updates], essential: true}
 runtime: none
 config: {entrypoint: [/bin/bash]}
+"""
+
+DEBIAN13_BUILD_FILE = """
+name: newer
+platforms: [linux/amd64]
+base: {debian: trixie, mirror: "MIRROR", suites: [], essential: true}
+runtime: python
+source: {main: newer.py}
+"""
+DEBIAN13_FUNCTION = """
+import pathlib
+import sys
+
+
+def main(args):
+    bash = pathlib.Path("/bin/bash").resolve()
+    return {"python": list(sys.version_info[:2]), "bash": str(bash)}
 """
 
 NUMPY_BUILD_FILE = """
@@ -353,13 +372,13 @@ class Quickstart:
         ]
 
 
-def startable(work, name):
+def startable(work, name, platform_count=len(ARCHITECTURES)):
     """One check: fnimage finds nothing wrong with what it built, on any platform."""
 
     def check_each_platform_can_start():
         text = work.fnimage("check", "--json", "--plain-http", work.reference(name))
         platforms = json.loads(text)["platforms"]
-        assert len(platforms) == len(ARCHITECTURES), text
+        assert len(platforms) == platform_count, text
         for one in platforms:
             assert one["findings"] == [], one
             assert one["objects"] > 10, one
@@ -367,7 +386,7 @@ def startable(work, name):
     return check_each_platform_can_start
 
 
-def running(reference, calls, modules=()):
+def running(reference, calls, modules=(), architectures=ARCHITECTURES):
     """One check an architecture: the image runs and keeps the action contract."""
 
     def make(arch):
@@ -379,7 +398,26 @@ def running(reference, calls, modules=()):
         check.__name__ = f"check_runs_on_{arch}"
         return check
 
-    return [make(arch) for arch in ARCHITECTURES]
+    return [make(arch) for arch in architectures]
+
+
+def debian13_checks(work):
+    def check_build_and_push():
+        source = work.directory / "newer"
+        source.mkdir()
+        targets = run("apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)").splitlines()
+        mirror = dict(line.split() for line in targets)["bookworm"]
+        (source / "fnimage.yaml").write_text(DEBIAN13_BUILD_FILE.replace("MIRROR", mirror))
+        (source / "newer.py").write_text(DEBIAN13_FUNCTION)
+        reference = work.reference("newer")
+        work.fnimage("build", "--strict", "--push", "--plain-http", "-t", reference, source)
+
+    call = ({}, {"python": [3, 13], "bash": "/usr/bin/bash"})
+    return [
+        check_build_and_push,
+        startable(work, "newer", 1),
+        *running(work.reference("newer"), [call], architectures=["amd64"]),
+    ]
 
 
 def numpy_checks(work):
@@ -498,6 +536,7 @@ def main():
         "numpy": numpy_checks,
         "digits": digits_checks,
         "popular": popular_checks,
+        "debian13": debian13_checks,
     }
     parser = argparse.ArgumentParser(description="fnimage end to end")
     parser.add_argument("suite", choices=suites)
