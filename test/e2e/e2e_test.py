@@ -405,7 +405,7 @@ def debian13_checks(work):
     def check_build_and_push():
         source = work.directory / "newer"
         source.mkdir()
-        targets = run("apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)").splitlines()
+        targets = run("apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)").splitlines()
         mirror = dict(line.split() for line in targets)["bookworm"]
         (source / "fnimage.yaml").write_text(DEBIAN13_BUILD_FILE.replace("MIRROR", mirror))
         (source / "newer.py").write_text(DEBIAN13_FUNCTION)
