@@ -58,7 +58,7 @@ class Bench:
 
     def build(self, project, registry, state):
         """One build and push: what the state leaves out of the cache goes first, and the store is empty."""
-        # Moved, not removed: ext4 passes over every inode that was freed a moment ago when it looks for a new one.
+        # Moved, not removed: see settle().
         gone = pathlib.Path(tempfile.mkdtemp(dir=self.work))
         for part in STATES[state]:
             for parent in (self.cache / "fnimage", self.cache / "fnimage/debian"):
@@ -74,6 +74,7 @@ class Bench:
         with rig.Registry(self.work / "first") as registry:
             self.build(project, registry, "cold")  # downloads
         for number in range(self.rounds):
+            settle()
             for state in STATES:
                 with rig.Registry(self.work / f"registry{state}{number}") as registry:
                     results[f"fnimage, {state}"].append(self.build(project, registry, state))
@@ -156,6 +157,13 @@ class Bench:
         )
         theirs = int(packed.stdout)
         print(f"  on essential packages, amd64: {mine / 1e6:.1f} MB, mmdebstrap {theirs / 1e6:.1f} MB: {mine / theirs:.2f}")
+
+
+def settle():
+    """When ext4 looks for a free inode it passes over each that was freed in the last minute, so that whoever makes
+    files after somebody else has removed many is slow."""
+    os.sync()
+    time.sleep(65)
 
 
 def sources(directory):

@@ -410,7 +410,12 @@ def debian13_checks(work):
         (source / "fnimage.yaml").write_text(DEBIAN13_BUILD_FILE.replace("MIRROR", mirror))
         (source / "newer.py").write_text(DEBIAN13_FUNCTION)
         reference = work.reference("newer")
-        work.fnimage("build", "--strict", "--push", "--plain-http", "-t", reference, source)
+        try:
+            work.fnimage("build", "--strict", "--push", "--plain-http", "-t", reference, source)
+        except AssertionError as error:
+            if "no Debian release trixie" in str(error):
+                raise Skip("the host's mirror has no Debian 13") from None
+            raise
 
     call = ({}, {"python": [3, 13], "bash": "/usr/bin/bash"})
     return [
@@ -513,6 +518,8 @@ def perform(checks):
         except Skip as skip:
             skipped.append(name)
             print(f"skip {name}: {skip}", flush=True)
+            if check is checks[0]:
+                break
         except (AssertionError, OSError, ValueError, KeyError) as error:
             failed.append(name)
             print(f"FAIL {name}: {type(error).__name__}: {error}", flush=True)
