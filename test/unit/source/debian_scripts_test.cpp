@@ -239,6 +239,11 @@ TEST(StreamEdits, AreDoneWhereTheyArePlain) {
   }
   EXPECT_EQ(print_field("{ print $2 }", "a b c\nd\n"), "b\n\n");
   EXPECT_EQ(print_field("/x/ {print $1}", "a"), std::nullopt);
+  EXPECT_EQ(cut_field(":", "2", "a:b:c\nd\n:\n"), "b\nd\n\n");
+  EXPECT_EQ(cut_field(":", "1", "a:b"), "a\n");
+  EXPECT_EQ(cut_field(":", "1-2", "a:b"), std::nullopt);
+  EXPECT_EQ(cut_field("::", "1", "a:b"), std::nullopt);
+  EXPECT_EQ(cut_field(":", "", "a:b"), std::nullopt);
 }
 
 TEST(ScriptEffects, TemporaryFilesOfScriptsDoNotStay) {
@@ -628,6 +633,30 @@ dpkg-query -W base >>/etc/base
       "dpkg-query -W -f='${Maintainer}' base >/etc/what\n"
       "dpkg-query -s probe && touch /etc/own\n");
   EXPECT_EQ(unknown.layout.tree.find("etc/what"), nullptr);
+}
+
+// How modules of nginx are enabled, and what screen asks for.
+TEST(ScriptEffects, FieldsAndModesAreAskedFor) {
+  ScriptedImage image;
+  image.add("usr/bin/screen", "", 02755);
+  EXPECT_THAT(image.run(R"sh(
+for pair in a.conf:50-a.conf; do
+  from=$(echo $pair | cut -d: -f1)
+  ln -sf /usr/share/modules/$from /etc/modules/$(echo $pair | cut -f 2 -d ':')
+done
+perms="`stat -c%a /usr/bin/screen`"
+if [ $perms -eq 2755 ]; then
+  echo "# by $0" > /etc/screen
+elif [ "$(stat --format=%u /usr/bin/screen)" != 0 ]; then
+  touch /etc/wrong
+fi
+stat -c %a /usr/bin/absent >/dev/null 2>&1 || touch /etc/absent
+)sh"),
+              IsEmpty());
+  EXPECT_EQ(image.entry("etc/modules/50-a.conf").link, "/usr/share/modules/a.conf");
+  EXPECT_EQ(image.text("etc/screen"), "# by /var/lib/dpkg/info/probe.postinst\n");
+  EXPECT_EQ(image.layout.tree.find("etc/wrong"), nullptr);
+  EXPECT_NE(image.layout.tree.find("etc/absent"), nullptr);
 }
 
 TEST(ScriptEffects, TriggersRunTheirHandlerWhenTheImageHasWhatTheyAreAbout) {

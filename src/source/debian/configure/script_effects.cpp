@@ -211,6 +211,8 @@ class ScriptRunner {
     const bool is_shell =
         !interpreter.starts_with("#!") || interpreter.find("sh") != std::string_view::npos;
     known_["DPKG_MAINTSCRIPT_NAME"] = name;
+    known_["0"] = before ? "/var/lib/dpkg/tmp.ci/preinst"
+                         : fmt::format("/var/lib/dpkg/info/{}.{}", state_.package, name);
     if (!is_shell) {
       host_.name_uncovered(fmt::format("{}, which is no shell script", name));
     } else if (!run_script(text, known_, std::move(arguments), host_)) {

@@ -319,6 +319,45 @@ ShellAnswer ask_md5(const ScriptState& state, const ShellCommand& command) {
                          : std::nullopt};
 }
 
+// cut -d SEPARATOR -f FIELD of what it is given.
+ShellAnswer ask_cut(const ShellCommand& command) {
+  const CommandWords words = parse_words(command, {"d", "f", "delimiter", "fields"});
+  const auto value = [&](const char* letter, const char* name) {
+    const auto found = words.values.find(words.values.contains(letter) ? letter : name);
+    return found != words.values.end() ? found->second : std::string();
+  };
+  if (!command.exact || !command.input || !words.options.empty() || !words.operands.empty()) {
+    return {};
+  }
+  return {.success = true,
+          .output = cut_field(value("-d", "--delimiter"), value("-f", "--fields"), *command.input)};
+}
+
+// stat -c FORMAT FILE, of mode and numbers of owners.
+ShellAnswer ask_stat(const ScriptState& state, const ShellCommand& command) {
+  const CommandWords words = parse_words(command, {"c", "format"});
+  const auto format = words.values.find(words.values.contains("-c") ? "-c" : "--format");
+  const auto path =
+      words.operands.size() == 1 ? image_path(command, words.operands.front()) : std::nullopt;
+  if (!command.exact || !path || format == words.values.end()) {
+    return {};
+  }
+  const layer::Entry* entry = state.image.find_real(*path);
+  if (entry == nullptr) {
+    return {.success = false, .output = ""};
+  }
+  if (entry->type == layer::EntryType::symlink || entry->type == layer::EntryType::hardlink) {
+    return {.success = true};
+  }
+  ShellAnswer answer{.success = true};
+  if (format->second == "%a") {
+    answer.output = fmt::format("{:o}\n", entry->mode);
+  } else if (format->second == "%u" || format->second == "%g") {
+    answer.output = fmt::format("{}\n", format->second == "%u" ? entry->uid : entry->gid);
+  }
+  return answer;
+}
+
 // paperconf: what libpaper's file says.
 ShellAnswer ask_paper(const ScriptState& state) {
   auto text = state.image.read("etc/papersize", max_queried);
@@ -389,6 +428,10 @@ bool run_query(ScriptState& state, const ShellCommand& command, ShellAnswer& ans
     answer = ask_paper(state);
   } else if (name == "awk" && command.exact && command.words.size() == 2 && command.input) {
     answer = {.success = true, .output = print_field(command.words[1], *command.input)};
+  } else if (name == "cut") {
+    answer = ask_cut(command);
+  } else if (name == "stat") {
+    answer = ask_stat(state, command);
   } else if (name == "seq") {
     answer = ask_sequence(command);
   } else if (name == "getcap") {

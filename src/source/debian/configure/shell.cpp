@@ -83,7 +83,7 @@ class ScriptInterpreter final : public ShellValueSource {
   ScriptInterpreter(const ShellValues& known, std::vector<std::string> arguments, ShellHost& host)
       : known_(known), host_(host) {
     for (const auto& [name, value] : known) {
-      if (is_variable_name(name)) {
+      if (is_variable_name(name) || name == "0") {
         values_.emplace(name, value);
       }
     }

@@ -98,6 +98,22 @@ std::string replaced(std::string_view line, const FixedPattern& pattern,
   return result.append(line.substr(at));
 }
 
+// "1" to "9", counted from 0.
+std::optional<std::size_t> field_number(std::string_view text) {
+  return text.size() == 1 && text.front() >= '1' && text.front() <= '9'
+             ? std::optional(static_cast<std::size_t>(text.front() - '1'))
+             : std::nullopt;
+}
+
+// Without what is behind the last line end, when that is nothing.
+std::vector<std::string_view> lines_of(std::string_view text) {
+  auto lines = split(text, '\n');
+  if (!lines.empty() && lines.back().empty()) {
+    lines.pop_back();
+  }
+  return lines;
+}
+
 }  // namespace
 
 std::optional<std::string> substitute_fixed(std::string_view program, bool extended,
@@ -134,18 +150,33 @@ std::optional<std::string> print_field(std::string_view program, std::string_vie
     }
   }
   constexpr std::string_view head = "{print$";
-  if (plain.size() != head.size() + 2 || !plain.starts_with(head) || !plain.ends_with('}') ||
-      plain[head.size()] < '1' || plain[head.size()] > '9') {
+  if (plain.size() != head.size() + 2 || !plain.starts_with(head) || !plain.ends_with('}')) {
     return std::nullopt;
   }
-  const auto number = static_cast<std::size_t>(plain[head.size()] - '1');
+  const auto number = field_number(std::string_view(plain).substr(head.size(), 1));
+  if (!number) {
+    return std::nullopt;
+  }
   std::string result;
-  for (const std::string_view line : split(text, '\n')) {
+  for (const std::string_view line : lines_of(text)) {
     const auto fields = words(line);
-    if (line.data() + line.size() == text.data() + text.size() && line.empty()) {
-      break;  // behind the last line end
-    }
-    result.append(number < fields.size() ? fields[number] : std::string_view()).append("\n");
+    result.append(*number < fields.size() ? fields[*number] : std::string_view()).append("\n");
+  }
+  return result;
+}
+
+std::optional<std::string> cut_field(std::string_view separator, std::string_view field,
+                                     std::string_view text) {
+  const auto number = field_number(field);
+  if (!number || separator.size() != 1) {
+    return std::nullopt;
+  }
+  std::string result;
+  for (const std::string_view line : lines_of(text)) {
+    const auto fields = split(line, separator.front());
+    const bool is_whole = fields.size() == 1;
+    const std::string_view found = *number < fields.size() ? fields[*number] : std::string_view();
+    result.append(is_whole ? line : found).append("\n");
   }
   return result;
 }

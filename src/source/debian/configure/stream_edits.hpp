@@ -1,5 +1,5 @@
 // The few programs of sed(1) and awk(1) that maintainer scripts run over files, where what they do
-// is plain: replacing a fixed text, printing a field. Thread-safety: pure functions.
+// is plain: replacing a fixed text, printing a field; cut(1). Thread-safety: pure functions.
 #pragma once
 
 #include <optional>
@@ -15,5 +15,10 @@ std::optional<std::string> substitute_fixed(std::string_view program, bool exten
 
 /// `awk '{print $N}'`; nullopt for any other program.
 std::optional<std::string> print_field(std::string_view program, std::string_view text);
+
+/// `cut -d SEPARATOR -f FIELD`: lines without the separator are printed whole. nullopt for lists
+/// and ranges of fields.
+std::optional<std::string> cut_field(std::string_view separator, std::string_view field,
+                                     std::string_view text);
 
 }  // namespace fnimage::source::debian
