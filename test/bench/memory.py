@@ -63,9 +63,9 @@ def main():
         peaks = {}
         with rig.Registry(directory / "registry") as registry:
             for compression in ("gzip", "zstd"):
-                tag = f"memory:{compression}"
+                tag = f"{registry.name}/memory:{compression}"
                 build = [program, "build", "-q", "--no-check", "--compression", compression, "-t", tag, project]
-                push = [program, "push", "-q", "--plain-http", tag, f"{registry.name}/{tag}"]
+                push = [program, "push", "-q", "--plain-http", tag]
                 peaks[f"build, {compression}"] = peak_mib(build, directory)
                 peaks[f"push, {compression}"] = peak_mib(push, directory)
         print(f"one file of {arguments.gib} GiB, two platforms: peak of memory (budget {BUDGET_MIB} MiB)")
