@@ -38,6 +38,13 @@ std::optional<std::uint32_t> AccountNumbers::find(std::string_view name) const {
   return found != numbers_.end() ? std::optional(found->second) : whole_number(name);
 }
 
+std::optional<std::size_t> number_of_package(const ScriptState& state, std::string_view name) {
+  const auto found = std::ranges::find(state.packages, name, &DebianPackage::name);
+  return found != state.packages.end()
+             ? std::optional(static_cast<std::size_t>(found - state.packages.begin()))
+             : std::nullopt;
+}
+
 std::optional<std::string> image_path(const ShellCommand& command, std::string_view word) {
   if (word.empty() || (!word.starts_with('/') && command.directory == "?")) {
     return std::nullopt;
@@ -71,6 +78,13 @@ std::string program_path(const ImageView& image, std::string_view name) {
     }
   }
   return {};
+}
+
+std::optional<std::string> CommandWords::value(std::string_view letter,
+                                               std::string_view name) const {
+  const auto by_letter = values.find(letter);
+  const auto found = by_letter != values.end() ? by_letter : values.find(name);
+  return found != values.end() ? std::optional(found->second) : std::nullopt;
 }
 
 CommandWords parse_words(const ShellCommand& command, const std::set<std::string_view>& takes) {

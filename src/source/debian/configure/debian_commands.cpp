@@ -60,13 +60,6 @@ Result<Effect> run_statoverride(ScriptState& state, const ShellCommand& command,
   return Effect::done;
 }
 
-std::optional<std::size_t> number_of_package(const ScriptState& state, std::string_view name) {
-  const auto found = std::ranges::find(state.packages, name, &DebianPackage::name);
-  return found != state.packages.end()
-             ? std::optional(static_cast<std::size_t>(found - state.packages.begin()))
-             : std::nullopt;
-}
-
 // dpkg-divert --list, --listpackage and --truename.
 bool ask_diversion(const ScriptState& state, const CommandWords& words, const std::string& path,
                    ShellAnswer& answer) {

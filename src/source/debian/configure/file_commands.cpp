@@ -143,12 +143,11 @@ Result<Effect> run_mkdir(ScriptState& state, const ShellCommand& command) {
     if (!path) {
       return Effect::uncovered;
     }
-    const auto mode = words.values.find(words.values.contains("-m") ? "-m" : "--mode");
-    FNIMAGE_CHECK(make_one_directory(
-        state, *path,
-        mode != words.values.end() ? mode->second
-                                   : fmt::format("{:04o}", new_directory_mode & ~command.mask),
-        {}));
+    FNIMAGE_CHECK(
+        make_one_directory(state, *path,
+                           words.value("-m", "--mode")
+                               .value_or(fmt::format("{:04o}", new_directory_mode & ~command.mask)),
+                           {}));
   }
   return Effect::done;
 }
@@ -178,13 +177,10 @@ Result<void> copy_file(ScriptState& state, const std::string& from, const std::s
 
 Result<Effect> run_install(ScriptState& state, const ShellCommand& command) {
   const CommandWords words = parse_words(command, {"m", "mode", "o", "owner", "g", "group"});
-  const auto value = [&](const char* letter, const char* name) {
-    const auto found = words.values.find(words.values.contains(letter) ? letter : name);
-    return found != words.values.end() ? found->second : std::string();
-  };
   const auto owner =
-      parse_owner(state, fmt::format("{}:{}", value("-o", "--owner"), value("-g", "--group")));
-  const std::string given = value("-m", "--mode");
+      parse_owner(state, fmt::format("{}:{}", words.value("-o", "--owner").value_or(""),
+                                     words.value("-g", "--group").value_or("")));
+  const std::string given = words.value("-m", "--mode").value_or("");
   const auto mode = changed_mode(given.empty() ? "0755" : given, 0, false);
   if (!owner || !mode) {
     return Effect::uncovered;

@@ -90,27 +90,23 @@ ShellAnswer ask_package(const ScriptState& state, const ShellCommand& command) {
   const std::string_view name = std::string_view(operand).substr(0, operand.find(':'));
   const bool lists = asks("-L", "--listfiles");
   const bool shows = asks("-W", "--show");
-  if (!command.exact || name == state.package || name.find('*') != std::string_view::npos ||
+  const auto number = number_of_package(state, name);
+  if (!command.exact || number == state.number || name.find('*') != std::string_view::npos ||
       (!lists && !shows && !asks("-s", "--status"))) {
     return {};
   }
-  const auto found = std::ranges::find(state.packages, name, &DebianPackage::name);
-  if (found == state.packages.end()) {
+  if (!number) {
     return {.success = false, .output = ""};
   }
   ShellAnswer answer{.success = true};
-  if (const auto& files =
-          state.unpacked[static_cast<std::size_t>(found - state.packages.begin())].file_list;
-      lists && files.size() <= max_queried) {
+  if (const auto& files = state.unpacked[*number].file_list; lists && files.size() <= max_queried) {
     answer.output = files;
   } else if (shows) {
-    const auto given = words.values.find(words.values.contains("-f") ? "-f" : "--showformat");
-    std::string_view format = "${Package}\t${Version}\\n";
-    if (given != words.values.end()) {
-      format = given->second;
-    }
+    const std::string given =
+        words.value("-f", "--showformat").value_or("${Package}\t${Version}\\n");
+    std::string_view format = given;
     format.remove_prefix(format.starts_with('=') ? 1 : 0);  // -f=FORMAT
-    answer.output = in_format(*found, format);
+    answer.output = in_format(state.packages[*number], format);
   }
   return answer;
 }
@@ -322,24 +318,21 @@ ShellAnswer ask_md5(const ScriptState& state, const ShellCommand& command) {
 // cut -d SEPARATOR -f FIELD of what it is given.
 ShellAnswer ask_cut(const ShellCommand& command) {
   const CommandWords words = parse_words(command, {"d", "f", "delimiter", "fields"});
-  const auto value = [&](const char* letter, const char* name) {
-    const auto found = words.values.find(words.values.contains(letter) ? letter : name);
-    return found != words.values.end() ? found->second : std::string();
-  };
   if (!command.exact || !command.input || !words.options.empty() || !words.operands.empty()) {
     return {};
   }
   return {.success = true,
-          .output = cut_field(value("-d", "--delimiter"), value("-f", "--fields"), *command.input)};
+          .output = cut_field(words.value("-d", "--delimiter").value_or(""),
+                              words.value("-f", "--fields").value_or(""), *command.input)};
 }
 
 // stat -c FORMAT FILE, of mode and numbers of owners.
 ShellAnswer ask_stat(const ScriptState& state, const ShellCommand& command) {
   const CommandWords words = parse_words(command, {"c", "format"});
-  const auto format = words.values.find(words.values.contains("-c") ? "-c" : "--format");
+  const auto format = words.value("-c", "--format");
   const auto path =
       words.operands.size() == 1 ? image_path(command, words.operands.front()) : std::nullopt;
-  if (!command.exact || !path || format == words.values.end()) {
+  if (!command.exact || !path || !format) {
     return {};
   }
   const layer::Entry* entry = state.image.find_real(*path);
@@ -350,10 +343,10 @@ ShellAnswer ask_stat(const ScriptState& state, const ShellCommand& command) {
     return {.success = true};
   }
   ShellAnswer answer{.success = true};
-  if (format->second == "%a") {
+  if (*format == "%a") {
     answer.output = fmt::format("{:o}\n", entry->mode);
-  } else if (format->second == "%u" || format->second == "%g") {
-    answer.output = fmt::format("{}\n", format->second == "%u" ? entry->uid : entry->gid);
+  } else if (*format == "%u" || *format == "%g") {
+    answer.output = fmt::format("{}\n", *format == "%u" ? entry->uid : entry->gid);
   }
   return answer;
 }

@@ -59,6 +59,9 @@ enum class Effect : std::uint8_t {
   uncovered,  ///< it would have changed the image, and has not
 };
 
+/// Where a package is among those of the image.
+std::optional<std::size_t> number_of_package(const ScriptState& state, std::string_view name);
+
 /// The absolute, clean path of a word without its first slash; nullopt when it is not known.
 std::optional<std::string> image_path(const ShellCommand& command, std::string_view word);
 
@@ -95,6 +98,10 @@ struct CommandWords {
   std::set<std::string, std::less<>> options{};              ///< "-p" of "-rp", "--recursive"
   std::map<std::string, std::string, std::less<>> values{};  ///< of options that take one
   std::vector<std::string> operands{};
+
+  /// Of an option by either name, "-m" or "--mode".
+  [[nodiscard]] std::optional<std::string> value(std::string_view letter,
+                                                 std::string_view name) const;
 };
 
 /// @param takes letters and long options that a value follows: {"m", "mode"}.
