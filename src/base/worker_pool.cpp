@@ -89,17 +89,10 @@ void WorkerPool::submit(std::function<void()> task) {
   }
   impl_->ready.notify_one();
   if (impl_->limit == 0) {
-    run_one();
+    if (const auto queued = impl_->take()) {
+      (*queued)();
+    }
   }
-}
-
-bool WorkerPool::run_one() {
-  std::optional<std::function<void()>> task = impl_->take();
-  if (!task) {
-    return false;
-  }
-  (*task)();
-  return true;
 }
 
 struct TaskGroup::State {
@@ -107,15 +100,42 @@ struct TaskGroup::State {
     std::size_t task;  // its place in the order of run()
     Error error;
   };
+  struct Task {
+    std::size_t order;
+    std::function<Result<void>()> work;
+  };
   std::mutex mutex;
   std::condition_variable done;
+  std::deque<Task> queue;  // not begun
   std::size_t pending = 0;
   std::size_t added = 0;
   std::optional<Failure> failure;  // the earliest task's, so that the same fault has one message
 
+  std::optional<Task> take() {
+    const std::lock_guard lock(mutex);
+    if (queue.empty()) {
+      return std::nullopt;
+    }
+    std::optional<Task> task(std::move(queue.front()));
+    queue.pop_front();
+    return task;
+  }
+
   bool is_needless(std::size_t task) {
     const std::lock_guard lock(mutex);
     return failure && failure->task < task;
+  }
+
+  /// False when all tasks have begun.
+  bool run_next() {
+    std::optional<Task> task = take();
+    if (!task) {
+      return false;
+    }
+    Result<void> result = is_needless(task->order) ? Result<void>{} : run_caught(task->work);
+    task->work = nullptr;  // what the task holds goes before the waiting thread goes on
+    finish(task->order, std::move(result));
+    return true;
   }
 
   void finish(std::size_t task, Result<void> result) {
@@ -144,35 +164,20 @@ TaskGroup::~TaskGroup() {
 }
 
 void TaskGroup::run(std::function<Result<void>()> task) {
-  std::size_t order = 0;
   {
     const std::lock_guard lock(state_->mutex);
     ++state_->pending;
-    order = state_->added++;
+    state_->queue.push_back({state_->added++, std::move(task)});
   }
-  pool_.submit([state = state_, order, task = std::move(task)]() mutable {
-    Result<void> result = state->is_needless(order) ? Result<void>{} : run_caught(task);
-    task = nullptr;  // what the task holds goes before the waiting thread goes on
-    state->finish(order, std::move(result));
-  });
+  // The pool gets a claim to one of the group's tasks, void when the waiting thread was faster.
+  pool_.submit([state = state_] { state->run_next(); });
 }
 
 Result<void> TaskGroup::wait() {
-  while (true) {
-    {
-      const std::lock_guard lock(state_->mutex);
-      if (state_->pending == 0) {
-        break;
-      }
-    }
-    if (!pool_.run_one()) {
-      // Every task of this group has been taken by some thread: only their end can help now.
-      std::unique_lock lock(state_->mutex);
-      state_->done.wait(lock, [this] { return state_->pending == 0; });
-      break;
-    }
+  while (state_->run_next()) {
   }
-  const std::lock_guard lock(state_->mutex);
+  std::unique_lock lock(state_->mutex);
+  state_->done.wait(lock, [this] { return state_->pending == 0; });
   return state_->failure ? Result<void>(fail(state_->failure->error)) : Result<void>{};
 }
 

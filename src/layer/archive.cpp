@@ -42,15 +42,21 @@ class PackReader final : public Reader {
   std::unique_ptr<Reader> inner_;
 };
 
+/// Where a pack comes from.
+enum class PackOrigin : std::uint8_t { just_written, kept };
+
 /// A file's bytes in a pack as they were when they went in. Packs are not synced, and disks err:
-/// what is packed from here goes into the layer cache under the key of the right bytes.
+/// what is packed from here goes into the layer cache under the key of the right bytes. What has
+/// just been written is still in memory, and is not hashed again.
 class PackedContent final : public Content {
  public:
-  PackedContent(std::shared_ptr<const fs::path> pack, const detail::PackedEntry& packed)
+  PackedContent(std::shared_ptr<const fs::path> pack, const detail::PackedEntry& packed,
+                PackOrigin origin)
       : pack_(std::move(pack)),
         digest_(*packed.digest),
         offset_(packed.offset),
-        size_(packed.size) {}
+        size_(packed.size),
+        origin_(origin) {}
 
   [[nodiscard]] std::uint64_t size() const noexcept override { return size_; }
   [[nodiscard]] std::string id() const override { return digest_.str(); }
@@ -58,7 +64,7 @@ class PackedContent final : public Content {
   [[nodiscard]] Result<std::unique_ptr<Reader>> open(std::uint64_t offset) const override {
     const ContentPtr slice = file_slice(*pack_, offset_, size_);
     FNIMAGE_TRY(std::unique_ptr<Reader> reader, slice->open(offset));
-    if (offset > 0) {
+    if (offset > 0 || origin_ == PackOrigin::just_written) {
       return reader;  // a part has no digest to compare with
     }
     return std::make_unique<PackReader>(manifest::verifying_reader(
@@ -70,6 +76,7 @@ class PackedContent final : public Content {
   manifest::Digest digest_;
   std::uint64_t offset_;
   std::uint64_t size_;
+  PackOrigin origin_;
 };
 
 /// Collects small files, so that a package of ten thousand costs few system calls.
@@ -105,14 +112,14 @@ class PackWriter {
   std::uint64_t size_ = 0;
 };
 
-ArchiveListing to_listing(detail::PackIndex index, const fs::path& pack) {
+ArchiveListing to_listing(detail::PackIndex index, const fs::path& pack, PackOrigin origin) {
   ArchiveListing listing;
   listing.entries.reserve(index.entries.size());
   const auto shared_pack = std::make_shared<const fs::path>(pack);
   for (detail::PackedEntry& packed : index.entries) {
     Entry& entry = listing.entries.emplace_back(std::move(packed.entry));
     if (entry.type == EntryType::file && packed.size > 0) {
-      entry.content = std::make_shared<PackedContent>(shared_pack, packed);
+      entry.content = std::make_shared<PackedContent>(shared_pack, packed, origin);
     }
   }
   return listing;
@@ -188,7 +195,8 @@ bool is_sound(const detail::PackIndex& index, const fs::path& pack) {
     if (!packed.digest) {
       continue;
     }
-    const Result<std::unique_ptr<Reader>> reader = PackedContent(shared_pack, packed).open(0);
+    const Result<std::unique_ptr<Reader>> reader =
+        PackedContent(shared_pack, packed, PackOrigin::kept).open(0);
     Result<std::size_t> got = std::size_t{1};
     while (reader && got && *got > 0) {
       got = (*reader)->read(buffer);
@@ -225,7 +233,8 @@ std::optional<ArchiveListing> unpacked_tar(std::string_view id, const fs::path& 
   }
   const fs::path pack = pack_file(id, directory);
   std::optional<detail::PackIndex> index = load_index(index_file(id, directory), pack);
-  return index ? std::optional(to_listing(std::move(*index), pack)) : std::nullopt;
+  return index ? std::optional(to_listing(std::move(*index), pack, PackOrigin::kept))
+               : std::nullopt;
 }
 
 Result<ArchiveListing> unpack_tar(const std::function<Result<std::unique_ptr<Reader>>()>& open,
@@ -246,7 +255,7 @@ Result<ArchiveListing> unpack_tar(const std::function<Result<std::unique_ptr<Rea
   const fs::path pack_path = pack_file(id, directory);
   FNIMAGE_CHECK(pack.commit(pack_path));
   FNIMAGE_CHECK(write_file_atomically(index_file(id, directory), detail::to_text(index), false));
-  return to_listing(std::move(index), pack_path);
+  return to_listing(std::move(index), pack_path, PackOrigin::just_written);
 }
 
 std::size_t discard_damaged_packs(const fs::path& directory) {

@@ -2,16 +2,45 @@
 #include "xz.hpp"
 
 #include <array>
+#include <cstdlib>
+#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
 #include <lzma.h>
+#include <sys/mman.h>
 
 namespace fnimage::layer::detail {
 
 namespace {
 
 constexpr std::uint64_t xz_memory = std::uint64_t{130} << 20;  // xz -9 needs 65 MiB
+
+/// liblzma's dictionary (8 MiB for a Debian package) in huge pages where the kernel has them: it is
+/// new memory for each stream, and 2,000 page faults cost a thirtieth of its decompression.
+void* allocate(void* /*opaque*/, std::size_t count, std::size_t size) {
+  constexpr std::size_t huge_page = std::size_t{2} << 20;
+  if (count != 0 && size > (std::numeric_limits<std::size_t>::max() - huge_page) / count) {
+    return nullptr;
+  }
+  const std::size_t bytes = count * size;
+  if (bytes < huge_page) {
+    return std::malloc(bytes);  // NOLINT(*-no-malloc): liblzma's contract
+  }
+  const std::size_t whole_pages = bytes / huge_page * huge_page;
+  void* memory = std::aligned_alloc(huge_page, whole_pages + huge_page);
+  if (memory != nullptr) {
+    (void)::madvise(memory, whole_pages,
+                    MADV_HUGEPAGE);  // not the last one, of which little is used
+  }
+  return memory;
+}
+
+void release(void* /*opaque*/, void* memory) {
+  std::free(memory);  // NOLINT(*-no-malloc)
+}
+
+constexpr lzma_allocator allocator{.alloc = allocate, .free = release, .opaque = nullptr};
 
 class XzReader final : public Reader {
  public:
@@ -22,6 +51,7 @@ class XzReader final : public Reader {
   ~XzReader() override { lzma_end(&stream_); }
 
   Result<void> open() {
+    stream_.allocator = &allocator;
     return lzma_stream_decoder(&stream_, xz_memory, LZMA_CONCATENATED) == LZMA_OK
                ? Result<void>()
                : fail(ErrorCode::internal, "out of memory");

@@ -166,14 +166,19 @@ class Pool final : public PackagePool {
     std::ranges::stable_sort(order, std::greater<>(),
                              [&](std::size_t i) { return packages[i].size; });
     TaskGroup group(workers_);
-    for (const std::size_t i : order) {
-      group.run([&, i]() -> Result<void> {
-        FNIMAGE_CHECK(one(i));
-        const std::lock_guard lock(progress_mutex);
-        done += packages[i].size;
-        progress->update(done);
-        return {};
-      });
+    {
+      // One set's before another's: what comes after them, which is not all parallel, goes on
+      // beside the other's packages.
+      const std::lock_guard queueing(queue_mutex_);
+      for (const std::size_t i : order) {
+        group.run([&, i]() -> Result<void> {
+          FNIMAGE_CHECK(one(i));
+          const std::lock_guard lock(progress_mutex);
+          done += packages[i].size;
+          progress->update(done);
+          return {};
+        });
+      }
     }
     auto result = group.wait();
     progress->finish(result ? "done" : "failed");
@@ -308,6 +313,7 @@ class Pool final : public PackagePool {
   Result<std::vector<AptSource>> sources_;
   Diagnostics& diagnostics_;
   WorkerPool workers_;
+  std::mutex queue_mutex_;  ///< held while a set's packages are given to workers_
   NamedMutexes package_locks_;
   BytecodeMaker bytecode_;
   std::mutex interpreters_mutex_;

@@ -107,6 +107,29 @@ TEST(TaskGroup, GroupsAreIndependent) {
   EXPECT_THAT(failing.wait(), fails_with(ErrorCode::io));
 }
 
+TEST(TaskGroup, WaitingTakesNoOtherGroupsTasks) {
+  WorkerPool pool(1);
+  TaskGroup other(pool);
+  std::atomic<bool> released = false;
+  std::atomic<bool> ran = false;
+  other.run([&]() -> Result<void> {  // keeps the pool's only thread
+    released.wait(false);
+    return {};
+  });
+  other.run([&]() -> Result<void> {
+    ran = true;
+    return {};
+  });
+  TaskGroup group(pool);
+  group.run([]() -> Result<void> { return {}; });
+  EXPECT_THAT(group.wait(), is_ok());
+  EXPECT_FALSE(ran);
+  released = true;
+  released.notify_all();
+  EXPECT_THAT(other.wait(), is_ok());
+  EXPECT_TRUE(ran);
+}
+
 TEST(TaskGroup, DestructorWaits) {
   WorkerPool pool(2);
   std::atomic<int> ran = 0;

@@ -23,9 +23,6 @@ class WorkerPool {
   [[nodiscard]] std::size_t threads() const noexcept;
   /// Queues a task. It must not throw.
   void submit(std::function<void()> task);
-  /// Runs one queued task on the calling thread, if there is one. Lets a waiting task help instead
-  /// of blocking a thread, so that tasks may wait for tasks of the same pool without deadlock.
-  bool run_one();
 
  private:
   struct Impl;
@@ -46,7 +43,9 @@ class TaskGroup {
 
   /// Runs a task on the pool. Skipped if an earlier task of this group has failed by then.
   void run(std::function<Result<void>()> task);
-  /// Waits for all tasks (helping with queued ones); the error is that of the earliest that failed.
+  /// Waits for all tasks, and runs those that no thread has begun, so that tasks may wait for tasks
+  /// of the same pool without deadlock. It takes no other group's: what waits for this group would
+  /// wait for them, too. The error is that of the earliest that failed.
   Result<void> wait();
 
  private:

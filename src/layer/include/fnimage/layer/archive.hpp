@@ -39,9 +39,9 @@ using ContentFilter = std::function<bool(std::string_view path)>;
 
 /// Reads a tar stream and stores the contents of its files in the pack `<directory>/<id>.pack` with
 /// an index `<id>.index` beside it; when both are there already nothing is read. Paths are cleaned,
-/// owners and modes kept as they are in the archive. Contents are verified whenever they are read
-/// from their beginning. Errors: invalid_input for a broken, truncated
-/// or hostile archive (names it by `what`), no_space.
+/// owners and modes kept as they are in the archive. Contents of packs that were there already are
+/// verified whenever they are read from their beginning. Errors: invalid_input for a broken,
+/// truncated or hostile archive (names it by `what`), no_space.
 /// @param id names the pack: the archive's sha256 in hex, plus what part of it.
 /// @param keep empty = all contents. Files whose content is not kept are listed as if they were
 /// empty; such a pack needs an id or a directory of its own.
