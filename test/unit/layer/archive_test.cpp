@@ -140,8 +140,7 @@ TEST(Archive, DamagedPackIsNeitherReadNorKept) {
   const std::size_t at = bytes.find("hello") + 4;
   bytes[at] = static_cast<char>(bytes[at] ^ 1);
   temp.write("packs/id.pack", bytes);
-  const Result<std::string> read =
-      read_all(*unwrap(find(kept, "usr/bin/a")->content->open()), 100);
+  const Result<std::string> read = read_all(*unwrap(find(kept, "usr/bin/a")->content->open()), 100);
   EXPECT_THAT(read, fails_with(ErrorCode::verification, HasSubstr("id.pack")));
   EXPECT_TRUE(read.error().is_retryable());
 
