@@ -113,6 +113,9 @@ class LayerMaker {
       return fail(std::move(built.error()).while_doing("pack layer " + layer_options.label));
     }
     FNIMAGE_CHECK(store_.put_blob(convert(built->descriptor, options_.format), *built->blob, {}));
+    if (!built->cached && options_.on_new_layer) {
+      options_.on_new_layer(built->descriptor, built->blob);
+    }
     job.result = std::move(*built);
     return {};
   }

@@ -288,8 +288,14 @@ Result<void> run_build(const BuildArguments& arguments, Session& session) {
   FNIMAGE_TRY(const std::vector<Reference> references, read_tags(arguments));
   FNIMAGE_TRY(const build::BuildSpec spec, read_spec(arguments.build_file));
   FNIMAGE_TRY(build::BuildOptions options, build_options(arguments, spec));
+  std::unique_ptr<registry::UploadAhead> ahead;
   if (arguments.push) {
     FNIMAGE_TRY(registry::Client * client, session.client());
+    FNIMAGE_TRY(ahead, open_upload_ahead(references, session));
+    options.on_new_layer = [to = ahead.get()](const manifest::Descriptor& layer,
+                                              const ContentPtr& content) {
+      to->send(layer, content);
+    };
     const std::shared_future<Result<void>> registries =
         std::async(std::launch::async,
                    [&references, client] { return check_registries(references, *client); });
@@ -308,9 +314,11 @@ Result<void> run_build(const BuildArguments& arguments, Session& session) {
   for (std::size_t i = 0; arguments.push && i < references.size(); ++i) {
     items.push_back({result.list.digest, references[i]});
   }
-  FNIMAGE_TRY(const std::vector<Pushed> all,
-              push_all(*target.store, items,
-                       {.tag_platforms = true, .referrers = !options.sboms.empty()}, session));
+  FNIMAGE_TRY(
+      const std::vector<Pushed> all,
+      push_all(*target.store, items,
+               {.tag_platforms = true, .referrers = !options.sboms.empty(), .ahead = ahead.get()},
+               session));
   for (const Pushed& pushed : all) {
     json["pushed"].push_back(cli::to_json(pushed));
     if (!common.json && !common.quiet) {

@@ -111,6 +111,17 @@ Result<void> check_registries(const std::vector<manifest::Reference>& references
   return {};
 }
 
+Result<std::unique_ptr<registry::UploadAhead>> open_upload_ahead(
+    const std::vector<manifest::Reference>& references, Session& session) {
+  FNIMAGE_TRY(registry::Client * client, session.client());
+  std::vector<std::unique_ptr<registry::ImageStore>> stores;
+  for (const manifest::Reference& reference : references) {
+    FNIMAGE_TRY(stores.emplace_back(), client->repository(reference));
+  }
+  return std::make_unique<registry::UploadAhead>(
+      std::move(stores), session.registry_options().connections, session.console());
+}
+
 Result<std::vector<Pushed>> push_all(registry::ImageStore& from, const std::vector<PushItem>& items,
                                      const PushOptions& options, Session& session) {
   FNIMAGE_TRY(registry::Client * client, session.client());
@@ -132,6 +143,9 @@ Result<std::vector<Pushed>> push_all(registry::ImageStore& from, const std::vect
     }
     names.push_back(item.to.str());
   }
+  if (options.ahead != nullptr) {
+    options.ahead->finish();
+  }
   auto results = registry::transfer_all(from, destinations, session.registry_options().connections,
                                         session.console());
   if (!results) {
@@ -140,6 +154,9 @@ Result<std::vector<Pushed>> push_all(registry::ImageStore& from, const std::vect
   std::vector<Pushed> pushed;
   for (std::size_t i = 0; i < items.size(); ++i) {
     Pushed& one = pushed.emplace_back(Pushed{items[i].to, std::move((*results)[i])});
+    if (const auto repository = stores[i]->repository(); options.ahead && repository) {
+      options.ahead->correct(*repository, one.result);
+    }
     if (options.referrers) {
       FNIMAGE_TRY(one.referrers, push_referrers(from, items[i], *stores[i], one.result, session));
     }

@@ -2,6 +2,7 @@
 // Thread-safety: belongs to one thread.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include <fnimage/build/list.hpp>
 #include <fnimage/manifest/reference.hpp>
 #include <fnimage/registry/transfer.hpp>
+#include <fnimage/registry/upload_ahead.hpp>
 
 #include "session.hpp"
 
@@ -34,7 +36,13 @@ struct PushOptions {
   build::Expectation expected{};  ///< where the tags have to stand
   bool referrers = false;         ///< what refers to the images goes along, before any tag moves
   bool repair = false;            ///< look for all blobs where the tags stand already, too
+  registry::UploadAhead* ahead =
+      nullptr;  ///< not owned; has sent, or is sending, some of the blobs
 };
+
+/// For blobs of images that will be pushed to these references.
+Result<std::unique_ptr<registry::UploadAhead>> open_upload_ahead(
+    const std::vector<manifest::Reference>& references, Session& session);
 
 /// Error: already_exists when a tag is not where it is expected.
 Result<Pushed> push(registry::ImageStore& from, const registry::Selector& selector,

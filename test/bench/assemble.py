@@ -40,7 +40,7 @@ HANDLER = "def main(args):\n    return {'ok': True}\n"
 RUNTIME = ("python3-minimal", "libpython3-stdlib")
 BUILDAH = "buildah --root $HOME/storage --runroot $HOME/run --storage-driver vfs"
 ARCHITECTURES = {"amd64": "amd64", "ppc64le": "ppc64el"}
-STATES = {"cold": ("packs", "control", "bytecode", "layers"), "packages": ("layers",), "layers": ()}
+STATES = {"cold": ("packs", "control", "bytecode", "layers", "checked"), "packages": ("layers", "checked"), "layers": ()}
 
 
 class Bench:

@@ -52,6 +52,9 @@ struct BuildOptions {
   std::vector<sbom::Format> sboms{};  ///< attach these to each platform's image
   /// Called when it stands what is to be built, before any layer is made; its error ends the build.
   std::function<Result<void>()> before_layers{};
+  /// Called for each layer that no build has made before, when the store has it; from several
+  /// threads.
+  std::function<void(const manifest::Descriptor&, const ContentPtr&)> on_new_layer{};
 };
 
 struct BuiltLayer {
