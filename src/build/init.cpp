@@ -22,7 +22,7 @@ platforms: [linux/amd64, linux/ppc64le]
 base:
   debian: bookworm            # or image: registry/repo:tag, or scratch: true
   # suites: [updates]         # without security, where a mirror lacks that for an architecture
-packages: []                  # Debian packages, for example [python3-numpy]
+packages: [{packages}]{space}# Debian packages, for example [python3-numpy]
 runtime: {runtime}
 source: {{main: {main}}}      # more files: files: ["lib/**"]
 config:
@@ -74,11 +74,24 @@ Result<InitResult> init(const InitOptions& options) {
   FNIMAGE_CHECK(expect_absent(handler));
   FNIMAGE_CHECK(make_directories(options.directory));
   FNIMAGE_CHECK(write_file_atomically(handler, starter.text));
+  if (starter.executable) {
+    std::error_code error;
+    std::filesystem::permissions(handler, std::filesystem::perms(0755), error);
+    if (error) {
+      return fail(error_from_errno(error.value(), "make " + handler.string() + " executable"));
+    }
+  }
+  const std::string packages = join(starter.debian_packages, ", ");
+  constexpr std::size_t comment_column = 18;  // from behind the brackets
   FNIMAGE_CHECK(write_file_atomically(
       build_file,
-      fmt::format(build_file_text, fmt::arg("name", name),
-                  fmt::arg("where", printable(options.directory.string())),
-                  fmt::arg("runtime", options.runtime), fmt::arg("main", starter.file_name))));
+      fmt::format(
+          build_file_text, fmt::arg("name", name),
+          fmt::arg("where", printable(options.directory.string())), fmt::arg("packages", packages),
+          fmt::arg(
+              "space",
+              std::string(comment_column - std::min(comment_column - 1, packages.size()), ' ')),
+          fmt::arg("runtime", options.runtime), fmt::arg("main", starter.file_name))));
   return InitResult{.name = name, .files = {build_file, handler}};
 }
 

@@ -45,7 +45,7 @@ constexpr std::array<Keys, 6> config_keys{"env", "user", "workdir", "entrypoint"
 /// Names of the layers that a build makes beside those of packages.
 constexpr std::array<std::string_view, 3> reserved_layers{"runtime", "source", "files"};
 /// Of the design, not of this version: told apart from typing mistakes.
-constexpr std::array<std::string_view, 3> later_runtimes{"notebook", "nodejs", "exec"};
+constexpr std::array<std::string_view, 1> later_runtimes{"notebook"};
 
 constexpr std::size_t max_platforms = 64;
 
@@ -330,13 +330,22 @@ Result<void> read_runtime(const SpecReader& reader, const YamlNode& root, BuildS
                        fmt::format("choose {}", choices(known)));
 }
 
+Result<void> read_main(const SpecReader& reader, const YamlNode& main, BuildSpec& spec) {
+  FNIMAGE_TRY(const std::string path, reader.text_not_empty(main));
+  if (runtime::is_path_of_image({.name = spec.runtime, .main = path})) {
+    FNIMAGE_TRY(spec.main, reader.image_path(main));
+    return {};
+  }
+  FNIMAGE_TRY(spec.main, reader.relative_path(main, true));
+  return reader.expect_exists(main, spec.main);
+}
+
 Result<void> read_source(const SpecReader& reader, const YamlNode& root, BuildSpec& spec) {
   const YamlNode* source = root.find("source");
   if (source != nullptr) {
     FNIMAGE_CHECK(reader.expect_mapping(*source, source_keys));
     if (const YamlNode* main = source->find("main")) {
-      FNIMAGE_TRY(spec.main, reader.relative_path(*main, true));
-      FNIMAGE_CHECK(reader.expect_exists(*main, spec.main));
+      FNIMAGE_CHECK(read_main(reader, *main, spec));
     }
     if (const YamlNode* files = source->find("files")) {
       FNIMAGE_CHECK(reader.expect_list(*files));

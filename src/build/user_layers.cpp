@@ -72,7 +72,8 @@ Result<std::string> fill_placeholders(std::string_view text, const manifest::Pla
 Result<layer::FileTree> UserLayers::source_tree() const {
   layer::FileTree tree;
   std::vector<std::string> patterns = spec_.files;
-  if (!spec_.main.empty()) {
+  const bool has_main = !spec_.main.empty() && !is_main_of_image();
+  if (has_main) {
     patterns.push_back(literal_pattern(spec_.main));
   }
   if (patterns.empty()) {
@@ -81,15 +82,26 @@ Result<layer::FileTree> UserLayers::source_tree() const {
   FNIMAGE_TRY(const source::IgnoreRules ignore, source::IgnoreRules::load(spec_.directory));
   FNIMAGE_CHECK(source::add_matching(spec_.directory, patterns, ignore, runtime::action_directory,
                                      options_, tree));
-  if (spec_.main.empty()) {
-    return tree;
-  }
+  return has_main ? check_main(std::move(tree)) : std::move(tree);
+}
+
+bool UserLayers::is_main_of_image() const {
+  return runtime::is_path_of_image({.name = spec_.runtime, .main = spec_.main});
+}
+
+Result<layer::FileTree> UserLayers::check_main(layer::FileTree tree) const {
   const layer::Entry* main =
       tree.resolve(fmt::format("{}/{}", runtime::action_directory.substr(1), spec_.main));
   if (main == nullptr || main->type != layer::EntryType::file) {
     return fail(ErrorCode::invalid_input,
                 fmt::format("source.main {} is not a file of the image", printable(spec_.main)),
                 "if it is a symbolic link, name the file it leads to in source.files");
+  }
+  constexpr std::uint32_t executable_by_anyone = 0001;
+  if (spec_.runtime == "exec" && (main->mode & executable_by_anyone) == 0) {
+    return fail(ErrorCode::invalid_input,
+                fmt::format("source.main {} is not executable", printable(spec_.main)),
+                fmt::format("run `chmod 755 {}`", printable(spec_.main)));
   }
   return tree;
 }

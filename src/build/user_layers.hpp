@@ -24,6 +24,10 @@ class UserLayers {
 
  private:
   Result<layer::FileTree> source_tree() const;
+  /// Whether the main file comes from elsewhere than the source.
+  bool is_main_of_image() const;
+  /// The tree, if the main file in it is what the runtime can start.
+  Result<layer::FileTree> check_main(layer::FileTree tree) const;
   Result<layer::FileTree> path_tree(const std::string& from, const std::string& to) const;
   Result<layer::FileTree> platform_tree(const manifest::Platform& platform) const;
   Result<void> add_file(const PlatformFile& file, const manifest::Platform& platform,

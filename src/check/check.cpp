@@ -159,6 +159,35 @@ class Checker {
           "set its mode to 0755");
     }
     start(program->path, 0);
+    check_function(user);
+  }
+
+  /// The file that an action's runtime serves; that of exec is a program.
+  void check_function(const std::optional<User>& user) {
+    const auto main = config_.env_value("FNIMAGE_ACTION_MAIN");
+    if (!main) {
+      return;
+    }
+    const auto found = find_program(files_, *main, config_);
+    if (!found) {
+      add(Level::error, "function", "",
+          fmt::format("serves {}, which is not in it", printable(*main)),
+          "name a file of the image in source.main");
+      return;
+    }
+    const bool is_program =
+        config_.entrypoint.size() > 1 && config_.entrypoint[1].ends_with("/exec_action.py");
+    if (!is_program) {
+      return;
+    }
+    if (user && !may_execute(found->node->entry, *user)) {
+      add(Level::error, "function", found->path,
+          fmt::format("is the function, and user {}:{} may not execute it (mode {:04o})", user->uid,
+                      user->gid, found->node->entry.mode),
+          "set its mode to 0755");
+      return;
+    }
+    start(found->path, 0);
   }
 
   /// A program that has to work.

@@ -1,4 +1,4 @@
-// The python runtime: python/action_proxy.py serves `def main(args)` of the user's file (design
+// The python runtime: python/python_action.py serves `def main(args)` of the user's file (design
 // "Action images"). Thread-safety: pure functions.
 #pragma once
 

@@ -7,6 +7,8 @@
 
 #include <fnimage/runtime/runtime.hpp>
 
+#include "exec.hpp"
+#include "nodejs.hpp"
 #include "python.hpp"
 
 namespace fnimage::runtime {
@@ -27,11 +29,13 @@ struct Kind {
 
 constexpr std::array kinds{
     Kind{.name = "python", .make = make_python, .starter = python_starter, .needs_main = true},
+    Kind{.name = "nodejs", .make = make_nodejs, .starter = nodejs_starter, .needs_main = true},
+    Kind{.name = "exec", .make = make_exec, .starter = exec_starter, .needs_main = true},
     Kind{.name = "none", .make = make_none, .starter = nullptr, .needs_main = false},
 };
 
 /// Runtimes of the build file's grammar that this version does not have.
-constexpr std::array<std::string_view, 3> later{"notebook", "nodejs", "exec"};
+constexpr std::array<std::string_view, 1> later{"notebook"};
 
 Result<const Kind*> find_kind(std::string_view name, const std::vector<std::string_view>& choices) {
   const auto* const found = std::ranges::find(kinds, name, &Kind::name);
@@ -58,7 +62,14 @@ Result<Runtime> make_runtime(const Request& request) {
                 fmt::format("runtime '{}' needs the function's main file", request.name),
                 "set source.main in the build file");
   }
+  if (is_path_of_image(request)) {
+    main.insert(0, "/");
+  }
   return kind->make({.name = request.name, .main = std::move(main), .mtime = request.mtime});
+}
+
+bool is_path_of_image(const Request& request) {
+  return request.name == "exec" && request.main.starts_with('/');
 }
 
 std::vector<std::string_view> runtime_names() {

@@ -1,9 +1,10 @@
 """From a build file to running functions: fnimage builds and publishes, other tools judge.
 
-    e2e_test.py quickstart|numpy|digits|popular|debian13 --fnimage PROGRAM --examples DIRECTORY --cache DIRECTORY
+    e2e_test.py quickstart|starters|numpy|digits|popular|debian13 --fnimage PROGRAM --examples DIRECTORY --cache DIRECTORY
 
 quickstart: examples/hello-python is built and pushed; skopeo, docker, podman, umoci and buildah
 read it; it is built again elsewhere, without root, under strace; it runs on both architectures.
+starters: what `fnimage init` writes for exec and nodejs is built, pushed and run on both.
 numpy, digits: functions on Debian's numpy and scikit-learn, built, pushed and run on both.
 popular: a hundred packages, in which nothing is found that cannot work.
 debian13: a function on the essential packages of a release that the host's apt does not know, with
@@ -386,19 +387,44 @@ def startable(work, name, platform_count=len(ARCHITECTURES)):
     return check_each_platform_can_start
 
 
-def running(reference, calls, modules=(), architectures=ARCHITECTURES):
+def running(reference, calls, modules=(), architectures=ARCHITECTURES, probe="python"):
     """One check an architecture: the image runs and keeps the action contract."""
 
     def make(arch):
         def check():
             with containers.engine() as engine:
-                failures = run_image.run_image(engine, reference, arch, calls, modules)
+                failures = run_image.run_image(engine, reference, arch, calls, modules, probe)
             assert failures == 0, f"{failures} checks of the action failed"
 
         check.__name__ = f"check_runs_on_{arch}"
         return check
 
     return [make(arch) for arch in architectures]
+
+
+def starters_checks(work):
+    """python's starter is examples/hello-python."""
+
+    def make(runtime):
+        def check_build_and_push():
+            source = work.directory / runtime
+            work.fnimage("init", "--runtime", runtime, source)
+            file = source / "fnimage.yaml"
+            file.write_text(file.read_text().replace("  # suites: [updates]", "  suites: [updates]"))
+            work.publish(runtime, source)
+
+        check_build_and_push.__name__ += f"_{runtime}"
+        return check_build_and_push
+
+    calls = {
+        "exec": [({"name": "Ada"}, {"machine": "{machine}"})],
+        "nodejs": [({"name": "Ada"}, {"greeting": "Hello, Ada!", "machine": "{machine}"})],
+    }
+    checks = [make(runtime) for runtime in calls]
+    for runtime, of_runtime in calls.items():
+        checks.append(startable(work, runtime))
+        checks += running(work.reference(runtime), of_runtime, probe=runtime)
+    return checks
 
 
 def debian13_checks(work):
@@ -540,6 +566,7 @@ def skip_exit_code():
 def main():
     suites = {
         "quickstart": lambda work: Quickstart(work).checks(),
+        "starters": starters_checks,
         "numpy": numpy_checks,
         "digits": digits_checks,
         "popular": popular_checks,

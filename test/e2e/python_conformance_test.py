@@ -1,81 +1,32 @@
 """Runs the Python action proxy with the host's Python and holds it to the action contract.
 
-    python_conformance_test.py PATH/TO/action_proxy.py [unittest options]
+    python_conformance_test.py PATH/TO/python_action.py [unittest options]
 
 Covers what conformance.py checks from outside (code sent with /init, as text and as a zip; baked-in
 code) and what needs control over the process: image environment, imports, signals, slow clients.
 """
 
 import base64
-import contextlib
 import ctypes
 import io
 import os
 import pathlib
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 import unittest
 import zipfile
 
 import conformance
+from action_process import ActionTest, installed
 
-PROXY = pathlib.Path(sys.argv.pop(1) if len(sys.argv) > 1 else "action_proxy.py").resolve()
-
-
-def free_port():
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+PROXY = installed(sys.argv.pop(1))
 
 
-class ActionProcess:
-    """A proxy process with its logs in files; ended when the block is left."""
-
-    def __init__(self, directory, **environment):
-        self.directory = pathlib.Path(directory)
-        self.port = free_port()
-        self.environment = {"PATH": os.environ["PATH"], "FNIMAGE_PORT": str(self.port)}
-        self.environment.update(environment)
-
-    def __enter__(self):
-        logs = [self.directory / name for name in ("stdout", "stderr")]
-        with open(logs[0], "wb") as out, open(logs[1], "wb") as err:
-            self.process = subprocess.Popen(
-                [sys.executable, PROXY], env=self.environment, stdout=out, stderr=err
-            )
-        self.client = conformance.Client("127.0.0.1", self.port, *logs)
-        self.client.wait_until_listening(lambda: self.process.poll() is None)
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-
-
-class ActionProxyTest(unittest.TestCase):
-    def setUp(self):
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.root = pathlib.Path(scratch.name)
-        self.code = self.root / "action"
-        self.code.mkdir()
-
-    def action(self, **environment):
-        return ActionProcess(self.root, TMPDIR=str(self.root), **environment)
-
-    def baked(self, source, name="handler.py", **environment):
-        path = self.code / name
-        path.write_text(source, "utf-8")
-        return self.action(FNIMAGE_ACTION_MAIN=str(path), **environment)
-
-    def check(self, checks):
-        self.assertEqual(conformance.run_checks(checks, self._testMethodName), 0)
+class PythonActionTest(ActionTest):
+    command = (sys.executable, PROXY)
 
     def test_code_sent_as_text(self):
         with self.action() as action:
@@ -243,6 +194,28 @@ class ActionProxyTest(unittest.TestCase):
             call.join()
             self.assertEqual(answers[0].expect(200), {"finished": True})
             self.assertEqual(action.process.wait(), 0)
+
+
+    def test_single_endpoint(self):
+        source = "import os\ndef main(args):\n    return {'got': args, 'id': os.environ['__OW_ACTIVATION_ID']}\n"
+        environment = {"__OW_RUNTIME_PLATFORM": "knative"}
+        call = {"value": {"a": 1}, "activation": {"activation_id": "7"}}
+        expected = {"got": {"a": 1}, "id": "7"}
+        with self.baked(source, **environment) as action:  # baked-in code needs no init
+            suite = self.suite(action)
+            for _ in range(2):
+                answer = suite.with_markers(1, lambda: action.client.post("/", call))
+                self.assertEqual(answer.expect(200), expected)
+            action.client.post("/run", call).expect_error(404)
+        with self.action(**environment) as action:
+            init = {"init": {"code": source, "main": "main"}}
+            action.client.post("/", call).expect_error(502)
+            action.client.post("/", {**init, **call}).expect(200)
+            action.client.post("/", init).expect_error(403)
+            self.assertEqual(action.client.post("/", call).expect(200), expected)
+        with self.action(**environment) as action:
+            self.assertEqual(action.client.post("/", init).expect(200), {"ok": True})
+            self.assertEqual(action.client.post("/", call).expect(200), expected)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Runs a published function on several architectures and holds it to the action contract.
 
     run_image.py REGISTRY/REPO:TAG [--arch amd64,ppc64le] [--engine podman|chroot]
-                 [--call ARGS EXPECTED]... [--import MODULE]...
+                 [--probe python|nodejs|exec|actionloop] [--call ARGS EXPECTED]... [--import MODULE]...
 
 For every architecture: pulls as a node of that architecture would, checks the image's config, runs
 the contract checks of conformance.py twice (code sent with /init; the image's own function),
@@ -16,15 +16,16 @@ import sys
 
 import conformance
 import containers
+import probes
 
 
-def conform(engine, image, arch, checks, title):
+def conform(engine, image, arch, checks, title, probe):
     """Starts the image, runs what `checks` makes of its Suite, and returns the failures."""
     with engine.start(image, arch) as container:
         client = conformance.Client("127.0.0.1", container.port, container.stdout, container.stderr)
         try:
             client.wait_until_listening(container.alive)
-            failures = conformance.run_checks(checks(conformance.Suite(client)), title)
+            failures = conformance.run_checks(checks(conformance.Suite(client, probe)), title)
             code = container.stop()
             assert code == 0, f"SIGTERM gave exit code {code}"
         except AssertionError as error:
@@ -33,7 +34,7 @@ def conform(engine, image, arch, checks, title):
         return failures
 
 
-def run_image(engine, reference, arch, calls=(), modules=()):
+def run_image(engine, reference, arch, calls=(), modules=(), probe="python"):
     """All checks of one image on one architecture; returns the number of failures."""
     machine = containers.MACHINES[arch]
     calls = json.loads(json.dumps(calls).replace("{machine}", machine))
@@ -41,8 +42,8 @@ def run_image(engine, reference, arch, calls=(), modules=()):
     with containers.emulation(arch):
         image = engine.pull(reference, arch)
         assert engine.architecture(image) == arch, engine.architecture(image)
-        failures = conform(engine, image, arch, lambda s: s.baked(calls), title)
-        failures += conform(engine, image, arch, lambda s: s.probe(), title)
+        failures = conform(engine, image, arch, lambda s: s.baked(calls), title, probe)
+        failures += conform(engine, image, arch, lambda s: s.probe(), title, probe)
         for module in modules:
             program = f"import os, {module}; print({module}.__version__, os.uname().machine)"
             output = engine.execute(image, arch, ["/usr/bin/python3", "-c", program])
@@ -57,12 +58,15 @@ def main():
     parser.add_argument("--arch", default="amd64,ppc64le")
     parser.add_argument("--engine", default="podman,chroot")
     conformance.add_call_option(parser)
+    parser.add_argument("--probe", choices=probes.PROBES, default="python")
     parser.add_argument("--import", action="append", default=[], dest="modules", metavar="MODULE")
     options = parser.parse_args()
     failures = 0
     with containers.engine(options.engine.split(",")) as engine:
         for arch in options.arch.split(","):
-            failures += run_image(engine, options.reference, arch, options.calls, options.modules)
+            failures += run_image(
+                engine, options.reference, arch, options.calls, options.modules, options.probe
+            )
     return 1 if failures else 0
 
 

@@ -4,7 +4,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <mutex>
 #include <random>
+#include <set>
 
 #include <sys/resource.h>
 
@@ -92,6 +94,42 @@ TEST(Build, NothingChangedCostsNoLayerWork) {
   EXPECT_FALSE(third.platforms[0].layers[0].cached);
   EXPECT_TRUE(third.platforms[0].layers[1].cached);
   EXPECT_TRUE(third.platforms[0].layers[2].cached);
+}
+
+TEST(Build, NewLayersAreHandedOnOnce) {
+  const test::TempDir project;
+  World world;
+  const BuildSpec spec = scratch_spec(project);
+  std::mutex mutex;
+  std::set<manifest::Digest> seen;
+  const BuildOptions options{
+      .on_new_layer = [&](const manifest::Descriptor& layer, const ContentPtr& content) {
+        EXPECT_EQ(content->size(), layer.size);
+        const std::lock_guard lock(mutex);
+        EXPECT_TRUE(seen.insert(layer.digest).second);
+      }};
+  const BuildResult built = unwrap(world.build(spec, options));
+  std::set<manifest::Digest> layers;
+  for (const BuiltPlatform& platform : built.platforms) {
+    for (const BuiltLayer& layer : platform.layers) {
+      layers.insert(layer.descriptor.digest);
+    }
+  }
+  EXPECT_EQ(seen, layers);
+  EXPECT_THAT(world.build(spec, options), is_ok());  // would be seen twice
+}
+
+TEST(Build, MainFileOfExecIsExecutable) {
+  const test::TempDir project;
+  project.write("run", "#!/bin/sh\n");
+  World world;
+  BuildSpec spec = scratch_spec(project);
+  spec.base = ImageBase{.location = "base:1"};
+  spec.runtime = "exec";
+  spec.main = "run";
+  const auto built = world.build(spec);
+  EXPECT_THAT(built, fails_with(ErrorCode::invalid_input, HasSubstr("run is not executable")));
+  EXPECT_THAT(built.error().hint(), HasSubstr("chmod 755 run"));
 }
 
 TEST(Build, SameBytesFromOtherDirectoryTimeAndThreads) {
@@ -236,7 +274,7 @@ TEST(BuildOnImage, AddsLayersToEachPlatformsBase) {
   EXPECT_EQ(config.env_value("PATH"), "/base/bin");
   EXPECT_EQ(config.env_value("LANG"), "C.UTF-8");
   EXPECT_EQ(config.env_value("FNIMAGE_ACTION_MAIN"), "/action/handler.py");
-  EXPECT_THAT(config.entrypoint, ElementsAre("python3", "/usr/lib/fnimage/action_proxy.py"));
+  EXPECT_THAT(config.entrypoint, ElementsAre("python3", "/usr/lib/fnimage/python_action.py"));
   EXPECT_THAT(config.cmd, IsEmpty());
   EXPECT_EQ(config.user, "7");
   EXPECT_EQ(config.working_dir, "/action");

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <filesystem>
 #include <set>
 #include <string>
 #include <vector>
@@ -206,6 +207,8 @@ const std::vector<Broken> broken_specs{
      "5:1: runtime 'python' needs 'source' with the 'main' file"},
     {"AbsoluteMain", "source: {main: /etc/passwd}\n",
      "4:16: 'main' must be relative to the build file"},
+    {"MainOfTheImageOutside", "runtime: exec\nsource: {main: /usr/../x}\n",
+     "5:16: 'main' must not contain '..'"},
     {"MainOutside", "source: {main: ../x.py}\n", "4:16: 'main' must not lead out"},
     {"FilesOutside", "source: {files: [a/../../b]}\n", "4:18: this must not lead out"},
     {"EmptyMain", "source: {main: ''}\n", "4:16: 'main' must not be empty"},
@@ -330,6 +333,21 @@ TEST(Schema, KnowsTheRuntimesOfTheParser) {
   }
 }
 
+TEST(Spec, ExecutableMayBeAPathOfTheImage) {
+  const BuildSpec spec =
+      unwrap(parse_after_head("runtime: exec\nsource: {main: /usr/local/bin/solver}\n"));
+  EXPECT_EQ(spec.main, "/usr/local/bin/solver");
+}
+
+TEST(Init, StarterOfAnExecutableIsOne) {
+  const test::TempDir dir;
+  EXPECT_THAT(init({.directory = dir.path(), .runtime = "exec"}), is_ok());
+  EXPECT_EQ(std::filesystem::status(dir / "handler.sh").permissions(),
+            std::filesystem::perms(0755));
+  const BuildSpec spec = unwrap(load_spec(dir / "fnimage.yaml"));
+  EXPECT_THAT(spec.packages, ElementsAre("coreutils", "dash"));
+}
+
 TEST(Init, WritesWhatBuildAccepts) {
   const test::TempDir dir;
   const InitResult made = unwrap(init({.directory = dir / "My Function"}));
@@ -357,7 +375,7 @@ TEST(Init, RefusesABadName) {
               fails_with(ErrorCode::invalid_argument));
   const auto unknown = init({.directory = dir.path(), .runtime = "cobol"});
   EXPECT_THAT(unknown, fails_with(ErrorCode::invalid_argument));
-  EXPECT_EQ(unknown.error().hint(), "choose one of: python");  // "none" has nothing to start from
+  EXPECT_EQ(unknown.error().hint(), "choose one of: python, nodejs, exec");  // "none" has none
   EXPECT_THAT(dir.list(), IsEmpty());
 }
 

@@ -423,6 +423,26 @@ TEST(Check, WhatAScriptStartsHasToWork) {
               ElementsAre("error library /opt/interpreter"));
 }
 
+TEST(Check, TheFunctionOfAnAction) {
+  const auto serving = [](const std::string& proxy, const LayerOf& layer) {
+    manifest::ImageConfig config = good_config();
+    config.entrypoint = {"app", proxy};
+    config.set_env("FNIMAGE_ACTION_MAIN", "/opt/solver");
+    return briefly(check_layers({good_layer(), layer}, config));
+  };
+  const std::string exec = "/usr/lib/fnimage/exec_action.py";
+  const std::string python = "/usr/lib/fnimage/python_action.py";
+  EXPECT_THAT(serving(python, {}), ElementsAre("error function "));
+  EXPECT_THAT(serving(python, LayerOf().file("opt/solver", "")), IsEmpty());
+  EXPECT_THAT(serving(exec, LayerOf().program("opt/solver", "#!/bin/app\n")), IsEmpty());
+  EXPECT_THAT(serving(exec, LayerOf().file("opt/solver", "#!/bin/app\n", 0644)),
+              ElementsAre("error function /opt/solver"));
+  EXPECT_THAT(serving(exec, LayerOf().program("opt/solver", "#!/usr/bin/perl\n")),
+              ElementsAre("error interpreter /opt/solver"));
+  EXPECT_THAT(serving(exec, LayerOf().program("opt/solver", program_of({"libgone.so"}).bytes())),
+              ElementsAre("error library /opt/solver"));
+}
+
 TEST(Check, NotebooksNeedTheirKernels) {
   const std::string notebook =
       R"({"cells":[],"metadata":{"kernelspec":{"name":"python3"}},"nbformat":4})";

@@ -1,6 +1,9 @@
 // Runtimes: what they add to an image, and that the embedded files are the files.
 #include <fstream>
 #include <iterator>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <fnimage/base/stream.hpp>
 #include <fnimage/runtime/runtime.hpp>
@@ -14,11 +17,12 @@ using test::fails_with;
 using test::unwrap;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 TEST(Runtime, PythonServesTheMainFile) {
   const Runtime runtime =
       unwrap(make_runtime({.name = "python", .main = "./app//handler.py", .mtime = 7}));
-  EXPECT_THAT(runtime.entrypoint, ElementsAre("python3", "/usr/lib/fnimage/action_proxy.py"));
+  EXPECT_THAT(runtime.entrypoint, ElementsAre("python3", "/usr/lib/fnimage/python_action.py"));
   EXPECT_EQ(runtime.env.at("FNIMAGE_ACTION_MAIN"), "/action/app/handler.py");
   EXPECT_THAT(runtime.exposed_ports, ElementsAre("8080/tcp"));
   EXPECT_THAT(runtime.debian_packages, ElementsAre("python3-minimal", "libpython3-stdlib"));
@@ -27,15 +31,41 @@ TEST(Runtime, PythonServesTheMainFile) {
   }
 }
 
-TEST(Runtime, EmbeddedProxyIsTheFileByteForByte) {
-  const Runtime runtime = unwrap(make_runtime({.name = "python", .main = "handler.py"}));
-  const layer::Entry* entry = runtime.files.find("usr/lib/fnimage/action_proxy.py");
-  ASSERT_NE(entry, nullptr);
-  const auto reader = unwrap(entry->content->open());
-  const std::string embedded = unwrap(read_all(*reader, 1 << 20));
-  const auto source = test::data("../src/runtime/python/action_proxy.py");
-  EXPECT_EQ(embedded, unwrap(read_file(source, 1 << 20)));
-  EXPECT_EQ(entry->content->id(), manifest::Digest::of(embedded).str());
+TEST(Runtime, ExecServesAnExecutableOfSourceOrImage) {
+  const Runtime source = unwrap(make_runtime({.name = "exec", .main = "bin/run"}));
+  EXPECT_THAT(source.entrypoint, ElementsAre("python3", "/usr/lib/fnimage/exec_action.py"));
+  EXPECT_EQ(source.env.at("FNIMAGE_ACTION_MAIN"), "/action/bin/run");
+  const Request of_image{.name = "exec", .main = "/usr/local//bin/solver"};
+  EXPECT_TRUE(is_path_of_image(of_image));
+  EXPECT_EQ(unwrap(make_runtime(of_image)).env.at("FNIMAGE_ACTION_MAIN"), "/usr/local/bin/solver");
+  EXPECT_FALSE(is_path_of_image({.name = "python", .main = "/handler.py"}));
+}
+
+TEST(Runtime, NodejsServesTheMainFile) {
+  for (const char* main : {"handler.js", "handler.mjs", "handler.cjs"}) {
+    const Runtime runtime = unwrap(make_runtime({.name = "nodejs", .main = main}));
+    EXPECT_THAT(runtime.entrypoint, ElementsAre("node", "/usr/lib/fnimage/action_proxy.js"));
+    EXPECT_THAT(runtime.debian_packages, ElementsAre("nodejs"));
+  }
+}
+
+TEST(Runtime, EmbeddedFilesAreTheFilesByteForByte) {
+  const std::vector<std::pair<Request, std::vector<std::string>>> runtimes{
+      {{.name = "python", .main = "a.py"}, {"proxy/action_proxy.py", "python/python_action.py"}},
+      {{.name = "exec", .main = "a"}, {"proxy/action_proxy.py", "exec/exec_action.py"}},
+      {{.name = "nodejs", .main = "a.js"}, {"nodejs/action_proxy.js"}}};
+  for (const auto& [request, files] : runtimes) {
+    const Runtime runtime = unwrap(make_runtime(request));
+    for (const std::string& file : files) {
+      const layer::Entry* entry =
+          runtime.files.find("usr/lib/fnimage/" + file.substr(file.find('/') + 1));
+      ASSERT_NE(entry, nullptr) << file;
+      const auto reader = unwrap(entry->content->open());
+      const std::string embedded = unwrap(read_all(*reader, 1 << 20));
+      EXPECT_EQ(embedded, unwrap(read_file(test::data("../src/runtime/" + file), 1 << 20)));
+      EXPECT_EQ(entry->content->id(), manifest::Digest::of(embedded).str());
+    }
+  }
 }
 
 TEST(Runtime, RefusesWhatCannotBe) {
@@ -43,6 +73,8 @@ TEST(Runtime, RefusesWhatCannotBe) {
               fails_with(ErrorCode::invalid_argument, HasSubstr("needs the function's main file")));
   EXPECT_THAT(make_runtime({.name = "python", .main = "model.h5"}),
               fails_with(ErrorCode::invalid_argument, HasSubstr("not a Python source file")));
+  EXPECT_THAT(make_runtime({.name = "nodejs", .main = "handler.py"}),
+              fails_with(ErrorCode::invalid_argument, HasSubstr("not a JavaScript file")));
   EXPECT_THAT(make_runtime({.name = "python", .main = "../handler.py"}),
               fails_with(ErrorCode::invalid_input));
   EXPECT_THAT(make_runtime({.name = "notebook", .main = "a.ipynb"}),
@@ -58,9 +90,15 @@ TEST(Runtime, NoneAddsNothing) {
 }
 
 TEST(Runtime, StarterIsAHandler) {
-  const Starter starter = unwrap(starter_handler("python"));
-  EXPECT_EQ(starter.file_name, "handler.py");
-  EXPECT_THAT(starter.text, HasSubstr("def main(args):"));
+  const Starter python = unwrap(starter_handler("python"));
+  EXPECT_EQ(python.file_name, "handler.py");
+  EXPECT_THAT(python.text, HasSubstr("def main(args):"));
+  EXPECT_FALSE(python.executable);
+  EXPECT_THAT(unwrap(starter_handler("nodejs")).text, HasSubstr("function main(params)"));
+  const Starter exec = unwrap(starter_handler("exec"));
+  EXPECT_THAT(exec.text, StartsWith("#!/bin/sh\n"));
+  EXPECT_TRUE(exec.executable);
+  EXPECT_THAT(exec.debian_packages, ElementsAre("coreutils", "dash"));
   EXPECT_THAT(starter_handler("none"), fails_with(ErrorCode::invalid_argument));
 }
 

@@ -18,7 +18,7 @@ namespace fnimage::runtime {
 inline constexpr std::string_view action_directory = "/action";
 
 struct Request {
-  std::string name;    ///< "python" or "none"
+  std::string name;    ///< one of runtime_names()
   std::string main{};  ///< the user's main file, relative to action_directory; empty for "none"
   std::int64_t mtime = 0;
 };
@@ -36,6 +36,10 @@ struct Runtime {
 /// Error: invalid_argument for an unknown runtime (names the known ones), or when main is missing.
 Result<Runtime> make_runtime(const Request& request);
 
+/// Whether the main file is not one of the user's source but a path of the image, which only an
+/// executable can be: "/usr/local/bin/solver".
+bool is_path_of_image(const Request& request);
+
 /// The known runtimes.
 std::vector<std::string_view> runtime_names();
 
@@ -43,6 +47,8 @@ std::vector<std::string_view> runtime_names();
 struct Starter {
   std::string file_name;
   std::string text;
+  bool executable = false;
+  std::vector<std::string> debian_packages{};  ///< what it needs besides the runtime's
 };
 Result<Starter> starter_handler(std::string_view runtime);
 

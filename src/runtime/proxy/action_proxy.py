@@ -1,20 +1,22 @@
-"""OpenWhisk action proxy for Python functions: POST /init and POST /run on one port.
+"""The OpenWhisk action contract over HTTP: POST /init and POST /run on one port.
 
-Runs inside the image as the container's first process, from Python 3.9 up, on the standard
-library alone (Debian: python3-minimal and libpython3-stdlib). The user's code is baked into the
-image; code sent with /init works as well.
+Each runtime is a subclass of Action in a file beside this one, which is the container's first
+process and calls serve(). Runs from Python 3.9 up, on the standard library alone (Debian:
+python3-minimal and libpython3-stdlib). The user's code is baked into the image; code sent with
+/init works as well. With __OW_RUNTIME_PLATFORM=knative there is one endpoint instead, POST /, whose
+body holds "init", "activation" and "value", and what is baked in needs no "init"
+(OpenWhisk, docs/single_entrypoint_proxy_contract.md).
 
 Threads: connections are read and answered by short-lived threads, but the user's code runs only
 on the main thread, one request at a time. Many libraries (signal, asyncio, Jupyter) insist on the
 main thread, and a slow or hostile client must not hold up an activation.
 
-Environment: FNIMAGE_ACTION_MAIN (source file), FNIMAGE_ACTION_FUNCTION (default main), FNIMAGE_PORT
-(default 8080). Everything else in the environment belongs to the function and reaches it untouched.
+Environment: FNIMAGE_ACTION_MAIN (the function's file), FNIMAGE_PORT (default 8080). Everything else
+in the environment belongs to the function and reaches it untouched.
 """
 
 import base64
 import binascii
-import importlib.util
 import io
 import json
 import os
@@ -98,42 +100,12 @@ def parse_request(body):
     return request
 
 
-def load_function(path, name):
-    """Runs the source file as a module and returns its function. Siblings are importable."""
-    directory = os.path.dirname(os.path.abspath(path))
-    if directory not in sys.path:
-        sys.path.insert(0, directory)
-    # The file's own name keeps `import handler` and pickles right, unless it would hide a module.
-    stem = os.path.splitext(os.path.basename(path))[0]
-    taken = stem in sys.modules or stem in getattr(sys, "stdlib_module_names", ())
-    module_name = "main__" if taken or not stem.isidentifier() else stem
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None:
-        raise ActionError(502, f"{path} is not a Python source file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-        function = getattr(module, name, None)
-        if not callable(function):
-            raise ActionError(502, f"{os.path.basename(path)} has no function named {name}")
-    except BaseException:
-        del sys.modules[module_name]
-        raise
-    return function
-
-
-def unpack_code(code, binary):
-    """Stores code that came with /init (text, or a base64 zip) and returns its main file."""
+def unpack_zip(code, main_file):
+    """Unpacks a base64 zip that came with /init and returns the path of its main file."""
     import tempfile  # here, since baked-in code needs neither and starts sooner without
     import zipfile
 
     directory = tempfile.mkdtemp(prefix="action-")
-    if not binary:
-        path = os.path.join(directory, "main__.py")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(code)
-        return path
     try:
         with zipfile.ZipFile(io.BytesIO(base64.b64decode(code, validate=True))) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED:
@@ -141,27 +113,46 @@ def unpack_code(code, binary):
             archive.extractall(directory)
     except (binascii.Error, UnicodeError, zipfile.BadZipFile) as error:
         raise ActionError(502, f"binary code must be a base64 zip: {error}") from None
-    path = os.path.join(directory, "__main__.py")
+    path = os.path.join(directory, main_file)
     if not os.path.isfile(path):
-        raise ActionError(502, "the zip has no __main__.py at its top")
+        raise ActionError(502, f"the zip has no {main_file} at its top")
+    return path
+
+
+def store_text(code, name):
+    """Stores code that came with /init as text and returns its path."""
+    import tempfile
+
+    path = os.path.join(tempfile.mkdtemp(prefix="action-"), name)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(code)
     return path
 
 
 class Action:
-    """The function and its environment. Used by the main thread only."""
+    """A function and its environment. Used by the main thread only."""
 
-    def __init__(self, main_file, function_name):
-        self.main_file = main_file
-        self.function_name = function_name
+    def __init__(self):
+        self.main_file = os.environ.get("FNIMAGE_ACTION_MAIN", "")
         self.function = None
+        self.activation = {}  # what came with the present /run besides its value
         self.init_environment = {}  # the __OW_* that hold between activations
 
+    def load(self, code, binary, name):
+        """Returns the function: what maps the value of an activation to its result.
+
+        `code`: what /init sent, or empty for what the image has; `binary`: it is a base64 zip;
+        `name`: of the entry point, "main" when nobody chose one."""
+        raise NotImplementedError
+
     def init(self, body):
+        return self.init_with(parse_request(body).get("value") or {})
+
+    def init_with(self, value):
         if self.function is not None:
             message = "Cannot initialize the action more than once."
             report(message)
             raise ActionError(403, message)
-        value = parse_request(body).get("value") or {}
         if not isinstance(value, dict) or not isinstance(value.get("env") or {}, dict):
             raise ActionError(400, "value and value.env must be JSON objects")
         try:
@@ -170,30 +161,41 @@ class Action:
         except (OSError, ValueError) as error:
             raise ActionError(400, f"value.env has an unusable entry: {error}") from None
         self.init_environment = {k: v for k, v in os.environ.items() if k.startswith("__OW_")}
-        self.function = self.load(value)
-        return {"ok": True}
-
-    def load(self, value):
-        code, name = value.get("code"), value.get("main") or "main"
-        if not isinstance(code or "", str) or not isinstance(name, str):
+        code, name = value.get("code") or "", value.get("main") or "main"
+        if not isinstance(code, str) or not isinstance(name, str):
             raise ActionError(400, "value.code and value.main must be strings")
-        if code:
-            return load_function(unpack_code(code, value.get("binary")), name)
-        if not self.main_file:
+        if not code and not self.main_file:
             raise ActionError(502, "the image has no function and /init sent no code")
-        # The platform fills in "main" when nobody chose a name: then the image's own choice holds.
-        return load_function(self.main_file, self.function_name if name == "main" else name)
+        self.function = self.load(code, bool(value.get("binary")), name)
+        return {"ok": True}
 
     def run(self, body):
         request = parse_request(body)
+        return self.run_with(request.pop("value", None), request)
+
+    def single(self, body):
+        """The one endpoint: an /init, a /run or both, and /init by itself where it is due."""
+        request = parse_request(body)
+        activation = request.get("activation") or {}
+        if not isinstance(activation, dict):
+            raise ActionError(400, "activation must be a JSON object")
+        if "init" in request:
+            self.init_with(request["init"] or {})
+            if "activation" not in request and "value" not in request:
+                return {"ok": True}
+        elif self.function is None:
+            self.init_with({})
+        return self.run_with(request.get("value"), activation)
+
+    def run_with(self, arguments, activation):
         if self.function is None:
             raise ActionError(500, "the action is not initialized: POST /init first")
-        arguments = request.pop("value", None)
         if arguments is None:
             arguments = {}
         if not isinstance(arguments, (dict, list)):
             raise ActionError(400, "value must be a JSON object or array")
-        self.set_activation(request)
+        self.activation = activation
+        self.set_activation(activation)
         result = self.function(arguments)
         if not isinstance(result, (dict, list, tuple)):
             kind = type(result).__name__
@@ -237,8 +239,9 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port, jobs):
+    def __init__(self, port, paths, jobs):
         super().__init__(("", port), Handler, bind_and_activate=False)
+        self.paths = paths
         self.socket.close()
         self.socket = listen(port, self.request_queue_size)
         self.jobs = jobs
@@ -293,7 +296,7 @@ class Handler(BaseHTTPRequestHandler):
     timeout = IDLE_SECONDS
 
     def do_POST(self):
-        if self.path not in ("/init", "/run"):
+        if self.path not in self.server.paths:
             return self.send_error(404)
         if self.server.stopping:
             return self.send_error(503, "shutting down")
@@ -305,7 +308,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_json(*reply.get())
 
     def do_GET(self):
-        self.send_error(405 if self.path in ("/init", "/run") else 404)
+        self.send_error(405 if self.path in self.server.paths else 404)
 
     do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET
 
@@ -366,9 +369,8 @@ def next_job(jobs):
             pass
 
 
-def serve(jobs, action):
+def work(jobs, operations):
     """The main thread's loop: one request at a time until the stop signal's empty job."""
-    operations = {"/init": action.init, "/run": action.run}
     logs = (LogStream(sys.stdout), LogStream(sys.stderr))
     for path, body, reply in iter(lambda: next_job(jobs), None):
         if isinstance(body, ActionError):
@@ -378,20 +380,28 @@ def serve(jobs, action):
         logs[0].flush(sys.stdout)
         logs[1].flush(sys.stderr)
         # Markers follow every activation and every failed /init; a second /init is neither.
-        if path == "/run" or result[0] not in (200, 403):
+        if path != "/init" or result[0] not in (200, 403):
             for log in logs:
                 log.mark_end()
         reply.put(result)
 
 
-def main():
+def operations_of(action):
+    if os.environ.get("__OW_RUNTIME_PLATFORM") == "knative":
+        return {"/": action.single}
+    return {"/init": action.init, "/run": action.run}
+
+
+def serve(action):
+    """Serves an action until SIGTERM; called once, on the main thread."""
     for stream in (sys.stdout, sys.stderr):
         # Whatever is printed must come out, in order, on any locale.
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     if sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
         del sys.path[0]  # no place for the function's imports
     jobs = queue.SimpleQueue()
-    server = Server(int(os.environ.get("FNIMAGE_PORT", "8080")), jobs)
+    operations = operations_of(action)
+    server = Server(int(os.environ.get("FNIMAGE_PORT", "8080")), tuple(operations), jobs)
 
     def stop(_signal, _frame):
         server.stopping = True
@@ -399,15 +409,5 @@ def main():
 
     signal.signal(signal.SIGTERM, stop)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    serve(
-        jobs,
-        Action(
-            os.environ.get("FNIMAGE_ACTION_MAIN", ""),
-            os.environ.get("FNIMAGE_ACTION_FUNCTION") or "main",
-        ),
-    )
+    work(jobs, operations)
     server.drain()
-
-
-if __name__ == "__main__":
-    main()
