@@ -27,7 +27,7 @@ UploadAhead::~UploadAhead() {
   stopping_ = true;
 }
 
-void UploadAhead::send(const manifest::Descriptor& blob, ContentPtr content) {
+void UploadAhead::send(const manifest::Descriptor& blob, const ContentPtr& content) {
   const std::lock_guard lock(mutex_);
   for (const std::unique_ptr<Target>& target : targets_) {
     group_.run([this, to = target.get(), blob, content]() -> Result<void> {

@@ -30,7 +30,7 @@ class UploadAhead {
   ~UploadAhead();
 
   /// Queues a blob that no registry is likely to have, and returns at once.
-  void send(const manifest::Descriptor& blob, ContentPtr content);
+  void send(const manifest::Descriptor& blob, const ContentPtr& content);
 
   /// Waits until everything is sent or has failed; then nothing more may be sent.
   void finish();
