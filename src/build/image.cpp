@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "layer_history.hpp"
+
 namespace fnimage::build {
 
 namespace {
@@ -106,8 +108,8 @@ manifest::ImageConfig make_config(const BuildSpec& spec, const Plan& plan,
   for (const NamedBlob& layer : layers) {
     config.diff_ids.push_back(layer.layer.diff_id);
     config.history.push_back({.created = config.created,
-                              .created_by = fmt::format("fnimage: {}", layer.name),
-                              .comment = {},
+                              .created_by = created_by(layer.name),
+                              .comment = comment_of(layer.place),
                               .author = {}});
   }
   return config;

@@ -18,6 +18,7 @@ namespace fnimage::build {
 struct NamedBlob {
   std::string name;
   layer::Layer layer;
+  std::string place{};  ///< PlannedLayer's
 };
 
 /// The platform's image config. Layers lowest first, without the base's.

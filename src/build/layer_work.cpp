@@ -143,8 +143,10 @@ Result<std::vector<std::vector<NamedBlob>>> make_layers(const Plan& plan,
   for (std::size_t p = 0; p < plan.platforms.size(); ++p) {
     auto& row = layers.emplace_back();
     for (std::size_t l = 0; l < plan.platforms[p].layers.size(); ++l) {
-      row.push_back({.name = plan.platforms[p].layers[l].name,
-                     .layer = *table.jobs[table.of_platform[p][l]].result});
+      const PlannedLayer& planned = plan.platforms[p].layers[l];
+      row.push_back({.name = planned.name,
+                     .layer = *table.jobs[table.of_platform[p][l]].result,
+                     .place = planned.place});
     }
   }
   return layers;

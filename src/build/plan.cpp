@@ -171,6 +171,9 @@ class Planner {
     }
     for (PlannedLayer& layer : user) {
       FNIMAGE_TRY(layer.tree, lower.fit(layer.tree));
+      if (!layer.place.empty() && layer.tree.find(layer.place.substr(1)) == nullptr) {
+        layer.place.clear();  // a link below has led it elsewhere
+      }
       FNIMAGE_CHECK(lower.add(layer.tree));
       for (const auto& [path, entry] : layer.tree.entries()) {
         drop_bytecode_of(path, platform.layers);

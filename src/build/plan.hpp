@@ -19,6 +19,7 @@ namespace fnimage::build {
 struct PlannedLayer {
   std::string name;
   layer::FileTree tree;
+  std::string place{};  ///< of a named layer: the path that it is
 };
 
 struct PlatformPlan {

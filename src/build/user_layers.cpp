@@ -157,7 +157,11 @@ Result<std::vector<PlannedLayer>> UserLayers::make(const manifest::Platform& pla
     FNIMAGE_TRY(const std::string from, fill_placeholders(named.from, platform));
     FNIMAGE_TRY(const std::string to, fill_placeholders(named.to, platform));
     const auto read = [&] { return path_tree(from, to); };
+    const std::size_t before = layers.size();
     FNIMAGE_CHECK(add(named.name, fmt::format("layer {}\n{}", from, to), read));
+    if (layers.size() > before) {
+      layers.back().place = to;
+    }
   }
   return layers;
 }

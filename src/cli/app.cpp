@@ -117,6 +117,7 @@ void set_up(CLI::App& app, Registration registration) {
                    {"rm", "Remove images, or tags of a registry", set_up_rm},
                    {"manifest", "Make lists of images that exist, as `docker manifest` does",
                     set_up_manifest},
+                   {"layer", "Change a layer of an image on all its platforms", set_up_layer},
                });
 }
 

@@ -39,31 +39,10 @@ Result<std::vector<sbom::Contents>> read_contents_of(const std::vector<check::Im
                                  directory.path(), pool, session.console());
 }
 
-/// Where referrers of the image are put: what it was read from may be for reading only.
-Result<std::shared_ptr<registry::ImageStore>> open_for_attaching(NamedImage& named) {
-  using Kind = registry::Location::Kind;
-  if (named.location.kind == Kind::registry) {
-    std::shared_ptr<registry::ImageStore> store = std::move(named.opened.store);
-    return store;
-  }
-  if (named.location.kind == Kind::local || named.location.kind == Kind::layout) {
-    std::filesystem::path directory = named.location.directory;
-    if (named.location.kind == Kind::local) {
-      FNIMAGE_TRY(directory, Session::local_directory());
-    }
-    FNIMAGE_TRY(auto layout,
-                registry::OciLayout::open(directory, registry::OciLayout::Mode::existing));
-    return std::shared_ptr<registry::ImageStore>(std::move(layout));
-  }
-  return fail(ErrorCode::unsupported,
-              fmt::format("nothing can be attached in {}", printable(named.location.str())),
-              "copy it into a layout or registry, attach there, and copy it back with --referrers");
-}
-
 Result<void> attach_all(const std::vector<sbom::Contents>& all,
                         const std::vector<sbom::Format>& formats, NamedImage& named,
                         Session& session) {
-  FNIMAGE_TRY(const auto store, open_for_attaching(named));
+  FNIMAGE_TRY(const auto store, Session::open_for_writing(named));
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
   std::string text;
   for (const sbom::Contents& contents : all) {

@@ -14,6 +14,7 @@
 #include "command.hpp"
 #include "json_text.hpp"
 #include "rehearsal.hpp"
+#include "tag_names.hpp"
 
 namespace fnimage::cli {
 
@@ -25,42 +26,6 @@ struct TagArguments {
   bool local = false;
   bool dry_run = false;
 };
-
-/// What a new name is called in the source's store. A bare word is a tag of the same name.
-Result<std::string> tag_in_store(const registry::Location& source, const std::string& text) {
-  if (source.kind == registry::Location::Kind::layout) {
-    return text;
-  }
-  const manifest::Reference& own = *source.reference;
-  const bool local = source.kind == registry::Location::Kind::local;
-  if (text.find_first_of("/:") == std::string::npos && !local) {
-    FNIMAGE_TRY(const manifest::Reference tagged, own.with_tag(text));
-    return *tagged.tag();
-  }
-  FNIMAGE_TRY(const manifest::Reference wanted, manifest::Reference::parse(text));
-  if (wanted.digest()) {
-    return fail(ErrorCode::invalid_argument, fmt::format("{} is a digest", printable(text)),
-                "name a tag");
-  }
-  if (local) {
-    return wanted.str();
-  }
-  if (wanted.name() != own.name()) {
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("{} is in another repository than {}", wanted.str(), own.str()),
-                "use `fnimage copy`, which mounts or copies the content too");
-  }
-  return wanted.tag_or_latest();
-}
-
-std::string shown_name(const registry::Location& source, const std::string& tag) {
-  if (source.kind == registry::Location::Kind::registry) {
-    return fmt::format("{}:{}", source.reference->name(), tag);
-  }
-  return source.kind == registry::Location::Kind::layout
-             ? fmt::format("oci:{}:{}", source.directory.string(), tag)
-             : tag;
-}
 
 void print_tagged(const registry::Location& source, const registry::Retagged& done,
                   Session& session) {

@@ -3,7 +3,10 @@
 #include <cstdlib>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include <fnimage/archive/open.hpp>
+#include <fnimage/base/text.hpp>
 #include <fnimage/registry/credentials.hpp>
 #include <fnimage/registry/host_config.hpp>
 
@@ -77,6 +80,27 @@ Result<NamedImage> Session::open_image(const std::string& reference, bool in_loc
   FNIMAGE_TRY(const std::filesystem::path local, local_directory());
   FNIMAGE_TRY(registry::OpenedImage opened, archive::open_image(location, *registries, local));
   return NamedImage{.location = std::move(location), .opened = std::move(opened)};
+}
+
+Result<std::shared_ptr<registry::ImageStore>> Session::open_for_writing(NamedImage& named) {
+  using Kind = registry::Location::Kind;
+  if (named.location.kind == Kind::registry) {
+    std::shared_ptr<registry::ImageStore> store = std::move(named.opened.store);
+    return store;
+  }
+  if (named.location.kind == Kind::local || named.location.kind == Kind::layout) {
+    std::filesystem::path directory = named.location.directory;
+    if (named.location.kind == Kind::local) {
+      FNIMAGE_TRY(directory, local_directory());
+    }
+    FNIMAGE_TRY(auto layout,
+                registry::OciLayout::open(directory, registry::OciLayout::Mode::existing));
+    return std::shared_ptr<registry::ImageStore>(std::move(layout));
+  }
+  return fail(ErrorCode::unsupported,
+              fmt::format("{} cannot be changed", printable(named.location.str())),
+              "copy it into a layout or registry, change it there, and copy it back "
+              "(--referrers takes along what is attached)");
 }
 
 Result<std::filesystem::path> Session::local_directory() {

@@ -54,6 +54,10 @@ class Session {
   /// too.
   Result<NamedImage> open_image(const std::string& reference, bool in_local_store);
 
+  /// Where an image is changed, or gets something beside it: what it was read from may be for
+  /// reading only. Error: unsupported for an archive.
+  static Result<std::shared_ptr<registry::ImageStore>> open_for_writing(NamedImage& named);
+
   static Result<std::filesystem::path> local_directory();
   /// The local store. Error: not_found with Mode::existing before anything was built.
   static Result<std::unique_ptr<registry::OciLayout>> local_store(registry::OciLayout::Mode mode);

@@ -58,15 +58,21 @@ class World {
       : pool_(threads),
         client_(std::make_shared<NoTransport>(), no_credentials(), {}, null_diagnostics()) {}
 
+  template <class Work>
+  auto with_environment(const Work& work) {
+    return work(Environment{.transport = std::make_shared<NoTransport>(),
+                            .client = client_,
+                            .pool = pool_,
+                            .diagnostics = *diagnostics,
+                            .cache_directory = directory / "cache",
+                            .local_store = directory / "store"});
+  }
+
   Result<BuildResult> build(const BuildSpec& spec, const BuildOptions& options = {},
                             const std::vector<std::string>& tags = {"demo:latest"}) {
-    return fnimage::build::build(spec, options, *store, tags,
-                                 {.transport = std::make_shared<NoTransport>(),
-                                  .client = client_,
-                                  .pool = pool_,
-                                  .diagnostics = *diagnostics,
-                                  .cache_directory = directory / "cache",
-                                  .local_store = directory / "store"});
+    return with_environment([&](const Environment& environment) {
+      return fnimage::build::build(spec, options, *store, tags, environment);
+    });
   }
 
   manifest::ImageConfig config(const BuiltPlatform& built) {

@@ -157,7 +157,7 @@ TEST(Build, BytesAreTheSameForever) {
   const BuildResult result =
       unwrap(world.build(scratch_spec(project), {.compression = layer::Compression::none}));
   EXPECT_EQ(result.list.digest.str(),
-            "sha256:c8fa2e26a931e0bfd170ae709f3605b06c0ebf2903b962e0eaa8a654c94359a3");
+            "sha256:26853eea8333534233448039452c25a08df0c0c15aceea79979780c931d551c5");
 }
 
 TEST(Build, HonoursSourceDateEpoch) {
