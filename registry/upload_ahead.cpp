@@ -31,7 +31,7 @@ void UploadAhead::send(const manifest::Descriptor& blob, const ContentPtr& conte
   const std::lock_guard lock(mutex_);
   for (const std::unique_ptr<Target>& target : targets_) {
     group_.run([this, to = target.get(), blob, content]() -> Result<void> {
-      if (!stopping_) {
+      if (!stopping_ && !to->failed) {
         send_to(*to, blob, *content);
       }
       return {};
@@ -46,6 +46,7 @@ void UploadAhead::send_to(Target& target, const manifest::Descriptor& blob,
       blob.size);
   const auto outcome =
       target.store->put_blob(blob, content, {.progress = progress.get(), .probably_new = true});
+  target.failed = target.failed || !outcome;  // transfer() will see whether it still does
   const bool uploaded = outcome && *outcome == BlobOutcome::uploaded;
   progress->finish(uploaded ? "uploaded" : outcome ? "exists" : "later");
   if (uploaded) {

@@ -74,13 +74,21 @@ TEST(UploadAhead, EachRegistryGetsABlobOnce) {
   EXPECT_FALSE(unwrap(client.repository(address + "/b")->has_blob(blob_of(layer))));
 }
 
-TEST(UploadAhead, FailureIsNotItsConcern) {
-  MemoryRegistry registry(
-      {.instead = [](const SeenRequest&) { return std::optional(Reply{.status = 403}); }});
+TEST(UploadAhead, FailureIsNotItsConcernAndEndsIt) {
+  std::atomic<int> requests = 0;
+  MemoryRegistry registry({.instead = [&](const SeenRequest& request) {
+    requests += request.target == "/v2/" ? 0 : 1;
+    return std::optional(Reply{.status = 403});
+  }});
   TestClient client({.plain_http = true});
-  UploadAhead ahead(stores_of(client, {registry.address() + "/a"}), 2, null_diagnostics());
+  UploadAhead ahead(stores_of(client, {registry.address() + "/a"}), 1, null_diagnostics());
   ahead.send(blob_of(layer), memory_content(layer));
   ahead.finish();
+  const int first = requests;
+  EXPECT_GT(first, 0);
+  ahead.send(blob_of("other"), memory_content("other"));
+  ahead.finish();
+  EXPECT_EQ(requests, first);
   TransferResult result{.root = blob_of(layer), .blobs_existed = 1};
   ahead.correct({registry.address(), "a"}, result);
   EXPECT_EQ(result.blobs_uploaded, 0U);

@@ -32,7 +32,7 @@ class UploadAhead {
   /// Queues a blob that no registry is likely to have, and returns at once.
   void send(const manifest::Descriptor& blob, const ContentPtr& content);
 
-  /// Waits until everything is sent or has failed; then nothing more may be sent.
+  /// Waits until everything is sent or has failed.
   void finish();
 
   /// What transfer() took for blobs that the repository had already, is counted as what it was.
@@ -44,6 +44,7 @@ class UploadAhead {
     std::unique_ptr<ImageStore> store;
     std::atomic<std::uint64_t> blobs = 0;
     std::atomic<std::uint64_t> bytes = 0;
+    std::atomic<bool> failed = false;  ///< once: the rest is left to transfer()
   };
 
   void send_to(Target& target, const manifest::Descriptor& blob, const Content& content);
