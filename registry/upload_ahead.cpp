@@ -28,7 +28,6 @@ UploadAhead::~UploadAhead() {
 }
 
 void UploadAhead::send(const manifest::Descriptor& blob, const ContentPtr& content) {
-  const std::lock_guard lock(mutex_);
   for (const std::unique_ptr<Target>& target : targets_) {
     group_.run([this, to = target.get(), blob, content]() -> Result<void> {
       if (!stopping_ && !to->failed) {

@@ -22,7 +22,7 @@ platforms: [linux/amd64, linux/ppc64le]
 base:
   debian: bookworm            # or image: registry/repo:tag, or scratch: true
   # suites: [updates]         # without security, where a mirror lacks that for an architecture
-packages: [{packages}]{space}# Debian packages, for example [python3-numpy]
+{packages:<29} # Debian packages, for example [python3-numpy]
 runtime: {runtime}
 source: {{main: {main}}}      # more files: files: ["lib/**"]
 config:
@@ -81,17 +81,12 @@ Result<InitResult> init(const InitOptions& options) {
       return fail(error_from_errno(error.value(), "make " + handler.string() + " executable"));
     }
   }
-  const std::string packages = join(starter.debian_packages, ", ");
-  constexpr std::size_t comment_column = 18;  // from behind the brackets
+  const std::string packages = fmt::format("packages: [{}]", join(starter.debian_packages, ", "));
   FNIMAGE_CHECK(write_file_atomically(
-      build_file,
-      fmt::format(
-          build_file_text, fmt::arg("name", name),
-          fmt::arg("where", printable(options.directory.string())), fmt::arg("packages", packages),
-          fmt::arg(
-              "space",
-              std::string(comment_column - std::min(comment_column - 1, packages.size()), ' ')),
-          fmt::arg("runtime", options.runtime), fmt::arg("main", starter.file_name))));
+      build_file, fmt::format(build_file_text, fmt::arg("name", name),
+                              fmt::arg("where", printable(options.directory.string())),
+                              fmt::arg("packages", packages), fmt::arg("runtime", options.runtime),
+                              fmt::arg("main", starter.file_name))));
   return InitResult{.name = name, .files = {build_file, handler}};
 }
 

@@ -41,8 +41,9 @@ struct Image {
   std::size_t layer = 0;  ///< index of the layer in question
   ToldLayer told{};
   std::optional<layer::Layer> made{};
-  std::string new_config{};
-  std::optional<Document> replaced{};
+  std::optional<Document> replaced{};  ///< the same one where nothing changes
+  std::string new_config{};            ///< where something does, and its descriptor
+  std::optional<Descriptor> new_config_descriptor{};
 };
 
 std::string name_of(const Image& image) {
@@ -199,32 +200,38 @@ class Replacer {
   }
 
   Result<void> replace_in(Image& image) const {
+    const Descriptor layer = layer_of(image);
+    if (layer.digest == image.manifest->layers[image.layer].digest) {
+      image.replaced = image.document;
+      return {};
+    }
+    image.new_config = changed_config(image);
+    Json json = Json::parse(image.document.bytes());
+    point_to(json["config"], Digest::of(image.new_config), image.new_config.size());
+    Json& entry = json["layers"][image.layer];
+    entry["mediaType"] = layer.media_type;
+    point_to(entry, layer.digest, layer.size);
+    FNIMAGE_TRY(image.replaced,
+                Document::from_bytes(json.dump(), image.document.media_type(), name_of(image)));
+    FNIMAGE_TRY(const manifest::ImageManifest made, image.replaced->image());
+    FNIMAGE_TRY(const manifest::ImageConfig config, manifest::ImageConfig::parse(image.new_config));
+    image.new_config_descriptor = made.config;
+    return manifest::require_valid(manifest::validate(made, config),
+                                   "new manifest of " + name_of(image));
+  }
+
+  [[nodiscard]] std::string changed_config(const Image& image) const {
     Json config = Json::parse(image.config_bytes);
     config["rootfs"]["diff_ids"][image.layer] = image.made->diff_id.str();
     Json& entry = config["history"][image.told.history];
-    if (const std::string& to = replacement_.to; !to.empty()) {
-      entry["comment"] = comment_of(to);
+    if (!replacement_.to.empty()) {
+      entry["comment"] = comment_of(replacement_.to);
     }
     if (replacement_.source_date_epoch) {
       config["created"] = rfc3339(*replacement_.source_date_epoch);
       entry["created"] = config["created"];
     }
-    const bool changes = layer_of(image).digest != image.manifest->layers[image.layer].digest;
-    image.new_config = changes ? config.dump() : image.config_bytes;
-    Json manifest = Json::parse(image.document.bytes());
-    if (changes) {
-      point_to(manifest["config"], Digest::of(image.new_config), image.new_config.size());
-      Json& layer = manifest["layers"][image.layer];
-      layer["mediaType"] = layer_of(image).media_type;
-      point_to(layer, layer_of(image).digest, layer_of(image).size);
-    }
-    FNIMAGE_TRY(image.replaced,
-                Document::from_bytes(changes ? manifest.dump() : image.document.bytes(),
-                                     image.document.media_type(), name_of(image)));
-    FNIMAGE_TRY(const manifest::ImageManifest made, image.replaced->image());
-    FNIMAGE_TRY(const manifest::ImageConfig parsed, manifest::ImageConfig::parse(image.new_config));
-    return manifest::require_valid(manifest::validate(made, parsed),
-                                   "new manifest of " + name_of(image));
+    return config.dump();
   }
 
   [[nodiscard]] Result<Document> replaced_root(const Document& root) const {
@@ -283,12 +290,13 @@ class Replacer {
       });
     }
     for (const Image& image : images_) {
-      group.run([this, &image]() -> Result<void> {
-        FNIMAGE_TRY(const manifest::ImageManifest made, image.replaced->image());
-        FNIMAGE_CHECK(store_.put_blob(made.config, *memory_content(image.new_config),
-                                      {.probably_new = true}));
-        return {};
-      });
+      if (image.new_config_descriptor) {
+        group.run([this, &image]() -> Result<void> {
+          FNIMAGE_CHECK(store_.put_blob(*image.new_config_descriptor,
+                                        *memory_content(image.new_config), {.probably_new = true}));
+          return {};
+        });
+      }
     }
     return group.wait();
   }

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "embedded.hpp"
+
 namespace fnimage::runtime {
 
 Result<Runtime> make_action(const Request& request, std::string_view interpreter,
@@ -29,6 +31,13 @@ Result<Runtime> make_action(const Request& request, std::string_view interpreter
       {"FNIMAGE_ACTION_MAIN",
        is_of_image ? request.main : fmt::format("{}/{}", action_directory, request.main)}};
   runtime.exposed_ports = {"8080/tcp"};
+  return runtime;
+}
+
+Result<Runtime> make_python_action(const Request& request, const ActionFile& file) {
+  FNIMAGE_TRY(Runtime runtime,
+              make_action(request, "python3", {file, {"action_proxy.py", action_proxy_py}}));
+  runtime.debian_packages = {"python3-minimal", "libpython3-stdlib"};
   return runtime;
 }
 

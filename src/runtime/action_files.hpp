@@ -23,4 +23,7 @@ struct ActionFile {
 Result<Runtime> make_action(const Request& request, std::string_view interpreter,
                             std::initializer_list<ActionFile> files);
 
+/// The same of a runtime that is Python's: `file`, which serves its action by action_proxy.py.
+Result<Runtime> make_python_action(const Request& request, const ActionFile& file);
+
 }  // namespace fnimage::runtime

@@ -8,11 +8,7 @@
 namespace fnimage::runtime {
 
 Result<Runtime> make_exec(const Request& request) {
-  FNIMAGE_TRY(Runtime runtime, make_action(request, "python3",
-                                           {{"exec_action.py", exec_action_py},
-                                            {"action_proxy.py", action_proxy_py}}));
-  runtime.debian_packages = {"python3-minimal", "libpython3-stdlib"};
-  return runtime;
+  return make_python_action(request, {"exec_action.py", exec_action_py});
 }
 
 Starter exec_starter() {

@@ -15,11 +15,7 @@ Result<Runtime> make_python(const Request& request) {
                 fmt::format("source.main \"{}\" is not a Python source file (.py)", request.main),
                 "name the file that has `def main(args)`, or choose another runtime");
   }
-  FNIMAGE_TRY(Runtime runtime, make_action(request, "python3",
-                                           {{"python_action.py", python_action_py},
-                                            {"action_proxy.py", action_proxy_py}}));
-  runtime.debian_packages = {"python3-minimal", "libpython3-stdlib"};
-  return runtime;
+  return make_python_action(request, {"python_action.py", python_action_py});
 }
 
 Starter python_starter() {

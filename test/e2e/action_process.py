@@ -4,8 +4,11 @@ import atexit
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
+import time
 import unittest
 
 import conformance
@@ -75,3 +78,54 @@ class ActionTest(unittest.TestCase):
 
     def check(self, checks):
         self.assertEqual(conformance.run_checks(checks, self._testMethodName), 0)
+
+
+class ServerTest:
+    """What holds for each runtime that has a server; mixed into its ActionTest."""
+
+    telling = ""  # a function that gives back {"got": its value, "id": of the activation}
+    # One that raises the stop signal itself (sent from outside it might come after a request that
+    # has to be turned away, which would then wait behind this activation for ever), makes the file
+    # `started`, waits for `go_on` and gives back {"finished": true}.
+    stopping = ""
+
+    def test_single_endpoint(self):
+        environment = {"__OW_RUNTIME_PLATFORM": "knative"}
+        init = {"init": {"code": self.telling, "main": "main"}}
+        call = {"value": {"a": 1}, "activation": {"activation_id": "7"}}
+        expected = {"got": {"a": 1}, "id": "7"}
+        with self.baked(self.telling, **environment) as action:  # baked-in code needs no init
+            suite = self.suite(action)
+            for _ in range(2):
+                answer = suite.with_markers(1, lambda: action.client.post("/", call))
+                self.assertEqual(answer.expect(200), expected)
+            action.client.post("/run", call).expect_error(404)
+        with self.action(**environment) as action:
+            action.client.post("/", call).expect_error(502)
+            self.assertEqual(action.client.post("/", {**init, **call}).expect(200), expected)
+            action.client.post("/", init).expect_error(403)
+            self.assertEqual(action.client.post("/", call).expect(200), expected)
+        with self.action(**environment) as action:
+            self.assertEqual(action.client.post("/", init).expect(200), {"ok": True})
+            self.assertEqual(action.client.post("/", call).expect(200), expected)
+
+    def test_stop_signal_while_idle_ends_with_zero(self):
+        with self.action() as action:
+            action.process.send_signal(signal.SIGTERM)
+            self.assertEqual(action.process.wait(), 0)
+
+    def test_stop_signal_lets_the_activation_finish_and_turns_others_away(self):
+        started, go_on = self.root / "started", self.root / "go-on"
+        with self.baked(self.stopping) as action:
+            action.client.init().expect(200)
+            answers = []
+            value = {"started": str(started), "go_on": str(go_on)}
+            call = threading.Thread(target=lambda: answers.append(action.client.run(value)))
+            call.start()
+            while not started.exists():
+                time.sleep(0.01)
+            action.client.run({}).expect(503)
+            go_on.touch()
+            call.join()
+            self.assertEqual(answers[0].expect(200), {"finished": True})
+            self.assertEqual(action.process.wait(), 0)

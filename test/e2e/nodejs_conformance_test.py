@@ -8,15 +8,13 @@ Exit code 77 where there is no Node.js: the images' own is tested end to end.
 import base64
 import io
 import shutil
-import signal
 import sys
 import threading
-import time
 import unittest
 import zipfile
 
 import conformance
-from action_process import ActionTest
+from action_process import ActionTest, ServerTest
 from containers import SKIP_EXIT_CODE
 
 PROXY = sys.argv.pop(1)
@@ -31,10 +29,21 @@ def zipped(compression=zipfile.ZIP_DEFLATED, **files):
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-class NodejsActionTest(ActionTest):
+class NodejsActionTest(ServerTest, ActionTest):
     command = (NODE, PROXY)
     probe = "nodejs"
     main_file = "handler.js"
+    telling = "exports.main = (got) => ({ got, id: process.env.__OW_ACTIVATION_ID });"
+    stopping = (
+        "const fs = require('fs');\n"
+        "exports.main = async (args) => {\n"
+        "  process.kill(process.pid, 'SIGTERM');\n"
+        "  await new Promise((resolve) => setTimeout(resolve, 50));\n"
+        "  fs.writeFileSync(args.started, '');\n"
+        "  while (!fs.existsSync(args.go_on)) await new Promise((resolve) => setTimeout(resolve, 10));\n"
+        "  return { finished: true };\n"
+        "};\n"
+    )
 
     def test_code_sent_as_text(self):
         with self.action() as action:
@@ -107,21 +116,6 @@ class NodejsActionTest(ActionTest):
             self.assertIn("stray", action.client.run({"how": "later"}).expect_error(502))
             self.assertEqual(action.client.run({}).expect(200), {})  # undefined
 
-    def test_single_endpoint(self):
-        source = "exports.main = (got) => ({ got, id: process.env.__OW_ACTIVATION_ID });"
-        environment = {"__OW_RUNTIME_PLATFORM": "knative"}
-        call = {"value": {"a": 1}, "activation": {"activation_id": "7"}}
-        expected = {"got": {"a": 1}, "id": "7"}
-        with self.baked(source, **environment) as action:
-            answer = self.suite(action).with_markers(1, lambda: action.client.post("/", call))
-            self.assertEqual(answer.expect(200), expected)
-            action.client.post("/run", call).expect_error(404)
-        with self.action(**environment) as action:
-            action.client.post("/", call).expect_error(502)
-            init = {"init": {"code": source}}
-            self.assertEqual(action.client.post("/", {**init, **call}).expect(200), expected)
-            action.client.post("/", init).expect_error(403)
-
     def test_concurrency_where_it_is_declared(self):
         # Each waits for the other: one at a time they would never end.
         source = (
@@ -145,37 +139,6 @@ class NodejsActionTest(ActionTest):
             for call in calls:
                 call.join()
             self.assertEqual(answers, {0: {"n": 0}, 1: {"n": 1}})
-
-    def test_stop_signal_while_idle_ends_with_zero(self):
-        with self.action() as action:
-            action.process.send_signal(signal.SIGTERM)
-            self.assertEqual(action.process.wait(), 0)
-
-    def test_stop_signal_lets_the_activation_finish_and_turns_others_away(self):
-        started, go_on = self.root / "started", self.root / "go-on"
-        source = (
-            "const fs = require('fs');\n"
-            "exports.main = async ({ started, goOn }) => {\n"
-            "  process.kill(process.pid, 'SIGTERM');\n"
-            "  await new Promise((resolve) => setTimeout(resolve, 50));\n"
-            "  fs.writeFileSync(started, '');\n"
-            "  while (!fs.existsSync(goOn)) await new Promise((resolve) => setTimeout(resolve, 10));\n"
-            "  return { finished: true };\n"
-            "};\n"
-        )
-        with self.baked(source) as action:
-            action.client.init().expect(200)
-            answers = []
-            value = {"started": str(started), "goOn": str(go_on)}
-            call = threading.Thread(target=lambda: answers.append(action.client.run(value)))
-            call.start()
-            while not started.exists():
-                time.sleep(0.01)
-            action.client.run({}).expect(503)
-            go_on.touch()
-            call.join()
-            self.assertEqual(answers[0].expect(200), {"finished": True})
-            self.assertEqual(action.process.wait(), 0)
 
 
 if __name__ == "__main__":

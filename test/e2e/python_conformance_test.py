@@ -20,13 +20,27 @@ import unittest
 import zipfile
 
 import conformance
-from action_process import ActionTest, installed
+from action_process import ActionTest, ServerTest, installed
 
 PROXY = installed(sys.argv.pop(1))
 
 
-class PythonActionTest(ActionTest):
+class PythonActionTest(ServerTest, ActionTest):
     command = (sys.executable, PROXY)
+    telling = (
+        "import os\n"
+        "def main(args):\n"
+        "    return {'got': args, 'id': os.environ['__OW_ACTIVATION_ID']}\n"
+    )
+    stopping = (
+        "import os, pathlib, signal, time\n"
+        "def main(args):\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+        "    pathlib.Path(args['started']).touch()\n"
+        "    while not os.path.exists(args['go_on']):\n"
+        "        time.sleep(0.01)\n"
+        "    return {'finished': True}\n"
+    )
 
     def test_code_sent_as_text(self):
         with self.action() as action:
@@ -155,11 +169,6 @@ class PythonActionTest(ActionTest):
         with self.baked("def main(args):\n    return {}\n") as action:
             conformance.Client("::1", action.port).init().expect(200)
 
-    def test_stop_signal_while_idle_ends_with_zero(self):
-        with self.action() as action:
-            action.process.send_signal(signal.SIGTERM)
-            self.assertEqual(action.process.wait(), 0)
-
     def test_stop_signal_that_another_thread_receives_ends_too(self):
         with self.action() as action:
             process = action.process.pid
@@ -167,55 +176,6 @@ class PythonActionTest(ActionTest):
             libc = ctypes.CDLL(None, use_errno=True)
             self.assertEqual(libc.tgkill(process, others.pop(), signal.SIGTERM), 0)
             self.assertEqual(action.process.wait(), 0)
-
-    def test_stop_signal_lets_the_activation_finish_and_turns_others_away(self):
-        started, go_on = self.root / "started", self.root / "go-on"
-        # The function itself raises the signal: sent from outside it might come after a request
-        # that has to be turned away, which would then wait behind this activation for ever.
-        source = (
-            "import os, pathlib, signal, time\n"
-            "def main(args):\n"
-            "    signal.raise_signal(signal.SIGTERM)\n"
-            "    pathlib.Path(args['started']).touch()\n"
-            "    while not os.path.exists(args['go_on']):\n"
-            "        time.sleep(0.01)\n"
-            "    return {'finished': True}\n"
-        )
-        with self.baked(source) as action:
-            action.client.init().expect(200)
-            answers = []
-            value = {"started": str(started), "go_on": str(go_on)}
-            call = threading.Thread(target=lambda: answers.append(action.client.run(value)))
-            call.start()
-            while not started.exists():
-                time.sleep(0.01)
-            action.client.run({}).expect(503)
-            go_on.touch()
-            call.join()
-            self.assertEqual(answers[0].expect(200), {"finished": True})
-            self.assertEqual(action.process.wait(), 0)
-
-
-    def test_single_endpoint(self):
-        source = "import os\ndef main(args):\n    return {'got': args, 'id': os.environ['__OW_ACTIVATION_ID']}\n"
-        environment = {"__OW_RUNTIME_PLATFORM": "knative"}
-        call = {"value": {"a": 1}, "activation": {"activation_id": "7"}}
-        expected = {"got": {"a": 1}, "id": "7"}
-        with self.baked(source, **environment) as action:  # baked-in code needs no init
-            suite = self.suite(action)
-            for _ in range(2):
-                answer = suite.with_markers(1, lambda: action.client.post("/", call))
-                self.assertEqual(answer.expect(200), expected)
-            action.client.post("/run", call).expect_error(404)
-        with self.action(**environment) as action:
-            init = {"init": {"code": source, "main": "main"}}
-            action.client.post("/", call).expect_error(502)
-            action.client.post("/", {**init, **call}).expect(200)
-            action.client.post("/", init).expect_error(403)
-            self.assertEqual(action.client.post("/", call).expect(200), expected)
-        with self.action(**environment) as action:
-            self.assertEqual(action.client.post("/", init).expect(200), {"ok": True})
-            self.assertEqual(action.client.post("/", call).expect(200), expected)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,11 @@ def parse_result(line, whose):
     return result
 
 
+def ended_with(path, code):
+    ending = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return ActionError(502, f"{os.path.basename(path)} ended with {ending}")
+
+
 def cannot_start(path, error):
     return ActionError(502, f"{os.path.basename(path)} cannot be started: {error.strerror}")
 
@@ -111,8 +116,7 @@ class ProgramPerActivation:
     def result_of(self, code, output):
         if code != 0:
             output.release()
-            ending = f"signal {-code}" if code < 0 else f"exit code {code}"
-            raise ActionError(502, f"{os.path.basename(self.path)} ended with {ending}")
+            raise ended_with(self.path, code)
         if not output.held.strip():
             raise ActionError(502, f"{os.path.basename(self.path)} printed no result")
         return parse_result(output.held, "the last line of output")
@@ -153,10 +157,8 @@ class ProgramLoop:
     def ended(self, status=None):
         if status is None:
             _, status = os.waitpid(self.process, 0)
-        code = os.waitstatus_to_exitcode(status)
         self.process = None
-        ending = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return ActionError(502, f"{os.path.basename(self.path)} ended with {ending}")
+        return ended_with(self.path, os.waitstatus_to_exitcode(status))
 
     def read_line(self):
         line = self.answers.readline(MAX_LINE)

@@ -247,8 +247,8 @@ class Action {
       report(REINIT);
       throw new ActionError(403, REINIT);
     }
-    const { env, code, main } = isObject(value) ? value : { env: 0 };
-    if (env !== undefined && env !== null && !isObject(env)) {
+    const { env, code, main } = value;
+    if (!isObject(value) || !(env === undefined || env === null || isObject(env))) {
       throw new ActionError(400, "value and value.env must be JSON objects");
     }
     setEnvironment(env || {});

@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include <fnimage/base/diagnostics.hpp>
@@ -52,7 +51,6 @@ class UploadAhead {
   std::vector<std::unique_ptr<Target>> targets_;
   Diagnostics& diagnostics_;
   std::atomic<bool> stopping_ = false;
-  std::mutex mutex_;  ///< guards group_.run()
   WorkerPool pool_;
   TaskGroup group_;
 };

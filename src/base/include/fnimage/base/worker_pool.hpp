@@ -1,6 +1,7 @@
 // A fixed set of threads that run tasks; a group ends with the error of its earliest task that
 // failed, whichever thread was faster, and tasks after that one are skipped. Thread-safety:
-// WorkerPool may be used from any thread; a TaskGroup belongs to the thread that made it.
+// WorkerPool may be used from any thread, TaskGroup::run() too; the rest of a TaskGroup belongs to
+// the thread that made it.
 #pragma once
 
 #include <cstddef>
