@@ -134,7 +134,8 @@ class Placer {
     if (path.empty() || is_top_link(original)) {
       return {};
     }
-    if (leaves_out(path, original.type)) {
+    // By the path that the package gives it, as dpkg's path-exclude does, or by where it ends up.
+    if (leaves_out(merged_path(original.path), original.type) || leaves_out(path, original.type)) {
       if (original.type == EntryType::file) {
         left_out_.insert_or_assign(std::move(path), std::move(original.content));
       }

@@ -2,6 +2,7 @@
 // of the cache appear atomically.
 #include "debian/package.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <system_error>
@@ -13,6 +14,8 @@
 #include <fnimage/base/text.hpp>
 #include <fnimage/layer/archive.hpp>
 #include <fnimage/source/debian.hpp>
+
+#include "debian/layout.hpp"
 
 namespace fnimage::source::debian {
 namespace {
@@ -66,8 +69,22 @@ std::optional<ControlFiles> deserialize(std::string_view text) {
   return files;
 }
 
-std::string pack_id(const PackageFile& file) {
-  return fmt::format("{}-data", file.sha256.hex());
+/// Contents that images do without are a fifth of Debian's essential packages: they are not kept.
+enum class Contents : std::uint8_t { all, without_documentation };
+
+std::string pack_id(const PackageFile& file, Contents contents) {
+  return fmt::format("{}-{}", file.sha256.hex(), contents == Contents::all ? "data" : "image");
+}
+
+bool is_kept(std::string_view path) {
+  return !is_left_out(merged_path(path), layer::EntryType::file);
+}
+
+/// Whether a file that is kept is a hard link to one that is not, and has its content there.
+bool lacks_content(const std::vector<layer::Entry>& entries) {
+  return std::ranges::any_of(entries, [](const layer::Entry& entry) {
+    return entry.type == layer::EntryType::hardlink && is_kept(entry.path) && !is_kept(entry.link);
+  });
 }
 
 std::string file_list_of(const std::vector<layer::Entry>& entries) {
@@ -81,10 +98,21 @@ std::string file_list_of(const std::vector<layer::Entry>& entries) {
   return text;
 }
 
+std::optional<layer::ArchiveListing> listing_from_cache(const PackageFile& file,
+                                                        const std::filesystem::path& packs) {
+  if (!file.documentation) {
+    auto listing = layer::unpacked_tar(pack_id(file, Contents::without_documentation), packs);
+    if (!listing || !lacks_content(listing->entries)) {
+      return listing;
+    }
+  }
+  return layer::unpacked_tar(pack_id(file, Contents::all), packs);
+}
+
 std::optional<UnpackedPackage> from_cache(const PackageFile& file,
                                           const std::filesystem::path& cache,
                                           const std::filesystem::path& control_file) {
-  auto listing = layer::unpacked_tar(pack_id(file), cache / "packs");
+  auto listing = listing_from_cache(file, cache / "packs");
   if (!listing) {
     return std::nullopt;
   }
@@ -115,8 +143,8 @@ Result<ControlFiles> read_control_member(Reader& member, const std::string& what
 // The members of one .deb, in the order that deb(5) demands.
 class DebReader {
  public:
-  DebReader(const PackageFile& file, const std::filesystem::path& cache)
-      : file_(file), cache_(cache) {}
+  DebReader(const PackageFile& file, const std::filesystem::path& cache, Contents contents)
+      : file_(file), cache_(cache), contents_(contents) {}
 
   Result<UnpackedPackage> read(const std::filesystem::path& deb) {
     FNIMAGE_TRY(const auto reader, open_file(deb));
@@ -147,8 +175,10 @@ class DebReader {
       const auto open = [&member]() -> Result<std::unique_ptr<Reader>> {
         return std::make_unique<BorrowedReader>(member);
       };
-      FNIMAGE_TRY(auto listing,
-                  layer::unpack_tar(open, pack_id(file_), cache_ / "packs", file_.what));
+      FNIMAGE_TRY(
+          auto listing,
+          layer::unpack_tar(open, pack_id(file_, contents_), cache_ / "packs", file_.what, {},
+                            contents_ == Contents::all ? layer::ContentFilter() : is_kept));
       package_.file_list = file_list_of(listing.entries);
       package_.entries = std::move(listing.entries);
       has_data_ = true;
@@ -160,6 +190,7 @@ class DebReader {
 
   const PackageFile& file_;
   const std::filesystem::path& cache_;
+  Contents contents_;
   UnpackedPackage package_;
   bool has_version_ = false;
   bool has_control_ = false;
@@ -196,7 +227,11 @@ Result<UnpackedPackage> unpack_package(const PackageFile& file,
     return std::move(*cached);
   }
   FNIMAGE_TRY(const auto deb, file.fetch());
-  FNIMAGE_TRY(UnpackedPackage package, DebReader(file, cache).read(deb));
+  const Contents wanted = file.documentation ? Contents::all : Contents::without_documentation;
+  FNIMAGE_TRY(UnpackedPackage package, DebReader(file, cache, wanted).read(deb));
+  if (!file.documentation && lacks_content(package.entries)) {
+    FNIMAGE_TRY(package, DebReader(file, cache, Contents::all).read(deb));
+  }
   if (package.control_file("control").empty()) {
     return fail(ErrorCode::invalid_input, fmt::format("{}: no control file", file.what));
   }

@@ -35,6 +35,7 @@ struct PackageFile {
   manifest::Digest sha256;
   std::function<Result<std::filesystem::path>()>
       fetch;  ///< where the .deb is, verified; called only when the cache lacks its parts
+  bool documentation = false;  ///< also the contents of what is_left_out(), else listed as empty
 };
 
 /// The control files of a .deb alone. @param what for messages. Errors: as unpack_package().

@@ -65,7 +65,7 @@ class Pool final : public PackagePool {
     std::vector<DebianPackage> packages = set.packages;
     std::sort(packages.begin(), packages.end(),
               [](const DebianPackage& a, const DebianPackage& b) { return a.name < b.name; });
-    FNIMAGE_TRY(auto unpacked, unpack_all(packages, set.platform));
+    FNIMAGE_TRY(auto unpacked, unpack_all(packages, set.platform, options.documentation));
     FNIMAGE_TRY(const auto layers, choose_layers(packages, unpacked, settings_.release, options));
     const std::int64_t made = options.max_mtime.value_or(0);
     FNIMAGE_TRY(Layout layout, lay_out(packages, unpacked, layers.files,
@@ -142,7 +142,7 @@ class Pool final : public PackagePool {
       const std::string& version, const DebianPackage& package, const AssembleOptions& options) {
     FNIMAGE_TRY(const PackageSet set, options.host_packages(package.name, package.version));
     FNIMAGE_TRY(const ArchitectureNames names, names_of(set.platform));
-    FNIMAGE_TRY(auto unpacked, unpack_all(set.packages, set.platform));
+    FNIMAGE_TRY(auto unpacked, unpack_all(set.packages, set.platform, options.documentation));
     const std::vector<std::size_t> one_layer(set.packages.size());
     FNIMAGE_TRY(Layout layout, lay_out(set.packages, unpacked, one_layer, {}));
     ImageView image(layout, 0);
@@ -186,22 +186,24 @@ class Pool final : public PackagePool {
   }
 
   Result<std::vector<UnpackedPackage>> unpack_all(const std::vector<DebianPackage>& packages,
-                                                  const manifest::Platform& platform) {
+                                                  const manifest::Platform& platform,
+                                                  bool documentation) {
     std::vector<UnpackedPackage> unpacked(packages.size());
     FNIMAGE_CHECK(for_each(packages, fmt::format("Debian packages ({})", platform.str()),
                            [&](std::size_t i) -> Result<void> {
-                             FNIMAGE_TRY(unpacked[i], unpack_one(packages[i]));
+                             FNIMAGE_TRY(unpacked[i], unpack_one(packages[i], documentation));
                              return {};
                            }));
     return unpacked;
   }
 
-  Result<UnpackedPackage> unpack_one(const DebianPackage& package) {
+  Result<UnpackedPackage> unpack_one(const DebianPackage& package, bool documentation) {
     const auto mutex = package_locks_.get(package.sha256.str());
     const std::lock_guard lock(*mutex);
-    const PackageFile file{.what = title_of(package), .sha256 = package.sha256, .fetch = [&] {
-                             return fetch(package);
-                           }};
+    const PackageFile file{.what = title_of(package),
+                           .sha256 = package.sha256,
+                           .fetch = [&] { return fetch(package); },
+                           .documentation = documentation};
     return unpack_package(file, settings_.cache_directory);
   }
 
