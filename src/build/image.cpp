@@ -97,6 +97,9 @@ manifest::ImageConfig make_config(const BuildSpec& spec, const Plan& plan,
   set_environment(spec, plan, config);
   set_command(spec, plan, config);
   set_process(spec, plan, config);
+  for (const auto& [name, value] : plan.labels) {
+    config.labels[name] = value;
+  }
   for (const auto& [name, value] : spec.config.labels) {
     config.labels[name] = value;
   }

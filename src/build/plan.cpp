@@ -67,9 +67,10 @@ class Planner {
     FNIMAGE_TRY(std::vector<manifest::Platform> platforms,
                 build_platforms(options_.platforms.empty() ? spec_.platforms : options_.platforms));
     plan_.time = options_.source_date_epoch.value_or(0);
-    FNIMAGE_TRY(
-        plan_.runtime,
-        runtime::make_runtime({.name = spec_.runtime, .main = spec_.main, .mtime = plan_.time}));
+    FNIMAGE_TRY(plan_.runtime, runtime::make_runtime({.name = spec_.runtime,
+                                                      .main = spec_.main,
+                                                      .mtime = plan_.time,
+                                                      .compiled = spec_.notebook.compiled}));
     FNIMAGE_CHECK(check_base(spec_));
     // The developer's mistakes come to light before anything is downloaded.
     UserLayers user_layers(spec_, plan_.time);
@@ -78,6 +79,7 @@ class Planner {
       FNIMAGE_TRY(user.emplace_back(), user_layers.make(platform));
       plan_.platforms.push_back({.platform = std::move(platform)});
     }
+    plan_.labels = user_layers.labels();
     FNIMAGE_CHECK(open_base());
     TaskGroup group(environment_.pool);
     for (std::size_t i = 0; i < user.size(); ++i) {

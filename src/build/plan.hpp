@@ -3,6 +3,7 @@
 // Thread-safety: make_plan may run several times at once.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,6 +34,7 @@ struct PlatformPlan {
 struct Plan {
   std::vector<PlatformPlan> platforms;
   runtime::Runtime runtime;
+  std::map<std::string, std::string> labels{};  ///< that follow from the developer's files
   std::int64_t time = 0;  ///< of everything made by this build, seconds since 1970
   std::unique_ptr<registry::ImageStore> base_store{};  ///< where the base's layers are
   std::string base_name{};  ///< the base's reference, when it names a registry

@@ -20,7 +20,7 @@ namespace fnimage::build {
 namespace {
 
 /// Goes up with every change of the rules.
-constexpr std::string_view rules = "fnimage check 2\n";
+constexpr std::string_view rules = "fnimage check 3\n";
 constexpr std::string_view verdict_directory = "checked";
 constexpr std::uint64_t max_verdict_bytes = 65536;
 

@@ -27,9 +27,9 @@ namespace fnimage::build {
 namespace {
 
 using Keys = std::string_view;
-constexpr std::array<Keys, 11> root_keys{"name",    "platforms", "base",       "packages",
-                                         "exclude", "runtime",   "source",     "layers",
-                                         "files",   "config",    "annotations"};
+constexpr std::array<Keys, 12> root_keys{"name",    "platforms", "base",     "packages",
+                                         "exclude", "runtime",   "notebook", "source",
+                                         "layers",  "files",     "config",   "annotations"};
 constexpr std::array<Keys, 10> debian_keys{
     "mirror",   "signed-by", "components", "suites",   "repositories",
     "snapshot", "essential", "recommends", "bytecode", "documentation"};
@@ -37,6 +37,7 @@ constexpr std::array<Keys, 13> base_keys{
     "debian",       "image",    "scratch",   "mirror",     "signed-by", "components",   "suites",
     "repositories", "snapshot", "essential", "recommends", "bytecode",  "documentation"};
 constexpr std::array<Keys, 4> repository_keys{"url", "suite", "components", "signed-by"};
+constexpr std::array<Keys, 2> notebook_keys{"mode", "parameters"};
 constexpr std::array<Keys, 2> source_keys{"main", "files"};
 constexpr std::array<Keys, 3> layer_keys{"name", "from", "to"};
 constexpr std::array<Keys, 3> file_keys{"from", "to", "mode"};
@@ -44,8 +45,6 @@ constexpr std::array<Keys, 6> config_keys{"env", "user", "workdir", "entrypoint"
 
 /// Names of the layers that a build makes beside those of packages.
 constexpr std::array<std::string_view, 3> reserved_layers{"runtime", "source", "files"};
-/// Of the design, not of this version: told apart from typing mistakes.
-constexpr std::array<std::string_view, 1> later_runtimes{"notebook"};
 
 constexpr std::size_t max_platforms = 64;
 
@@ -315,19 +314,41 @@ Result<void> read_runtime(const SpecReader& reader, const YamlNode& root, BuildS
   if (std::find(known.begin(), known.end(), spec.runtime) != known.end()) {
     return {};
   }
-  const bool later =
-      std::find(later_runtimes.begin(), later_runtimes.end(), spec.runtime) != later_runtimes.end();
-  if (later) {
-    return fail(
-        reader
-            .error(node->at, ErrorCode::unsupported,
-                   fmt::format("runtime '{}' is not supported by this version", spec.runtime))
-            .with_hint(fmt::format("choose {}", choices(known))));
-  }
   return reader.refuse(*node,
                        fmt::format("unknown runtime '{}'{}", printable(spec.runtime, shown_bytes),
                                    did_you_mean(spec.runtime, known)),
                        fmt::format("choose {}", choices(known)));
+}
+
+Result<void> read_notebook(const SpecReader& reader, const YamlNode& root, BuildSpec& spec) {
+  const YamlNode* node = root.find("notebook");
+  if (node == nullptr) {
+    return {};
+  }
+  if (spec.runtime != "notebook") {
+    return reader.refuse_key(*node, "'notebook' belongs to the runtime of that name",
+                             "write runtime: notebook, or remove it");
+  }
+  FNIMAGE_CHECK(reader.expect_mapping(*node, notebook_keys));
+  if (const YamlNode* mode = node->find("mode")) {
+    FNIMAGE_TRY(const std::string text, reader.text_not_empty(*mode));
+    if (text != "kernel" && text != "compiled") {
+      return reader.refuse(
+          *mode, fmt::format("unknown mode '{}'", printable(text, shown_bytes)),
+          "choose kernel (as in Jupyter) or compiled (plain Python, which starts sooner)");
+    }
+    spec.notebook.compiled = text == "compiled";
+  }
+  if (const YamlNode* parameters = node->find("parameters")) {
+    FNIMAGE_TRY(const std::string text, reader.text_not_empty(*parameters));
+    if (text != "none" && text != "cell") {
+      return reader.refuse(*parameters,
+                           fmt::format("unknown parameters '{}'", printable(text, shown_bytes)),
+                           "choose cell (those of the cell tagged \"parameters\") or none");
+    }
+    spec.notebook.parameters = text == "cell";
+  }
+  return {};
 }
 
 Result<void> read_main(const SpecReader& reader, const YamlNode& main, BuildSpec& spec) {
@@ -538,6 +559,7 @@ Result<BuildSpec> parse_spec(std::string_view text, std::string_view file_name,
   FNIMAGE_CHECK(read_base(reader, root, spec));
   FNIMAGE_CHECK(read_packages(reader, root, spec));
   FNIMAGE_CHECK(read_runtime(reader, root, spec));
+  FNIMAGE_CHECK(read_notebook(reader, root, spec));
   FNIMAGE_CHECK(read_source(reader, root, spec));
   FNIMAGE_CHECK(read_layers(reader, root, spec));
   FNIMAGE_CHECK(read_files(reader, root, spec));

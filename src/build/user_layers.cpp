@@ -9,6 +9,8 @@
 #include <fnimage/base/text.hpp>
 #include <fnimage/runtime/runtime.hpp>
 
+#include "notebook_source.hpp"
+
 namespace fnimage::build {
 
 namespace {
@@ -69,7 +71,7 @@ Result<std::string> fill_placeholders(std::string_view text, const manifest::Pla
   }
 }
 
-Result<layer::FileTree> UserLayers::source_tree() const {
+Result<layer::FileTree> UserLayers::source_tree() {
   layer::FileTree tree;
   std::vector<std::string> patterns = spec_.files;
   const bool has_main = !spec_.main.empty() && !is_main_of_image();
@@ -82,7 +84,14 @@ Result<layer::FileTree> UserLayers::source_tree() const {
   FNIMAGE_TRY(const source::IgnoreRules ignore, source::IgnoreRules::load(spec_.directory));
   FNIMAGE_CHECK(source::add_matching(spec_.directory, patterns, ignore, runtime::action_directory,
                                      options_, tree));
-  return has_main ? check_main(std::move(tree)) : std::move(tree);
+  if (!has_main) {
+    return tree;
+  }
+  FNIMAGE_TRY(tree, check_main(std::move(tree)));
+  if (spec_.runtime == "notebook") {
+    FNIMAGE_TRY(labels_, prepare_notebooks(spec_, tree));
+  }
+  return tree;
 }
 
 bool UserLayers::is_main_of_image() const {

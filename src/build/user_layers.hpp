@@ -21,9 +21,13 @@ class UserLayers {
 
   /// Lowest first. Content that other platforms use too is read only for the first.
   Result<std::vector<PlannedLayer>> make(const manifest::Platform& platform);
+  /// What the files that were read say of the image.
+  [[nodiscard]] const std::map<std::string, std::string>& labels() const noexcept {
+    return labels_;
+  }
 
  private:
-  Result<layer::FileTree> source_tree() const;
+  Result<layer::FileTree> source_tree();
   /// Whether the main file comes from elsewhere than the source.
   bool is_main_of_image() const;
   /// The tree, if the main file in it is what the runtime can start.
@@ -36,6 +40,7 @@ class UserLayers {
   const BuildSpec& spec_;
   source::FileOptions options_;
   std::map<std::string, layer::FileTree> read_;  ///< by what they were made from
+  std::map<std::string, std::string> labels_;
 };
 
 /// Fills {os}, {arch}, {variant}, {deb_arch} and {triplet} in. Error: invalid_input for another

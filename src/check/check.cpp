@@ -24,6 +24,7 @@ namespace fnimage::check {
 namespace {
 
 constexpr std::string_view action_directory = "action";  // where functions are
+constexpr const char* default_kernel = "python3";        // of notebooks that name none
 constexpr std::size_t max_loaders = 64;                  // that hand their DT_RPATH down
 constexpr int max_interpreters = 5;  // of interpreters; the kernel follows as many
 
@@ -245,12 +246,20 @@ class Checker {
                 : fmt::format("starts {}, which is not in the image", printable(kernel.program)));
       }
     }
+    const std::string mode = config_.env_value("FNIMAGE_NOTEBOOK_MODE").value_or("");
+    const auto function =
+        find_program(files_, config_.env_value("FNIMAGE_ACTION_MAIN").value_or(""), config_);
     for (const Notebook& notebook : notebooks_below(files_, action_directory)) {
-      if (!notebook.kernel.empty() && !names.contains(notebook.kernel)) {
-        // It may lie there to be read.
-        add(Level::warning, "kernel", notebook.path,
-            fmt::format("wants the kernel {}, which is not in the image",
-                        printable(notebook.kernel)),
+      const bool is_function = !mode.empty() && function && function->path == notebook.path;
+      if (is_function && mode == "compiled") {
+        continue;
+      }
+      const std::string kernel =
+          is_function && notebook.kernel.empty() ? default_kernel : notebook.kernel;
+      if (!kernel.empty() && !names.contains(kernel)) {
+        // One that is not the function may lie there to be read.
+        add(is_function ? Level::error : Level::warning, "kernel", notebook.path,
+            fmt::format("wants the kernel {}, which is not in the image", printable(kernel)),
             "add the package that has it (python3-ipykernel for python3)");
       }
     }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <fnimage/base/json.hpp>
+#include <fnimage/notebook/notebook.hpp>
 
 #include "paths.hpp"
 
@@ -15,28 +16,15 @@ namespace {
 
 constexpr std::string_view kernel_file = "/kernel.json";
 constexpr std::string_view kernel_directory = "share/jupyter/kernels/";
-constexpr std::size_t max_notebook_bytes = std::size_t{64} << 20;  // outputs and all
+constexpr std::size_t max_kernel_bytes = 65536;
 
 std::optional<nlohmann::json> json_of(const std::string& path, const layer::Entry& entry) {
-  const std::optional<std::string> text = text_of(entry, max_notebook_bytes);
+  const std::optional<std::string> text = text_of(entry, max_kernel_bytes);
   if (!text) {
     return std::nullopt;
   }
-  auto value = parse_json(*text, path, {.max_bytes = max_notebook_bytes});
+  auto value = parse_json(*text, path);
   return value && value->is_object() ? std::optional(std::move(*value)) : std::nullopt;
-}
-
-/// The text at a path of keys; empty when something else or nothing is there.
-std::string member_of(const nlohmann::json& value, std::initializer_list<const char*> keys) {
-  const nlohmann::json* at = &value;
-  for (const char* key : keys) {
-    const auto found = at->is_object() ? at->find(key) : at->end();
-    if (!at->is_object() || found == at->end()) {
-      return {};
-    }
-    at = &*found;
-  }
-  return at->is_string() ? at->get<std::string>() : std::string();
 }
 
 }  // namespace
@@ -78,11 +66,10 @@ std::vector<Notebook> notebooks_below(const ImageFiles& files, std::string_view 
     if (!at->first.ends_with(".ipynb") || at->second.entry.type != layer::EntryType::file) {
       continue;
     }
-    const std::optional<nlohmann::json> notebook = json_of(at->first, at->second.entry);
-    notebooks.push_back({.path = at->first,
-                         .kernel = notebook
-                                       ? member_of(*notebook, {"metadata", "kernelspec", "name"})
-                                       : std::string()});
+    const auto text = text_of(at->second.entry, notebook::max_notebook_bytes);
+    auto read = text ? notebook::read_notebook(*text, at->first)
+                     : fail(ErrorCode::invalid_input, "cannot be read");
+    notebooks.push_back({.path = at->first, .kernel = read ? std::move(read->kernel) : ""});
   }
   return notebooks;
 }

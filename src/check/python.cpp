@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <fnimage/base/text.hpp>
+#include <fnimage/notebook/notebook.hpp>
 
 #include "paths.hpp"
 #include "programs.hpp"
@@ -25,6 +26,7 @@ constexpr std::uint64_t max_interpreter_bytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t max_path_file_bytes = 65536;
 constexpr std::size_t max_unknown_names = 2000;  // each costs a search of the whole interpreter
 constexpr std::size_t max_modules = 50'000;
+constexpr std::string_view notebook_suffix = ".ipynb";
 
 /// "3.11" of "python3.11"; empty for other names.
 std::string version_of(std::string_view program) {
@@ -169,12 +171,22 @@ class Follower {
     }
   }
 
+  static std::string source_of(const ImageFiles::Node& node, std::string_view path) {
+    if (!path.ends_with(notebook_suffix)) {
+      return text_of(node.entry, max_source_bytes).value_or("");
+    }
+    const auto text = text_of(node.entry, notebook::max_notebook_bytes);
+    auto read = text ? notebook::read_notebook(*text, path)
+                     : fail(ErrorCode::invalid_input, "cannot be read");
+    return read ? std::move(read->code) : std::string();
+  }
+
   void follow(const Module& module, Reach reach) {
     const ImageFiles::Node* node = files_.find(module.path);
     if (node == nullptr) {
       return;
     }
-    const std::string text = text_of(node->entry, max_source_bytes).value_or("");
+    const std::string text = source_of(*node, module.path);
     const bool moves_path = text.find("sys.path") != std::string::npos ||
                             text.find("meta_path") != std::string::npos ||
                             text.find("sys.modules") != std::string::npos;
@@ -392,10 +404,14 @@ PythonStart python_start(const ImageFiles& files, const manifest::ImageConfig& c
   if (const auto main = config.env_value("FNIMAGE_ACTION_MAIN")) {
     words.push_back(*main);
   }
+  if (config.env_value("FNIMAGE_NOTEBOOK_MODE") == "kernel") {
+    start.modules.emplace_back("nbclient");
+  }
   for (const std::string& word : words) {
     const auto found = files.resolve(
         word.starts_with('/') ? word : fmt::format("{}/{}", config.working_dir, word));
-    if (word.ends_with(".py") && found && found->node->entry.type == layer::EntryType::file) {
+    if ((word.ends_with(".py") || word.ends_with(notebook_suffix)) && found &&
+        found->node->entry.type == layer::EntryType::file) {
       start.scripts.push_back(found->path);
     }
   }

@@ -3,109 +3,19 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
+#include <iterator>
 
 #include <fnimage/base/text.hpp>
+#include <fnimage/notebook/python_lines.hpp>
 
 namespace fnimage::check {
 
 namespace {
 
-/// A statement on one line, strings replaced by "".
-struct LogicalLine {
-  std::size_t indent = 0;
-  std::string text{};
-};
-
-class LineReader {
- public:
-  explicit LineReader(std::string_view source) : source_(source) {}
-
-  std::vector<LogicalLine> read() {
-    while (at_ < source_.size()) {
-      begin_line();
-      read_line();
-      if (const std::string_view text = trim(line_.text); !text.empty()) {
-        line_.text = std::string(text);
-        lines_.push_back(std::move(line_));
-      }
-    }
-    return std::move(lines_);
-  }
-
- private:
-  void begin_line() {
-    constexpr std::size_t tab = 8;
-    line_ = {};
-    for (; at_ < source_.size(); ++at_) {
-      if (source_[at_] == ' ') {
-        ++line_.indent;
-      } else if (source_[at_] == '\t') {
-        line_.indent += tab - line_.indent % tab;
-      } else if (source_[at_] != '\f' && source_[at_] != '\r') {
-        return;
-      }
-    }
-  }
-
-  void read_line() {
-    std::size_t depth = 0;
-    while (at_ < source_.size()) {
-      const char c = source_[at_];
-      if (c == '#') {
-        at_ = std::min(source_.find('\n', at_), source_.size());
-      } else if (c == '"' || c == '\'') {
-        skip_string();
-      } else if (c == '\\' && at_ + 1 < source_.size() && source_[at_ + 1] == '\n') {
-        line_.text += ' ';
-        at_ += 2;
-      } else if (c == '\n' && depth == 0) {
-        ++at_;
-        return;
-      } else {
-        depth += c == '(' || c == '[' || c == '{' ? 1U : 0U;
-        depth -= depth > 0 && (c == ')' || c == ']' || c == '}') ? 1U : 0U;
-        line_.text += c == '\n' || c == '\r' ? ' ' : c;
-        ++at_;
-      }
-    }
-  }
-
-  /// Prefixes need no care: a backslash keeps a quote from ending raw strings, too.
-  void skip_string() {
-    const char quote = source_[at_];
-    const std::string triple(3, quote);
-    const bool is_long = source_.substr(at_).starts_with(triple);
-    at_ += is_long ? triple.size() : 1;
-    while (at_ < source_.size()) {
-      if (source_[at_] == '\\') {
-        at_ += 2;
-      } else if (is_long ? source_.substr(at_).starts_with(triple) : source_[at_] == quote) {
-        at_ += is_long ? triple.size() : 1;
-        break;
-      } else if (!is_long && source_[at_] == '\n') {
-        break;  // not Python
-      } else {
-        ++at_;
-      }
-    }
-    at_ = std::min(at_, source_.size());
-    line_.text += "\"\"";
-  }
-
-  std::string_view source_;
-  std::size_t at_ = 0;
-  LogicalLine line_;
-  std::vector<LogicalLine> lines_;
-};
-
-bool is_word_char(char c) noexcept {
-  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' ||
-         static_cast<unsigned char>(c) >= 0x80U;
-}
+using notebook::LogicalLine;
 
 std::string_view first_word(std::string_view text) {
-  const auto* const end = std::find_if_not(text.begin(), text.end(), is_word_char);
+  const auto* const end = std::find_if_not(text.begin(), text.end(), notebook::is_name_character);
   return text.substr(0, static_cast<std::size_t>(end - text.begin()));
 }
 
@@ -117,8 +27,9 @@ std::string without_blanks(std::string_view text) {
 }
 
 bool is_dotted_name(std::string_view name) {
-  return !name.empty() &&
-         std::all_of(name.begin(), name.end(), [](char c) { return is_word_char(c) || c == '.'; });
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return notebook::is_name_character(c) || c == '.';
+  });
 }
 
 /// "a.b as c" -> "a.b"
@@ -208,13 +119,9 @@ void read_from(std::string_view rest, ImportKind kind, std::vector<Import>& impo
 }  // namespace
 
 std::vector<Import> imports_of(std::string_view source) {
-  constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
-  if (source.starts_with(byte_order_mark)) {
-    source.remove_prefix(byte_order_mark.size());
-  }
   std::vector<Import> imports;
   Blocks blocks;
-  for (const LogicalLine& line : LineReader(source).read()) {
+  for (const LogicalLine& line : notebook::logical_lines(source)) {
     const ImportKind kind = blocks.enter(line);
     for (const std::string_view part : split(line.text, ';')) {
       const std::string_view statement = trim(part);

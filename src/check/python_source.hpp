@@ -1,7 +1,6 @@
-// The import statements of Python source, found without running it: strings and comments are passed
-// over, brackets and continued lines joined, and what block a statement is in is told from its
-// indentation. Source: The Python Language Reference, "Lexical analysis" and "The import
-// statement". Thread-safety: pure functions.
+// The import statements of Python source, found without running it: what block a statement is in is
+// told from its indentation. Source: The Python Language Reference, "The import statement".
+// Thread-safety: pure functions.
 #pragma once
 
 #include <cstdint>

@@ -8,7 +8,7 @@
 namespace fnimage::runtime {
 
 Result<Runtime> make_action(const Request& request, std::string_view interpreter,
-                            std::initializer_list<ActionFile> files) {
+                            const std::vector<ActionFile>& files) {
   Runtime runtime;
   for (const std::string_view directory : {"usr", "usr/lib", "usr/lib/fnimage"}) {
     FNIMAGE_CHECK(runtime.files.add({.path = std::string(directory),
@@ -25,7 +25,7 @@ Result<Runtime> make_action(const Request& request, std::string_view interpreter
                                                      manifest::Digest::of(file.text).str())}));
   }
   runtime.entrypoint = {std::string(interpreter),
-                        fmt::format("{}/{}", runtime_directory, files.begin()->name)};
+                        fmt::format("{}/{}", runtime_directory, files.front().name)};
   const bool is_of_image = request.main.starts_with('/');
   runtime.env = {
       {"FNIMAGE_ACTION_MAIN",
@@ -34,9 +34,9 @@ Result<Runtime> make_action(const Request& request, std::string_view interpreter
   return runtime;
 }
 
-Result<Runtime> make_python_action(const Request& request, const ActionFile& file) {
-  FNIMAGE_TRY(Runtime runtime,
-              make_action(request, "python3", {file, {"action_proxy.py", action_proxy_py}}));
+Result<Runtime> make_python_action(const Request& request, std::vector<ActionFile> files) {
+  files.push_back({"action_proxy.py", action_proxy_py});
+  FNIMAGE_TRY(Runtime runtime, make_action(request, "python3", files));
   runtime.debian_packages = {"python3-minimal", "libpython3-stdlib"};
   return runtime;
 }

@@ -1,8 +1,8 @@
 // What the runtimes put into an image beside the user's code.
 #pragma once
 
-#include <initializer_list>
 #include <string_view>
+#include <vector>
 
 #include <fnimage/runtime/runtime.hpp>
 
@@ -21,9 +21,9 @@ struct ActionFile {
 /// and that of a language's own base image in /usr/local/bin; every container runtime looks it up
 /// in the image's PATH. @param files the first is what the interpreter starts.
 Result<Runtime> make_action(const Request& request, std::string_view interpreter,
-                            std::initializer_list<ActionFile> files);
+                            const std::vector<ActionFile>& files);
 
-/// The same of a runtime that is Python's: `file`, which serves its action by action_proxy.py.
-Result<Runtime> make_python_action(const Request& request, const ActionFile& file);
+/// The same of a runtime that is Python's and serves its action by action_proxy.py, which is added.
+Result<Runtime> make_python_action(const Request& request, std::vector<ActionFile> files);
 
 }  // namespace fnimage::runtime

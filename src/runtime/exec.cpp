@@ -8,7 +8,7 @@
 namespace fnimage::runtime {
 
 Result<Runtime> make_exec(const Request& request) {
-  return make_python_action(request, {"exec_action.py", exec_action_py});
+  return make_python_action(request, {{"exec_action.py", exec_action_py}});
 }
 
 Starter exec_starter() {

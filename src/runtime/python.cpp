@@ -15,7 +15,7 @@ Result<Runtime> make_python(const Request& request) {
                 fmt::format("source.main \"{}\" is not a Python source file (.py)", request.main),
                 "name the file that has `def main(args)`, or choose another runtime");
   }
-  return make_python_action(request, {"python_action.py", python_action_py});
+  return make_python_action(request, {{"python_action.py", python_action_py}});
 }
 
 Starter python_starter() {

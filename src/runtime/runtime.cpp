@@ -9,6 +9,7 @@
 
 #include "exec.hpp"
 #include "nodejs.hpp"
+#include "notebook.hpp"
 #include "python.hpp"
 
 namespace fnimage::runtime {
@@ -29,23 +30,19 @@ struct Kind {
 
 constexpr std::array kinds{
     Kind{.name = "python", .make = make_python, .starter = python_starter, .needs_main = true},
+    Kind{
+        .name = "notebook", .make = make_notebook, .starter = notebook_starter, .needs_main = true},
     Kind{.name = "nodejs", .make = make_nodejs, .starter = nodejs_starter, .needs_main = true},
     Kind{.name = "exec", .make = make_exec, .starter = exec_starter, .needs_main = true},
     Kind{.name = "none", .make = make_none, .starter = nullptr, .needs_main = false},
 };
-
-/// Runtimes of the build file's grammar that this version does not have.
-constexpr std::array<std::string_view, 1> later{"notebook"};
 
 Result<const Kind*> find_kind(std::string_view name, const std::vector<std::string_view>& choices) {
   const auto* const found = std::ranges::find(kinds, name, &Kind::name);
   if (found != kinds.end()) {
     return found;
   }
-  const bool known = std::ranges::find(later, name) != later.end();
-  return fail(ErrorCode::invalid_argument,
-              known ? fmt::format("runtime '{}' is not available in this version", name)
-                    : fmt::format("there is no runtime '{}'", name),
+  return fail(ErrorCode::invalid_argument, fmt::format("there is no runtime '{}'", name),
               fmt::format("choose one of: {}", fmt::join(choices, ", ")));
 }
 
@@ -65,7 +62,9 @@ Result<Runtime> make_runtime(const Request& request) {
   if (is_path_of_image(request)) {
     main.insert(0, "/");
   }
-  return kind->make({.name = request.name, .main = std::move(main), .mtime = request.mtime});
+  Request cleaned = request;
+  cleaned.main = std::move(main);
+  return kind->make(cleaned);
 }
 
 bool is_path_of_image(const Request& request) {

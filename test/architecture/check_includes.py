@@ -19,6 +19,7 @@ MODULES = {  # module -> directory
     "layer": "src/layer",
     "archive": "src/archive",
     "elf": "src/elf",
+    "notebook": "src/notebook",
     "source": "src/source",
     "runtime": "src/runtime",
     "check": "src/check",
@@ -33,12 +34,14 @@ ALLOWED = {
     "layer": {"base", "manifest"},
     "archive": {"base", "manifest", "registry", "layer"},
     "elf": {"base"},
+    "notebook": {"base"},
     "source": {"base", "manifest", "registry", "layer", "elf"},
     "runtime": {"base", "manifest", "layer"},
-    "check": {"base", "manifest", "registry", "layer", "elf"},
+    "check": {"base", "manifest", "registry", "layer", "elf", "notebook"},
     "sbom": {"base", "manifest", "registry", "layer", "source", "check"},
     "build": {
-        "base", "manifest", "registry", "layer", "archive", "elf", "source", "runtime", "check", "sbom"
+        "base", "manifest", "registry", "layer", "archive", "elf", "notebook", "source", "runtime", "check",
+        "sbom"
     },
     "cli": {
         "base", "manifest", "registry", "layer", "archive", "source", "runtime", "check", "sbom",

@@ -16,12 +16,14 @@ from containers import free_port
 
 
 def installed(action):
-    """A Python runtime's file with the proxy beside it, as in an image; gone when the test ends."""
+    """A Python runtime's file with its modules and the proxy beside it, as in an image; gone when
+    the test ends."""
     action = pathlib.Path(action)
     directory = pathlib.Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, directory)
-    shutil.copy(action.parent.parent / "proxy/action_proxy.py", directory)
-    return pathlib.Path(shutil.copy(action, directory))
+    for file in (action.parent.parent / "proxy/action_proxy.py", *action.parent.glob("*.py")):
+        shutil.copy(file, directory)
+    return directory / action.name
 
 
 class ActionProcess:

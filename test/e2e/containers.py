@@ -17,6 +17,7 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -273,7 +274,17 @@ class Chroot:
             *(f"--override-arch={arch}", f"docker://{reference}", f"oci:{place}-layout:image"),
         )
         run("umoci", "unpack", "--image", f"{place}-layout:image", place)
+        self.make_devices(place / "rootfs/dev")
         return place
+
+    @staticmethod
+    def make_devices(directory):
+        """Those that every container runtime gives."""
+        directory.mkdir(exist_ok=True)
+        for name, minor in (("null", 3), ("zero", 5), ("random", 8), ("urandom", 9)):
+            with contextlib.suppress(FileExistsError):
+                os.mknod(directory / name, stat.S_IFCHR | 0o666, os.makedev(1, minor))
+                (directory / name).chmod(0o666)
 
     def architecture(self, image):
         layout = pathlib.Path(f"{image}-layout")

@@ -1,11 +1,12 @@
 """From a build file to running functions: fnimage builds and publishes, other tools judge.
 
-    e2e_test.py quickstart|starters|numpy|digits|popular|debian13 --fnimage PROGRAM --examples DIRECTORY --cache DIRECTORY
+    e2e_test.py quickstart|starters|numpy|notebooks|popular|debian13 --fnimage PROGRAM --examples DIRECTORY --cache DIRECTORY
 
 quickstart: examples/hello-python is built and pushed; skopeo, docker, podman, umoci and buildah
 read it; it is built again elsewhere, without root, under strace; it runs on both architectures.
 starters: what `fnimage init` writes for exec and nodejs is built, pushed and run on both.
-numpy, digits: functions on Debian's numpy and scikit-learn, built, pushed and run on both.
+numpy: a function on Debian's numpy, built, pushed and run on both.
+notebooks: examples/notebook-flow trains, publishes and tests a model on both.
 popular: a hundred packages, in which nothing is found that cannot work.
 debian13: a function on the essential packages of a release that the host's apt does not know, with
 nothing of their scripts left out, on amd64.
@@ -25,6 +26,7 @@ import re
 import shutil
 import sys
 
+import conformance
 import containers
 import run_image
 from containers import Skip, require_tool, run
@@ -497,40 +499,143 @@ def popular_checks(work):
     return [check_build_and_push, startable(work, "popular")]
 
 
-def digits_checks(work):
-    def check_build_and_push():
-        work.publish("digits", work.examples / "digits")
+class NotebookFlow:
+    """examples/notebook-flow: one notebook trains, its model is published, another one tests it."""
 
-    def check_memory_is_bounded():
+    def __init__(self, work):
+        self.work = work
+        self.source = work.directory / "notebook-flow"
+        shutil.copytree(work.examples / "notebook-flow", self.source)
+        self.train, self.test = work.reference("train"), work.reference("test")
+        programs = work.directory / "programs"
+        programs.mkdir()
+        (programs / "fnimage").symlink_to(work.program)
+        self.path = f"{programs}:{os.environ['PATH']}"
+
+    def check_build_and_push(self):
+        self.work.publish("train", self.source / "train")
+
+    def check_parameters_are_in_the_image(self):
+        command = ("skopeo", "inspect", "--config", "--tls-verify=false")
+        config = json.loads(run(*command, f"docker://{self.train}"))["config"]
+        schema = json.loads(config["Labels"]["io.fnimage.notebook.parameters"])
+        kinds = {name: one["type"] for name, one in schema["properties"].items()}
+        assert kinds == {
+            "regularization": "number",
+            "iterations": "integer",
+            "trained_on": "integer",
+            "plots": "boolean",
+        }, kinds
+
+    def trigger(self, url, parameters):
+        """Trains, publishes, and returns what training has given."""
+        command = (sys.executable, self.source / "trigger.py", url, self.test, json.dumps(parameters))
+        environment = {**self.work.environment, "PATH": self.path}
+        output = run(*command, "--", "--plain-http", env=environment)
+        return json.loads(re.search(r"^trained: (.*)$", output, re.MULTILINE)[1])
+
+    def layers(self):
+        """Of each platform of the test function, by name."""
+        names = {}
+        for entry in json.loads(self.work.raw(self.test))["manifests"]:
+            reference = f"{self.test.rsplit(':', 1)[0]}@{entry['digest']}"
+            command = ("skopeo", "inspect", "--config", "--tls-verify=false")
+            history = json.loads(run(*command, f"docker://{reference}"))["history"]
+            found = [layer["digest"] for layer in json.loads(self.work.raw(reference))["layers"]]
+            names[entry["platform"]["architecture"]] = {
+                one["created_by"]: digest for one, digest in zip(history, found, strict=True)
+            }
+        return names
+
+    def started(self, engine, reference, arch):
+        container = engine.start(engine.pull(reference, arch), arch)
+
+        @contextlib.contextmanager
+        def serving():
+            with container as running_container:
+                client = conformance.Client(
+                    *("127.0.0.1", running_container.port),
+                    *(running_container.stdout, running_container.stderr),
+                )
+                client.wait_until_listening(running_container.alive)
+                yield client, f"http://127.0.0.1:{running_container.port}"
+                assert running_container.stop() == 0, "SIGTERM does not end it well"
+
+        return serving()
+
+    def trains_and_tests(self, arch, parameters):
+        with containers.engine() as engine, containers.emulation(arch):
+            with self.started(engine, self.train, arch) as (client, url):
+                trained = self.trigger(url, parameters)
+                refused = client.run({"epochs": 3}).expect(200)["error"]
+                assert "epochs" in refused and "iterations" in refused, refused
+            assert trained["machine"] == containers.MACHINES[arch], trained
+            assert trained["accuracy"] > 0.85, trained
+            with self.started(engine, self.test, arch) as (client, _):
+                client.init().expect(200)
+                answer = client.run({}).expect(200)
+                assert answer["tested"] == 597, answer
+                assert {key: answer[key] for key in trained} == trained, f"{answer}, not {trained}"
+                told = client.run({"model_file": "/no/such/file"}).expect(200)["error"]
+                assert told["ename"] == "FileNotFoundError" and told["cell"] == 2, told
+
+    def check_trains_and_tests_on_amd64(self):
+        self.trains_and_tests("amd64", {})
+
+    def check_retrains_and_tests_on_ppc64le(self):
+        """What a POWER machine has trained replaces the model on all platforms, and nothing else."""
+        before = self.layers()
+        self.trains_and_tests("ppc64le", {"regularization": 0.02})
+        for arch, layers in self.layers().items():
+            changed = {name for name, digest in layers.items() if before[arch][name] != digest}
+            assert changed == {"fnimage: model"}, changed
+
+    def check_a_starter_is_a_notebook(self):
+        source = self.work.directory / "starter"
+        self.work.fnimage("init", "--runtime", "notebook", source)
+        file = source / "fnimage.yaml"
+        file.write_text(file.read_text().replace("  # suites: [updates]", "  suites: [updates]"))
+        reference = self.work.publish("starter", source)
+        with containers.engine() as engine:
+            with self.started(engine, reference, "amd64") as (client, _):
+                client.init().expect(200)
+                answer = client.run({"name": "Ada"}).expect(200)
+                assert answer == {"greeting": "Hello, Ada!", "machine": "x86_64"}, answer
+
+    def check_memory_is_bounded(self):
         """Nothing is in the cache but the downloaded packages: all is unpacked and packed."""
-        cache = work.directory / "cache-of-packages"
+        cache = self.work.directory / "cache-of-packages"
         shutil.copytree(
-            pathlib.Path(work.environment["XDG_CACHE_HOME"]) / "fnimage/debian/debs",
+            pathlib.Path(self.work.environment["XDG_CACHE_HOME"]) / "fnimage/debian/debs",
             cache / "fnimage/debian/debs",
         )
-        peak = work.directory / "peak"
+        peak = self.work.directory / "peak"
         wrapper = (require_tool("time"), "-f", "%M", "-o", peak)
         for compression in ("gzip", "zstd"):
             shutil.rmtree(cache / "fnimage/layers", ignore_errors=True)
-            work.fnimage(
+            self.work.fnimage(
                 *("build", "--threads", "2", "--compression", compression),
-                *("-o", f"oci:{work.directory}/digits-{compression}", work.examples / "digits"),
+                *("-o", f"oci:{self.work.directory}/test-{compression}", self.source / "test"),
                 wrapper=wrapper,
                 XDG_CACHE_HOME=str(cache),
             )
             kib = int(peak.read_text().split()[-1])
             assert kib <= MEMORY_BUDGET_KIB, f"{compression}: {kib} KiB at the peak"
 
-    machine = {"machine": "{machine}"}
-    calls = [
-        ({"op": "predict", "index": 1500}, {"digit": 1, "expected": 1, **machine}),
-        ({"op": "train"}, {"accuracy": 0.96, "file": "/tmp/digits.joblib", **machine}),
-        ({"op": "predict", "index": 1700}, {"digit": 5, "expected": 5, **machine}),
-        ({"op": "predict", "image": [0] * 63}, {"error": "an image has 64 numbers, not 63"}),
-    ]
-    reference = work.reference("digits")
-    checks = [check_build_and_push, startable(work, "digits"), check_memory_is_bounded]
-    return [*checks, *running(reference, calls, ["numpy", "sklearn"])]
+    def checks(self):
+        return [
+            self.check_build_and_push,
+            startable(self.work, "train"),
+            self.check_parameters_are_in_the_image,
+            self.check_trains_and_tests_on_amd64,
+            startable(self.work, "test"),
+            self.check_retrains_and_tests_on_ppc64le,
+            self.check_a_starter_is_a_notebook,
+            self.check_memory_is_bounded,
+            *running(self.test, [({}, {"tested": 597})], probe="notebook"),
+            # With a kernel for each activation; emulated they would take minutes.
+            *running(self.train, [], probe="notebook", architectures=["amd64"]),
+        ]
 
 
 def perform(checks):
@@ -568,7 +673,7 @@ def main():
         "quickstart": lambda work: Quickstart(work).checks(),
         "starters": starters_checks,
         "numpy": numpy_checks,
-        "digits": digits_checks,
+        "notebooks": lambda work: NotebookFlow(work).checks(),
         "popular": popular_checks,
         "debian13": debian13_checks,
     }

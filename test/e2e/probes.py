@@ -4,6 +4,7 @@ A probe does what the value's "op" says, and gives back any other value as it is
 """
 
 import dataclasses
+import json
 import typing
 
 OPERATIONS = '''
@@ -125,6 +126,37 @@ for line in sys.stdin.buffer:
 """
 
 
+def code_cell(source, *tags):
+    """A cell of a notebook, as in the file."""
+    return {
+        "cell_type": "code",
+        "execution_count": None,
+        "metadata": {"tags": list(tags)},
+        "outputs": [],
+        "source": source,
+    }
+
+
+def notebook(*cells, **metadata):
+    """The text of a notebook; a cell is its source or what code_cell() makes."""
+    cells = [code_cell(cell) if isinstance(cell, str) else cell for cell in cells]
+    return json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": metadata, "cells": cells})
+
+
+# What the checks send; a notebook takes nothing that it does not declare.
+NOTEBOOK_PARAMETERS = (
+    "op what text size string numbers flags nested winter escape astral lone".split()
+)
+NOTEBOOK = notebook(
+    f"import os\nimport sys\n{OPERATIONS}\nINITIAL = of_init()\n",
+    code_cell("\n".join(f"{name} = None" for name in NOTEBOOK_PARAMETERS), "parameters"),
+    f"""
+given = {{name: globals()[name] for name in {NOTEBOOK_PARAMETERS}}}
+result = operate({{k: v for k, v in given.items() if v is not None}}, INITIAL)
+""",
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Probe:
     code: str
@@ -143,5 +175,9 @@ PROBES = {
         ("no program", "#!/no/such/interpreter\n", "#!/bin/sh\nexit 3\n"),
         raised=None,
         has_unserialisable=False,
+    ),
+    "notebook": Probe(
+        NOTEBOOK,
+        ("no notebook", "[]", '{"nbformat": 4}', notebook("1", kernelspec={"language": "R"})),
     ),
 }

@@ -1,7 +1,7 @@
 """Runs a published function on several architectures and holds it to the action contract.
 
     run_image.py REGISTRY/REPO:TAG [--arch amd64,ppc64le] [--engine podman|chroot]
-                 [--probe python|nodejs|exec|actionloop] [--call ARGS EXPECTED]... [--import MODULE]...
+                 [--probe python|nodejs|exec|actionloop|notebook] [--call ARGS EXPECTED]... [--import MODULE]...
 
 For every architecture: pulls as a node of that architecture would, checks the image's config, runs
 the contract checks of conformance.py twice (code sent with /init; the image's own function),
@@ -16,7 +16,11 @@ import sys
 
 import conformance
 import containers
+import notebook_suite
 import probes
+
+
+SUITES = {"notebook": notebook_suite.NotebookSuite}
 
 
 def conform(engine, image, arch, checks, title, probe):
@@ -25,7 +29,8 @@ def conform(engine, image, arch, checks, title, probe):
         client = conformance.Client("127.0.0.1", container.port, container.stdout, container.stderr)
         try:
             client.wait_until_listening(container.alive)
-            failures = conformance.run_checks(checks(conformance.Suite(client, probe)), title)
+            suite = SUITES.get(probe, conformance.Suite)(client, probe)
+            failures = conformance.run_checks(checks(suite), title)
             code = container.stop()
             assert code == 0, f"SIGTERM gave exit code {code}"
         except AssertionError as error:

@@ -8,7 +8,7 @@ out=$(realpath -m "${1:-$here/corpus}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-for target in tar compressed deb control index elf script document; do
+for target in tar compressed deb control index elf script document notebook; do
   mkdir -p "$out/$target"
 done
 
@@ -286,3 +286,26 @@ printf '{"architecture":"amd64","os":"linux","created":"2024-01-01T00:00:00Z","c
 printf 'serverless:30501/team/action:latest@%s' $digest >"$out/document/reference"
 printf 'linux/arm/v7' >"$out/document/platform"
 printf '%s' $digest >"$out/document/digest"
+
+# Notebooks of both versions, and cells of parameters.
+python3 - "$out/notebook" <<'PY'
+import json, sys
+def write(name, text):
+    open(f"{sys.argv[1]}/{name}", "w").write(text)
+cell = """import a
+x = 1  # note
+y: int = -0x1f; z = {'a': [1.5, None, "\\u2603\\n", r'\\d'], 2: (True,)}
+t = 1, 'b' "c"
+u = v = lambda w=1: f'{w}'
+%time x
+!ls "it's
+"""
+write("parameters.py", cell)
+write("version4.ipynb", json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {
+    "kernelspec": {"name": "python3", "language": "python"}}, "cells": [
+        {"cell_type": "code", "id": "a", "metadata": {"tags": ["parameters"]}, "source": cell.splitlines(True), "outputs": []},
+        {"cell_type": "markdown", "source": "# Text", "attachments": {"p": {"image/png": "AA=="}}},
+        {"cell_type": "code", "source": "%%bash\nls"}, {"cell_type": "code", "source": "%%time\nf()"}]}))
+write("version3.ipynb", json.dumps({"nbformat": 3, "metadata": {"name": "n"}, "worksheets": [{"cells": [
+    {"cell_type": "heading", "level": 2, "source": "Title"}, {"cell_type": "code", "input": ["x = 2"], "outputs": []}]}]}))
+PY

@@ -46,6 +46,14 @@ class ActionError(Exception):
         self.status = status
 
 
+class ApplicationError(Exception):
+    """A failure of the function's own: HTTP 200, with any JSON value as the result's "error"."""
+
+    def __init__(self, content):
+        super().__init__(content)
+        self.content = content
+
+
 class LogStream:
     """Writes end markers to a duplicate of a standard descriptor, since user code may close the
     original, and whoever collects the logs waits for the marker."""
@@ -145,6 +153,9 @@ class Action:
         `name`: of the entry point, "main" when nobody chose one."""
         raise NotImplementedError
 
+    def prepare(self):
+        """Gets ready for the next activation; called after each answer, when nobody waits."""
+
     def init(self, body):
         return self.init_with(parse_request(body).get("value") or {})
 
@@ -228,6 +239,8 @@ def answer(operation, body):
         return 200, encode(operation(body))
     except ActionError as error:
         return error.status, encode({"error": str(error)})
+    except ApplicationError as error:
+        return 200, encode({"error": error.content})
     except BaseException as error:  # noqa: user code may raise anything; the container must live on
         report(traceback.format_exc())
         return 502, encode({"error": describe(error)})
@@ -369,7 +382,7 @@ def next_job(jobs):
             pass
 
 
-def work(jobs, operations):
+def work(jobs, operations, prepare):
     """The main thread's loop: one request at a time until the stop signal's empty job."""
     logs = (LogStream(sys.stdout), LogStream(sys.stderr))
     for path, body, reply in iter(lambda: next_job(jobs), None):
@@ -384,6 +397,7 @@ def work(jobs, operations):
             for log in logs:
                 log.mark_end()
         reply.put(result)
+        prepare()
 
 
 def operations_of(action):
@@ -409,5 +423,5 @@ def serve(action):
 
     signal.signal(signal.SIGTERM, stop)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    work(jobs, operations)
+    work(jobs, operations, action.prepare)
     server.drain()

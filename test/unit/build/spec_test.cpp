@@ -200,8 +200,11 @@ const std::vector<Broken> broken_specs{
     {"ExcludeWithoutReason", "exclude: {vim: \"\"}\n", "4:16: say why 'vim' is left out"},
     {"UnknownRuntime", "runtime: pyhton\n",
      "4:10: unknown runtime 'pyhton'; did you mean 'python'?"},
-    {"LaterRuntime", "runtime: notebook\n",
-     "4:10: runtime 'notebook' is not supported by this version", ErrorCode::unsupported},
+    {"NotebookOfAnother", "runtime: python\nnotebook: {mode: kernel}\n",
+     "5:1: 'notebook' belongs to the runtime of that name"},
+    {"NotebookMode", "runtime: notebook\nnotebook: {mode: fast}\n", "5:18: unknown mode 'fast'"},
+    {"NotebookParameters", "runtime: notebook\nnotebook: {parameters: some}\n",
+     "5:24: unknown parameters 'some'"},
     {"NoMain", "runtime: python\n", "4:1: runtime 'python' needs 'source' with the 'main' file"},
     {"NoMainInSource", "runtime: python\nsource: {files: [a]}\n",
      "5:1: runtime 'python' needs 'source' with the 'main' file"},
@@ -314,6 +317,8 @@ TEST(Schema, KnowsTheKeysOfTheParser) {
   EXPECT_EQ(keys_of_schema(properties.at("base")),
             keys_of_parser("name: f\nplatforms: [linux/amd64]\nbase: {zzzzzz: 1}\n"));
   EXPECT_EQ(keys_of_schema(properties.at("source")), keys_of_parser(start + "source: {zzzzzz: 1}"));
+  EXPECT_EQ(keys_of_schema(properties.at("notebook")),
+            keys_of_parser(start + "runtime: notebook\nnotebook: {zzzzzz: 1}"));
   EXPECT_EQ(keys_of_schema(properties.at("config")), keys_of_parser(start + "config: {zzzzzz: 1}"));
   EXPECT_EQ(keys_of_schema(properties.at("layers").at("items")),
             keys_of_parser(start + "layers: [{zzzzzz: 1}]"));
@@ -331,6 +336,17 @@ TEST(Schema, KnowsTheRuntimesOfTheParser) {
   for (const auto& runtime : schema.at("properties").at("runtime").at("enum")) {
     EXPECT_THAT(unknown.error().hint(), HasSubstr("'" + runtime.get<std::string>() + "'"));
   }
+}
+
+TEST(Spec, NotebookRunsInAKernelUnlessCompiled) {
+  const std::string source = "source: {main: a.ipynb}\nruntime: notebook\n";
+  const BuildSpec plain = unwrap(parse_after_head(source));
+  EXPECT_FALSE(plain.notebook.compiled);
+  EXPECT_TRUE(plain.notebook.parameters);
+  const BuildSpec compiled =
+      unwrap(parse_after_head(source + "notebook: {mode: compiled, parameters: none}\n"));
+  EXPECT_TRUE(compiled.notebook.compiled);
+  EXPECT_FALSE(compiled.notebook.parameters);
 }
 
 TEST(Spec, ExecutableMayBeAPathOfTheImage) {
@@ -375,7 +391,7 @@ TEST(Init, RefusesABadName) {
               fails_with(ErrorCode::invalid_argument));
   const auto unknown = init({.directory = dir.path(), .runtime = "cobol"});
   EXPECT_THAT(unknown, fails_with(ErrorCode::invalid_argument));
-  EXPECT_EQ(unknown.error().hint(), "choose one of: python, nodejs, exec");  // "none" has none
+  EXPECT_EQ(unknown.error().hint(), "choose one of: python, notebook, nodejs, exec");
   EXPECT_THAT(dir.list(), IsEmpty());
 }
 

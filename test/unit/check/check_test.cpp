@@ -471,6 +471,26 @@ TEST(Check, NotebooksNeedTheirKernels) {
                           "warning kernel /usr/share/jupyter/kernels/python3/kernel.json"));
 }
 
+TEST(Check, ANotebookThatIsTheFunctionNeedsWhatItsModeSays) {
+  const auto serving = [](const char* mode, const char* kernel) {
+    manifest::ImageConfig config = good_config();
+    config.set_env("FNIMAGE_ACTION_MAIN", "/action/train.ipynb");
+    config.set_env("FNIMAGE_NOTEBOOK_MODE", mode);
+    return briefly(check_layers(
+        {good_layer(),
+         LayerOf()
+             .file("action/train.ipynb",
+                   std::string(R"({"cells":[],"metadata":{"kernelspec":{)") + kernel + "}}}")
+             .file("usr/share/jupyter/kernels/other/kernel.json", R"({"argv":["/usr/bin/app"]})")},
+        config));
+  };
+  const char* const named = R"("name":"python3")";
+  EXPECT_THAT(serving("compiled", named), IsEmpty());
+  EXPECT_THAT(serving("kernel", named), ElementsAre("error kernel /action/train.ipynb"));
+  EXPECT_THAT(serving("kernel", ""), ElementsAre("error kernel /action/train.ipynb"));
+  EXPECT_THAT(serving("kernel", R"("name":"other")"), IsEmpty());
+}
+
 TEST(Check, HardLinksToNothing) {
   EXPECT_THAT(briefly(check_layers({good_layer(), LayerOf().hard_link("a", "b")})),
               ElementsAre("error hard-link /a"));

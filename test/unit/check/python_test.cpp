@@ -229,5 +229,28 @@ TEST(PythonImports, TheActionThatTheProxyLoads) {
       ElementsAre("error python-import /action/main.py"));
 }
 
+TEST(PythonImports, TheNotebookThatTheProxyRuns) {
+  manifest::ImageConfig config = good_config();
+  config.entrypoint = {"python3", "/proxy.py"};
+  config.set_env("FNIMAGE_ACTION_MAIN", "/action/train.ipynb");
+  config.set_env("FNIMAGE_NOTEBOOK_MODE", "compiled");
+  const auto cell = [](const char* type, const char* source) {
+    return fmt::format(R"({{"cell_type":"{}","source":["{}"]}})", type, source);
+  };
+  LayerOf layer;
+  layer.file("proxy.py", "import json\n")
+      .file("action/train.ipynb",
+            fmt::format(R"({{"cells":[{},{}]}})", cell("markdown", "import text"),
+                        cell("code", "%matplotlib inline\\nimport gone")));
+  EXPECT_THAT(briefly(check_layers({good_layer(), python(), layer}, config)),
+              ElementsAre("error python-import /action/train.ipynb"));
+  // In a kernel it also needs what starts kernels.
+  config.set_env("FNIMAGE_NOTEBOOK_MODE", "kernel");
+  layer.file("usr/share/jupyter/kernels/python3/kernel.json", R"({"argv":["/usr/bin/app"]})");
+  EXPECT_THAT(briefly(check_layers({good_layer(), python(), layer}, config)),
+              ElementsAre("error python-import /action/train.ipynb",
+                          "error python-import /usr/bin/python3.11"));
+}
+
 }  // namespace
 }  // namespace fnimage::check

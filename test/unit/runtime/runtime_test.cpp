@@ -49,13 +49,33 @@ TEST(Runtime, NodejsServesTheMainFile) {
   }
 }
 
+TEST(Runtime, NotebookIsRunInAKernelOrCompiled) {
+  const Runtime kernel = unwrap(make_runtime({.name = "notebook", .main = "train.ipynb"}));
+  EXPECT_THAT(kernel.entrypoint, ElementsAre("python3", "/usr/lib/fnimage/notebook_action.py"));
+  EXPECT_EQ(kernel.env.at("FNIMAGE_ACTION_MAIN"), "/action/train.ipynb");
+  EXPECT_EQ(kernel.env.at("FNIMAGE_NOTEBOOK_MODE"), "kernel");
+  EXPECT_THAT(kernel.debian_packages, ElementsAre("python3-minimal", "libpython3-stdlib",
+                                                  "python3-ipykernel", "python3-nbclient"));
+  const Runtime compiled =
+      unwrap(make_runtime({.name = "notebook", .main = "train.ipynb", .compiled = true}));
+  EXPECT_EQ(compiled.env.at("FNIMAGE_NOTEBOOK_MODE"), "compiled");
+  EXPECT_THAT(compiled.debian_packages, ElementsAre("python3-minimal", "libpython3-stdlib"));
+}
+
 TEST(Runtime, EmbeddedFilesAreTheFilesByteForByte) {
   const std::vector<std::pair<Request, std::vector<std::string>>> runtimes{
       {{.name = "python", .main = "a.py"}, {"proxy/action_proxy.py", "python/python_action.py"}},
       {{.name = "exec", .main = "a"}, {"proxy/action_proxy.py", "exec/exec_action.py"}},
+      {{.name = "notebook", .main = "a.ipynb"},
+       {"proxy/action_proxy.py", "notebook/notebook_action.py", "notebook/notebook_cells.py",
+        "notebook/notebook_compiled.py", "notebook/notebook_kernel.py",
+        "notebook/notebook_parameters.py", "notebook/notebook_results.py",
+        "notebook/notebook_run.py"}},
       {{.name = "nodejs", .main = "a.js"}, {"nodejs/action_proxy.js"}}};
   for (const auto& [request, files] : runtimes) {
     const Runtime runtime = unwrap(make_runtime(request));
+    // The directories above them, too.
+    EXPECT_EQ(runtime.files.entries().size(), files.size() + 3);
     for (const std::string& file : files) {
       const layer::Entry* entry =
           runtime.files.find("usr/lib/fnimage/" + file.substr(file.find('/') + 1));
@@ -77,8 +97,8 @@ TEST(Runtime, RefusesWhatCannotBe) {
               fails_with(ErrorCode::invalid_argument, HasSubstr("not a JavaScript file")));
   EXPECT_THAT(make_runtime({.name = "python", .main = "../handler.py"}),
               fails_with(ErrorCode::invalid_input));
-  EXPECT_THAT(make_runtime({.name = "notebook", .main = "a.ipynb"}),
-              fails_with(ErrorCode::invalid_argument, HasSubstr("not available in this version")));
+  EXPECT_THAT(make_runtime({.name = "notebook", .main = "a.py"}),
+              fails_with(ErrorCode::invalid_argument, HasSubstr("not a notebook")));
   EXPECT_THAT(make_runtime({.name = "cobol"}),
               fails_with(ErrorCode::invalid_argument, HasSubstr("no runtime 'cobol'")));
 }
@@ -95,6 +115,7 @@ TEST(Runtime, StarterIsAHandler) {
   EXPECT_THAT(python.text, HasSubstr("def main(args):"));
   EXPECT_FALSE(python.executable);
   EXPECT_THAT(unwrap(starter_handler("nodejs")).text, HasSubstr("function main(params)"));
+  EXPECT_THAT(unwrap(starter_handler("notebook")).text, HasSubstr("\"nbformat\": 4"));
   const Starter exec = unwrap(starter_handler("exec"));
   EXPECT_THAT(exec.text, StartsWith("#!/bin/sh\n"));
   EXPECT_TRUE(exec.executable);

@@ -74,6 +74,12 @@ struct ConfigSpec {
   std::map<std::string, std::string> labels{};
 };
 
+/// notebook: how a notebook is run, and whether it takes parameters.
+struct NotebookSpec {
+  bool compiled = false;   ///< mode: compiled; else in a Jupyter kernel
+  bool parameters = true;  ///< false: it takes none, and needs no cell that declares them
+};
+
 struct BuildSpec {
   std::string name;
   std::vector<manifest::Platform> platforms;
@@ -81,6 +87,7 @@ struct BuildSpec {
   std::vector<std::string> packages{};  ///< name, name=version, name/suite, or path of a .deb
   std::map<std::string, std::string> exclude{};
   std::string runtime = "none";
+  NotebookSpec notebook{};
   std::string main{};                ///< source.main, relative to the build file
   std::vector<std::string> files{};  ///< source.files patterns
   std::vector<NamedLayer> layers{};

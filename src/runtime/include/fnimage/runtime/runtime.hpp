@@ -21,6 +21,7 @@ struct Request {
   std::string name;    ///< one of runtime_names()
   std::string main{};  ///< the user's main file, relative to action_directory; empty for "none"
   std::int64_t mtime = 0;
+  bool compiled = false;  ///< of a notebook: run by Python itself, without a Jupyter kernel
 };
 
 /// What a runtime adds to an image.
