@@ -405,12 +405,14 @@ class ModeTest(ServerTest):
             self.skipTest("only root can become another user, and only with setpriv")
         self.root.chmod(0o1777)
         PROXY.parent.chmod(0o755)
-        user = ("setpriv", "--reuid=1000", "--regid=1000", "--clear-groups")
+        user = ("setpriv", "--reuid=54321", "--regid=54321", "--clear-groups")  # nobody's numbers
         self.command = (*user, *self.command)
         if subprocess.run([*self.command[:-1], "-c", ""], stderr=subprocess.DEVNULL).returncode:
             self.skipTest("another user cannot run this Python")
-        got = self.results("x = 1", "x", values=({}, {}), HOME="/nonexistent")
-        self.assertEqual(got, [{"result": 1}] * 2)
+        for home in ({"HOME": "/nonexistent"}, {}):
+            with self.subTest(home=home):
+                got = self.results("x = 1", "x", values=({}, {}), **home)
+                self.assertEqual(got, [{"result": 1}] * 2)
 
 
 class CompiledTest(ModeTest, ActionTest):
