@@ -87,7 +87,8 @@ Result<void> CurlTransfer::prepare(const TransportOptions& options, std::string 
   easy_.reset(curl_easy_init());
   const bool ready = easy_ && set_common(options) && set_tls() && set_proxy() && set_method() &&
                      set_headers() &&
-                     curl_easy_setopt(handle(), CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L) == CURLE_OK;
+                     curl_easy_setopt(handle(), CURLOPT_FRESH_CONNECT,
+                                      fresh || request_.own_connection ? 1L : 0L) == CURLE_OK;
   if (!ready) {
     return fail(ErrorCode::internal, "libcurl refused an option of the request to " +
                                          printable(printable_url(request_.url)));
@@ -154,6 +155,7 @@ bool CurlTransfer::set_common(const TransportOptions& options) {
   set(CURLOPT_LOW_SPEED_LIMIT, sends_file() ? 0L : static_cast<long>(options.min_speed));
   set(CURLOPT_LOW_SPEED_TIME, stall_seconds);
   set(CURLOPT_TIMEOUT_MS, static_cast<long>(request_.timeout.count()));
+  set(CURLOPT_FORBID_REUSE, request_.own_connection ? 1L : 0L);
   set(CURLOPT_BUFFERSIZE, 256L * 1024L);
   set(CURLOPT_UPLOAD_BUFFERSIZE, 512L * 1024L);
   set(CURLOPT_HEADERFUNCTION, &CurlTransfer::on_header);
@@ -339,7 +341,7 @@ std::size_t CurlTransfer::take_body(std::string_view bytes) {
 }
 
 bool CurlTransfer::keep_body(std::string_view bytes) {
-  if (is_success(response_.status)) {
+  if (is_success(response_.status) || request_.whole_errors) {
     if (bytes.size() > request_.max_body - response_.body.size()) {
       end_.body_too_large = true;
       return false;
@@ -447,7 +449,7 @@ CURLcode CurlTransfer::send_file() {
   if (file_body_->is_over()) {
     const bool whole = file_body_->is_whole();
     const auto patience = whole ? answer_time_ : stall_timeout_;
-    curl_easy_setopt(handle(), CURLOPT_FORBID_REUSE, whole ? 0L : 1L);
+    curl_easy_setopt(handle(), CURLOPT_FORBID_REUSE, whole && !request_.own_connection ? 0L : 1L);
     curl_easy_setopt(handle(), CURLOPT_LOW_SPEED_LIMIT, static_cast<long>(min_speed_));
     curl_easy_setopt(handle(), CURLOPT_LOW_SPEED_TIME, static_cast<long>(patience.count()));
   } else if (file_body_->stalls(stall_timeout_, min_speed_)) {

@@ -101,11 +101,13 @@ void set_up(CLI::App& app, Registration registration) {
                    {"init", "Write a starter build file and handler", set_up_init},
                    {"build", "Build every platform of a build file", set_up_build},
                    {"lock", "Write down the packages of all platforms", set_up_lock},
+                   {"run", "Start a function or an image on this machine", set_up_run},
                    {"push", "Publish images of the local store", set_up_push},
                    {"pull", "Fetch images into the local store", set_up_pull},
                    {"copy", "Copy an image or list to another place", set_up_copy},
                    {"inspect", "Show a list or image as a tree", set_up_inspect},
                    {"check", "Prove that an image can start on its platforms", set_up_check},
+                   {"invoke", "Call a running action as the platform would", set_up_invoke},
                    {"sbom", "Make the bill of materials of an image", set_up_sbom},
                    {"digest", "Print the digest of an image or list", set_up_digest},
                    {"images", "List the images of the local store", set_up_images},
@@ -144,14 +146,15 @@ int perform(const Settings& settings, const Action& action) {
     console.print_error(closed.error());
     return result ? exit_code(closed.error().code()) : exit_code(result.error().code());
   }
-  return result ? 0 : exit_code(result.error().code());
+  return result ? session.exit_code() : exit_code(result.error().code());
 }
 
 }  // namespace
 
-int run(int argc, const char* const* argv, const std::stop_token& stop) {
+int run(int argc, const char* const* argv, Interrupt& interrupt) {
   Settings settings;
-  settings.stop = stop;
+  settings.stop = interrupt.token();
+  settings.interrupt = &interrupt;
   Action action;
   CLI::App app{about_fnimage, "fnimage"};
   set_up(app, {settings, action});

@@ -1,4 +1,5 @@
-// fnimage check: whether an image can start on each of its platforms.
+// fnimage check: whether an image can start on each of its platforms, and what runs keeps the
+// platform's contract.
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include <fnimage/build/build.hpp>
 #include <fnimage/check/check.hpp>
 
+#include "check_action.hpp"
 #include "command.hpp"
 #include "json_text.hpp"
 
@@ -23,6 +25,7 @@ struct CheckArguments {
   std::vector<std::string> platforms;
   bool strict = false;
   bool local = false;
+  CheckActionArguments action;
 };
 
 std::string count_of(std::size_t number, std::string_view word) {
@@ -106,7 +109,30 @@ Result<void> judge_all(const std::vector<check::StoredImage>& images, bool stric
                  : fail(verdict.error().code(), fmt::format("not good for {}", join(bad, ", ")));
 }
 
+/// An image or a running action.
+Result<void> require_one_subject(const CheckArguments& arguments) {
+  const bool image = !arguments.reference.empty() || !arguments.platforms.empty() ||
+                     arguments.strict || arguments.local;
+  const ActionOptions& action = arguments.action.action;
+  const bool running = !action.url.empty();
+  if (image == running || (image && arguments.reference.empty())) {
+    return fail(
+        ErrorCode::invalid_argument,
+        running ? "--run is for a running action, the rest for an image" : "REF is required",
+        "see fnimage check --help");
+  }
+  if (!running && (!arguments.action.calls.empty() || action.knative || action.wait > 0)) {
+    return fail(ErrorCode::invalid_argument, "--call, --knative and --wait belong to --run",
+                "see fnimage check --help");
+  }
+  return {};
+}
+
 Result<void> run_check(const CheckArguments& arguments, Session& session) {
+  FNIMAGE_CHECK(require_one_subject(arguments));
+  if (!arguments.action.action.url.empty()) {
+    return run_check_action(arguments.action, session);
+  }
   FNIMAGE_TRY(const NamedImage image, session.open_image(arguments.reference, arguments.local));
   check::StoreOptions options;
   for (const std::string& text : arguments.platforms) {
@@ -133,14 +159,18 @@ Result<void> run_check(const CheckArguments& arguments, Session& session) {
 void set_up_check(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<CheckArguments>();
   add_image_argument(command, arguments->reference);
+  command.get_option("REF")->required(false);
+  add_check_action_options(command, arguments->action);
   command.add_option("--platform", arguments->platforms, "Only this one; may be repeated")
       ->type_name("P");
   command.add_flag("--strict", arguments->strict, "Warnings count as errors");
   command.add_flag("--local", arguments->local,
                    "Look in the local store, for a name with a registry too");
-  complete_with_registry(command, registration,
-                         "Example:\n  fnimage check --plain-http 127.0.0.1:30501/hello:latest",
-                         [arguments](Session& session) { return run_check(*arguments, session); });
+  complete_with_registry(
+      command, registration,
+      "Examples:\n  fnimage check --plain-http 127.0.0.1:30501/hello:latest\n"
+      "  fnimage check --run 127.0.0.1:8080 --call '{\"n\": 2}' '{\"square\": 4}'",
+      [arguments](Session& session) { return run_check(*arguments, session); });
 }
 
 }  // namespace fnimage::cli

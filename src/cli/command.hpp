@@ -50,11 +50,13 @@ void complete_with_registry(CLI::App& command, Registration registration, const 
 void set_up_init(CLI::App& command, Registration registration);
 void set_up_build(CLI::App& command, Registration registration);
 void set_up_lock(CLI::App& command, Registration registration);
+void set_up_run(CLI::App& command, Registration registration);
 void set_up_push(CLI::App& command, Registration registration);
 void set_up_pull(CLI::App& command, Registration registration);
 void set_up_copy(CLI::App& command, Registration registration);
 void set_up_inspect(CLI::App& command, Registration registration);
 void set_up_check(CLI::App& command, Registration registration);
+void set_up_invoke(CLI::App& command, Registration registration);
 void set_up_sbom(CLI::App& command, Registration registration);
 void set_up_digest(CLI::App& command, Registration registration);
 void set_up_images(CLI::App& command, Registration registration);

@@ -46,9 +46,12 @@ void Interrupt::wait(const std::stop_token& done) {
   int signal = 0;
   while (!done.stop_requested()) {
     const timespec limit{.tv_sec = grace.count(), .tv_nsec = 0};
-    const int got = signal_ == 0 ? ::sigwaitinfo(&signals_, nullptr)
-                                 : ::sigtimedwait(&signals_, nullptr, &limit);
+    const int got = signal_ == 0 || taken_ ? ::sigwaitinfo(&signals_, nullptr)
+                                           : ::sigtimedwait(&signals_, nullptr, &limit);
     if (done.stop_requested() || (got < 0 && errno == EINTR) || got == wake_signal) {
+      continue;
+    }
+    if (signal_ != 0 && taken_ && insisting_.request_stop()) {
       continue;
     }
     if (signal_ != 0) {

@@ -18,6 +18,14 @@ class Interrupt {
   ~Interrupt();
 
   [[nodiscard]] std::stop_token token() const { return source_.get_token(); }
+  /// For a command that ends another program when it is asked to stop, and waits for it: there is
+  /// no limit of time any more, the second signal asks the token that is returned, and the third
+  /// one is the process's death.
+  std::stop_token take() {
+    taken_ = true;
+    return insisting_.get_token();
+  }
+  [[nodiscard]] bool is_taken() const noexcept { return taken_; }
   /// The signal that came; 0 = none.
   [[nodiscard]] int signal() const noexcept { return signal_; }
 
@@ -27,6 +35,8 @@ class Interrupt {
 
   sigset_t signals_{};
   std::stop_source source_;
+  std::stop_source insisting_;
+  std::atomic<bool> taken_ = false;
   std::atomic<int> signal_ = 0;
   std::jthread thread_;
 };

@@ -100,6 +100,18 @@ std::string indent_json(std::string_view text) {
   return Indenter(text).run();
 }
 
+std::string compact_json(std::string_view text) {
+  std::string result;
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t end = text[i] == '"' ? end_of_string(text, i) : i + 1;
+    if (std::string_view(" \t\r\n").find(text[i]) == std::string_view::npos) {
+      result += text.substr(i, end - i);
+    }
+    i = end;
+  }
+  return result;
+}
+
 std::string json_lines(const nlohmann::ordered_json& value) {
   return indent_json(to_json_text(value)) + '\n';
 }

@@ -13,6 +13,9 @@ namespace fnimage::cli {
 /// Valid JSON, indented. Works on the text, so that order and spelling stay as they are.
 std::string indent_json(std::string_view text);
 
+/// Valid JSON without blanks; order and spelling stay as they are.
+std::string compact_json(std::string_view text);
+
 /// Indented text of a value of ours, with a line end.
 std::string json_lines(const nlohmann::ordered_json& value);
 

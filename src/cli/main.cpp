@@ -15,9 +15,10 @@ int main(int argc, char** argv) {
   // some, for each of its arenas: a third of the peak memory of a build.
   mallopt(M_MMAP_THRESHOLD, 128 << 10);  // NOLINT(concurrency-mt-unsafe): no other thread yet
   try {
-    const fnimage::cli::Interrupt interrupt;
-    const int code = fnimage::cli::run(argc, argv, interrupt.token());
-    return code != 0 && interrupt.signal() != 0 ? 128 + interrupt.signal() : code;
+    fnimage::cli::Interrupt interrupt;
+    const int code = fnimage::cli::run(argc, argv, interrupt);
+    return code != 0 && interrupt.signal() != 0 && !interrupt.is_taken() ? 128 + interrupt.signal()
+                                                                         : code;
   } catch (const std::exception& exception) {
     std::fprintf(stderr, "fnimage: error: internal: %s\n", exception.what());
     return 1;

@@ -13,6 +13,7 @@
 #include <fnimage/registry/oci_layout.hpp>
 
 #include "console.hpp"
+#include "interrupt.hpp"
 #include "options.hpp"
 
 namespace fnimage::cli {
@@ -21,6 +22,7 @@ struct Settings {
   CommonOptions common;
   RegistryOptions registry;
   std::stop_token stop;  ///< asked by a signal
+  Interrupt* interrupt = nullptr;
 };
 
 /// An image, and where it was found.
@@ -39,6 +41,14 @@ class Session {
     return settings_.registry;
   }
   [[nodiscard]] Console& console() noexcept { return console_; }
+  /// Asked by a signal.
+  [[nodiscard]] const std::stop_token& stop_token() const noexcept { return settings_.stop; }
+
+  /// See Interrupt::take().
+  [[nodiscard]] std::stop_token take_signals() const { return settings_.interrupt->take(); }
+  /// What the process ends with when the command succeeds: another program's own.
+  void set_exit_code(int code) noexcept { exit_code_ = code; }
+  [[nodiscard]] int exit_code() const noexcept { return exit_code_; }
 
   /// Owned by the session. Error: a broken docker config.json, or options that contradict.
   Result<registry::Client*> client();
@@ -65,6 +75,7 @@ class Session {
  private:
   const Settings& settings_;
   Console& console_;
+  int exit_code_ = 0;
   std::shared_ptr<registry::Transport> transport_;
   std::shared_ptr<registry::DryRunTransport> dry_run_;
   std::unique_ptr<registry::Client> client_;

@@ -16,6 +16,7 @@ MODULES = {  # module -> directory
     "base": "src/base",
     "manifest": "manifest",
     "registry": "registry",
+    "action": "src/action",
     "layer": "src/layer",
     "archive": "src/archive",
     "elf": "src/elf",
@@ -25,12 +26,14 @@ MODULES = {  # module -> directory
     "check": "src/check",
     "sbom": "src/sbom",
     "build": "src/build",
+    "run": "src/run",
     "cli": "src/cli",
 }
 ALLOWED = {
     "base": set(),
     "manifest": {"base"},
     "registry": {"base", "manifest"},
+    "action": {"base", "registry"},
     "layer": {"base", "manifest"},
     "archive": {"base", "manifest", "registry", "layer"},
     "elf": {"base"},
@@ -43,9 +46,10 @@ ALLOWED = {
         "base", "manifest", "registry", "layer", "archive", "elf", "notebook", "source", "runtime", "check",
         "sbom"
     },
+    "run": {"base", "manifest", "registry", "layer", "runtime", "check", "build"},
     "cli": {
-        "base", "manifest", "registry", "layer", "archive", "source", "runtime", "check", "sbom",
-        "build"
+        "base", "manifest", "registry", "action", "layer", "archive", "source", "runtime", "check", "sbom",
+        "build", "run"
     },
 }
 LIBRARIES = {  # first part of an include path -> modules that may use it; libraries not named here are free to all

@@ -7,7 +7,8 @@
 // variables are those of the activation that came last.
 //
 // Environment: FNIMAGE_ACTION_MAIN (source file), FNIMAGE_ACTION_FUNCTION (default main),
-// FNIMAGE_PORT (default 8080). Everything else belongs to the function and reaches it untouched.
+// FNIMAGE_PORT (default 8080), FNIMAGE_ADDRESS (default: all). Everything else belongs to the
+// function and reaches it untouched.
 "use strict";
 
 const fs = require("fs");
@@ -509,7 +510,7 @@ function serve() {
       setTimeout(() => exit(0), DRAIN_MILLISECONDS).unref();
     });
   });
-  listen(server, "::");
+  listen(server, process.env.FNIMAGE_ADDRESS || "::");
 }
 
 serve();

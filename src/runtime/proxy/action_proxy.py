@@ -11,8 +11,9 @@ Threads: connections are read and answered by short-lived threads, but the user'
 on the main thread, one request at a time. Many libraries (signal, asyncio, Jupyter) insist on the
 main thread, and a slow or hostile client must not hold up an activation.
 
-Environment: FNIMAGE_ACTION_MAIN (the function's file), FNIMAGE_PORT (default 8080). Everything else
-in the environment belongs to the function and reaches it untouched.
+Environment: FNIMAGE_ACTION_MAIN (the function's file), FNIMAGE_PORT (default 8080),
+FNIMAGE_ADDRESS (default: all). Everything else in the environment belongs to the function and
+reaches it untouched.
 """
 
 import base64
@@ -289,15 +290,17 @@ class Server(ThreadingHTTPServer):
 
 
 def listen(port, backlog):
-    """All addresses: IPv6 with IPv4 in one socket, or IPv4 alone where IPv6 is switched off."""
-    if socket.has_dualstack_ipv6():
+    """The address asked for, or all: IPv6 with IPv4 in one socket, or IPv4 alone where IPv6 is
+    switched off."""
+    address = os.environ.get("FNIMAGE_ADDRESS", "")
+    if not address and socket.has_dualstack_ipv6():
         try:
             return socket.create_server(
                 ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=backlog
             )
         except OSError:
             pass
-    return socket.create_server(("", port), backlog=backlog)
+    return socket.create_server((address, port), backlog=backlog)
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -75,6 +75,9 @@ struct HttpRequest {
   std::function<Result<void>(const HttpResponse&)> on_answer{};
   std::uint64_t max_body =
       std::uint64_t{1} << 20;  ///< bytes of answer body kept in memory; more is a protocol error
+  /// max_body is for answers of any status; otherwise only the first 8 KiB of an error's are kept.
+  bool whole_errors = false;
+  bool own_connection = false;  ///< a new one, closed after the answer
   TlsOptions tls{};
   PeerRule peers{};
   ProgressTask* progress = nullptr;      ///< not owned; body bytes sent, or received into sink
