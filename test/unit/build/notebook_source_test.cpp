@@ -54,7 +54,7 @@ TEST(Notebooks, AreInTheImageWithoutTheirOutputs) {
 
 TEST(Notebooks, MistakesAreNamedBeforeAnythingIsBuilt) {
   const test::TempDir project;
-  const auto building = [&project](BuildSpec spec) {
+  const auto building = [](BuildSpec spec) {
     UserLayers layers(spec, 0);
     return source_of(spec, layers);
   };
