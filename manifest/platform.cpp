@@ -65,27 +65,6 @@ const DebianNames* find_debian(const Platform& platform) noexcept {
   return nullptr;
 }
 
-/// Names that normalize() does not turn into Go's: other ecosystems' words for what Go calls
-/// otherwise.
-std::string_view suggestion_for(std::string_view architecture) noexcept {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 9> mistakes{
-      {{"ppc64el", "ppc64le"},
-       {"powerpc64le", "ppc64le"},
-       {"x64", "amd64"},
-       {"x86", "386"},
-       {"i686", "386"},
-       {"armv7l", "arm/v7"},
-       {"armv6l", "arm/v6"},
-       {"mips64el", "mips64le"},
-       {"loongarch64", "loong64"}}};
-  for (const auto& [wrong, right] : mistakes) {
-    if (architecture == wrong) {
-      return right;
-    }
-  }
-  return {};
-}
-
 tl::unexpected<Error> refuse_platform(std::string_view text, std::string_view why,
                                       std::string hint = {}) {
   if (hint.empty()) {
@@ -131,6 +110,25 @@ bool is_platform_word(std::string_view word) noexcept {
 
 bool is_baseline_only(std::string_view architecture) noexcept {
   return architecture == "amd64" || architecture == "ppc64le";
+}
+
+std::string_view suggestion_for(std::string_view architecture) noexcept {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 9> mistakes{
+      {{"ppc64el", "ppc64le"},
+       {"powerpc64le", "ppc64le"},
+       {"x64", "amd64"},
+       {"x86", "386"},
+       {"i686", "386"},
+       {"armv7l", "arm/v7"},
+       {"armv6l", "arm/v6"},
+       {"mips64el", "mips64le"},
+       {"loongarch64", "loong64"}}};
+  for (const auto& [wrong, right] : mistakes) {
+    if (architecture == wrong) {
+      return right;
+    }
+  }
+  return {};
 }
 
 Result<Platform> Platform::parse(std::string_view text) {
@@ -186,51 +184,68 @@ std::string Platform::tag_suffix() const {
 
 namespace {
 
-void normalize_arm64(std::string& variant) {
-  if (variant == "8" || variant == "v8" || variant == "v8.0") {
-    variant.clear();
-  } else if (variant == "9" || variant == "9.0" || variant == "v9.0") {
-    variant = "v9";
-  }
+bool is_same_word(std::string_view a, std::string_view b) noexcept {
+  return a.size() == b.size() && (a == b || equals_ignoring_case(a, b));
 }
 
-void normalize_arm(std::string& variant) {
+std::string_view normal_arm64_variant(std::string_view variant) noexcept {
+  if (variant == "8" || is_same_word(variant, "v8") || is_same_word(variant, "v8.0")) {
+    return {};
+  }
+  return variant == "9" || variant == "9.0" || is_same_word(variant, "v9.0") ? "v9" : variant;
+}
+
+std::string_view normal_arm_variant(std::string_view variant) noexcept {
   if (variant.empty() || variant == "7") {
-    variant = "v7";
-  } else if (variant == "5" || variant == "6" || variant == "8") {
-    variant.insert(0, "v");
+    return "v7";
+  }
+  if (variant.size() != 1) {
+    return variant;
+  }
+  switch (variant[0]) {
+    case '5':
+      return "v5";
+    case '6':
+      return "v6";
+    case '8':
+      return "v8";
+    default:
+      return variant;
   }
 }
 
 }  // namespace
 
+PlatformWords normal_words(std::string_view os, std::string_view architecture,
+                           std::string_view variant) noexcept {
+  os = is_same_word(os, "macos") ? "darwin" : os;
+  if (is_same_word(architecture, "amd64") || is_same_word(architecture, "x86_64") ||
+      is_same_word(architecture, "x86-64")) {
+    return {os, "amd64", is_same_word(variant, "v1") ? std::string_view() : variant};
+  }
+  if (is_same_word(architecture, "arm64") || is_same_word(architecture, "aarch64")) {
+    return {os, "arm64", normal_arm64_variant(variant)};
+  }
+  if (is_same_word(architecture, "arm")) {
+    return {os, "arm", normal_arm_variant(variant)};
+  }
+  if (is_same_word(architecture, "i386")) {
+    return {os, "386", {}};
+  }
+  if (is_same_word(architecture, "armhf")) {
+    return {os, "arm", "v7"};
+  }
+  if (is_same_word(architecture, "armel")) {
+    return {os, "arm", "v6"};
+  }
+  return {os, architecture, variant};
+}
+
 Platform normalize(Platform platform) {
-  platform.os = to_lower(platform.os);
-  if (platform.os == "macos") {
-    platform.os = "darwin";
-  }
-  std::string& architecture = platform.architecture;
-  std::string& variant = platform.variant;
-  architecture = to_lower(architecture);
-  variant = to_lower(variant);
-  if (architecture == "i386") {
-    architecture = "386";
-    variant.clear();
-  } else if (architecture == "x86_64" || architecture == "x86-64" || architecture == "amd64") {
-    architecture = "amd64";
-    variant = variant == "v1" ? std::string() : std::move(variant);
-  } else if (architecture == "aarch64" || architecture == "arm64") {
-    architecture = "arm64";
-    normalize_arm64(variant);
-  } else if (architecture == "armhf") {
-    architecture = "arm";
-    variant = "v7";
-  } else if (architecture == "armel") {
-    architecture = "arm";
-    variant = "v6";
-  } else if (architecture == "arm") {
-    normalize_arm(variant);
-  }
+  const PlatformWords words = normal_words(platform.os, platform.architecture, platform.variant);
+  platform.os = to_lower(words.os);
+  platform.architecture = to_lower(words.architecture);
+  platform.variant = to_lower(words.variant);
   std::sort(platform.os_features.begin(), platform.os_features.end());
   return platform;
 }

@@ -7,16 +7,11 @@
 
 #include <fnimage/manifest/platform_match.hpp>
 
+#include "platform_names.hpp"
+
 namespace fnimage::manifest {
 
 namespace {
-
-/// The number in "v3"; 0 for anything else. One digit is all that exists, and it bounds the loops.
-int level_of(std::string_view variant) noexcept {
-  return variant.size() == 2 && variant[0] == 'v' && variant[1] >= '1' && variant[1] <= '9'
-             ? variant[1] - '0'
-             : 0;
-}
 
 Platform with(const Platform& like, std::string_view architecture, std::string variant) {
   Platform platform = like;
@@ -78,6 +73,13 @@ bool has_features(const Platform& wanted, const Platform& entry) {
 }
 
 }  // namespace
+
+int level_of(std::string_view variant) noexcept {
+  return variant.size() == 2 && (variant[0] == 'v' || variant[0] == 'V') && variant[1] >= '1' &&
+                 variant[1] <= '9'
+             ? variant[1] - '0'
+             : 0;
+}
 
 bool same_platform(const Platform& a, const Platform& b) {
   const Platform x = normalize(a);

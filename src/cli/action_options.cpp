@@ -1,6 +1,5 @@
 #include "action_options.hpp"
 
-#include <cerrno>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -8,29 +7,15 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <fnimage/base/stream.hpp>
 #include <fnimage/base/text.hpp>
 
+#include "standard_input.hpp"
+
 namespace fnimage::cli {
 
 namespace {
-
-class StandardInput final : public Reader {
- public:
-  Result<std::size_t> read(MutableBytes buffer) override {
-    for (;;) {
-      const ssize_t count = ::read(STDIN_FILENO, buffer.data(), buffer.size());
-      if (count >= 0) {
-        return static_cast<std::size_t>(count);
-      }
-      if (errno != EINTR) {
-        return fail(error_from_errno(errno, "read standard input"));
-      }
-    }
-  }
-};
 
 void add_duration(CLI::App& command, const char* name, double& seconds, const char* description,
                   const char* group) {
@@ -77,8 +62,7 @@ Result<action::Client> open_action(const ActionOptions& options, Session& sessio
 
 Result<std::string> read_arguments(const std::string& text, std::string_view what) {
   if (text == "-") {
-    StandardInput input;
-    FNIMAGE_TRY(const std::string read, read_all(input, action::max_answer_bytes));
+    FNIMAGE_TRY(const std::string read, read_standard_input(action::max_answer_bytes));
     return action::parse_value(read, fmt::format("{} of standard input", what));
   }
   if (text.starts_with('@')) {

@@ -29,7 +29,7 @@ std::string registry_in(const CLI::Option& option, const std::string& value) {
   if (name.starts_with("REGISTRY")) {
     return value.substr(0, value.find('/'));
   }
-  if ((!option.get_positional() && name != "tag") || name == "DIR") {
+  if ((!option.get_positional() && name != "tag" && name != "have") || name == "DIR") {
     return {};
   }
   const auto location = registry::parse_location(value);

@@ -16,6 +16,8 @@ MODULES = {  # module -> directory
     "base": "src/base",
     "manifest": "manifest",
     "registry": "registry",
+    "node": "src/node",
+    "resolve": "src/resolve",
     "action": "src/action",
     "layer": "src/layer",
     "archive": "src/archive",
@@ -33,6 +35,8 @@ ALLOWED = {
     "base": set(),
     "manifest": {"base"},
     "registry": {"base", "manifest"},
+    "node": {"base", "manifest"},
+    "resolve": {"base", "manifest", "registry", "node"},
     "action": {"base", "registry"},
     "layer": {"base", "manifest"},
     "archive": {"base", "manifest", "registry", "layer"},
@@ -48,8 +52,8 @@ ALLOWED = {
     },
     "run": {"base", "manifest", "registry", "layer", "runtime", "check", "build"},
     "cli": {
-        "base", "manifest", "registry", "action", "layer", "archive", "source", "runtime", "check", "sbom",
-        "build", "run"
+        "base", "manifest", "registry", "node", "resolve", "action", "layer", "archive", "source", "runtime",
+        "check", "sbom", "build", "run"
     },
 }
 LIBRARIES = {  # first part of an include path -> modules that may use it; libraries not named here are free to all
@@ -59,7 +63,7 @@ LIBRARIES = {  # first part of an include path -> modules that may use it; libra
     "archive_entry.h": {"layer"},
     "zstd.h": {"layer"},
     "libdeflate.h": {"layer"},
-    "yaml-cpp": {"build"},
+    "yaml-cpp": {"build", "node"},
     "CLI": {"cli"},
     "httplib.h": set(),
 }

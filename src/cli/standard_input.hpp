@@ -1,0 +1,14 @@
+// Standard input, where a command takes "-" for a file. Thread-safety: belongs to one thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <fnimage/base/result.hpp>
+
+namespace fnimage::cli {
+
+/// All of it. Error: invalid_input when there are more than `limit` bytes.
+Result<std::string> read_standard_input(std::uint64_t limit);
+
+}  // namespace fnimage::cli

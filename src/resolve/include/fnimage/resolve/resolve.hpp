@@ -1,0 +1,60 @@
+// What each node of a cluster takes of a list or image, and what it has to download for it.
+// Thread-safety: functions that are pure but for the stores; value types.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fnimage/base/result.hpp>
+#include <fnimage/base/worker_pool.hpp>
+#include <fnimage/manifest/document.hpp>
+#include <fnimage/manifest/runtime_match.hpp>
+#include <fnimage/node/node.hpp>
+#include <fnimage/registry/store.hpp>
+
+namespace fnimage::resolve {
+
+/// An image, or a list of them, that all nodes have: of a list what each takes of it.
+struct HeldImage {
+  registry::ImageStore* store = nullptr;  ///< not owned
+  registry::Selector selector;
+};
+
+struct Options {
+  /// The tag that the image was asked for by; empty = none. With it the platforms' tags are found.
+  std::string tag{};
+  std::vector<HeldImage> held{};
+};
+
+/// What one node gets. Texts are printable.
+struct Answer {
+  std::string node;
+  manifest::NodeMachine machine;
+  manifest::Runtime runtime{};
+  /// Of each entry of the list; the same object for nodes that are alike. Null when it is no list.
+  std::shared_ptr<const manifest::RuntimeChoice> choice{};
+  /// The image that runs, of a list within the list too; nullopt = none.
+  std::optional<manifest::Descriptor> taken{};
+  std::string reason{};                 ///< why none is taken; empty when one is
+  std::vector<std::string> warnings{};  ///< why what is taken may not work; what else to know
+  /// A tag that stands for exactly what is taken, for platforms that drop digests: the list's with
+  /// the platform behind it, or the single image's own. Empty = there is none.
+  std::string tag{};
+  std::uint64_t pull_size = 0;  ///< bytes of config and layers, compressed, without what it has
+};
+
+/// One answer for each node, in their order. Images are read once each, at the same time, and only
+/// those that some node takes or downloads; one that is missing is an answer. Errors: invalid_input
+/// for what is neither list nor image, and for too many nodes and entries; those of the stores.
+Result<std::vector<Answer>> resolve(registry::ImageStore& store, const manifest::Document& document,
+                                    const std::vector<node::Node>& nodes, const Options& options,
+                                    WorkerPool& pool);
+
+/// Each node with each of these runtimes instead of its own; as they are when there are none.
+std::vector<node::Node> with_runtimes(const std::vector<node::Node>& nodes,
+                                      const std::vector<manifest::Runtime>& runtimes);
+
+}  // namespace fnimage::resolve
