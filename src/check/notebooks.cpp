@@ -1,12 +1,9 @@
 // Reading kernel.json files and notebooks, see the header.
 #include "notebooks.hpp"
 
-#include <optional>
-
 #include <nlohmann/json.hpp>
 
 #include <fnimage/base/json.hpp>
-#include <fnimage/notebook/notebook.hpp>
 
 #include "paths.hpp"
 
@@ -57,6 +54,13 @@ std::vector<Kernel> kernels_in(const ImageFiles& files) {
   return kernels;
 }
 
+std::optional<notebook::Notebook> read_notebook(std::string_view path, const layer::Entry& entry) {
+  const auto text = text_of(entry, notebook::max_notebook_bytes);
+  auto read = text ? notebook::read_notebook(*text, path)
+                   : fail(ErrorCode::invalid_input, "cannot be read");
+  return read ? std::optional(std::move(*read)) : std::nullopt;
+}
+
 std::vector<Notebook> notebooks_below(const ImageFiles& files, std::string_view directory) {
   std::vector<Notebook> notebooks;
   const std::string prefix = std::string(directory) + "/";
@@ -66,9 +70,7 @@ std::vector<Notebook> notebooks_below(const ImageFiles& files, std::string_view 
     if (!at->first.ends_with(".ipynb") || at->second.entry.type != layer::EntryType::file) {
       continue;
     }
-    const auto text = text_of(at->second.entry, notebook::max_notebook_bytes);
-    auto read = text ? notebook::read_notebook(*text, at->first)
-                     : fail(ErrorCode::invalid_input, "cannot be read");
+    auto read = read_notebook(at->first, at->second.entry);
     notebooks.push_back({.path = at->first, .kernel = read ? std::move(read->kernel) : ""});
   }
   return notebooks;

@@ -2,11 +2,14 @@
 // nbformat 4 "Notebook metadata". Thread-safety: pure functions over const files.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fnimage/check/image_files.hpp>
 #include <fnimage/manifest/image_config.hpp>
+#include <fnimage/notebook/notebook.hpp>
 
 namespace fnimage::check {
 
@@ -19,6 +22,9 @@ struct Kernel {
 /// The kernels that Jupyter finds, in any share/jupyter/kernels directory: of the system, of a
 /// virtual environment, of a user. Those that are no JSON are left out.
 std::vector<Kernel> kernels_in(const ImageFiles& files);
+
+/// The notebook that is a file of the image; nullopt for what is none, or cannot be read.
+std::optional<notebook::Notebook> read_notebook(std::string_view path, const layer::Entry& entry);
 
 struct Notebook {
   std::string path;    ///< relative to the root

@@ -11,8 +11,8 @@
 #include <fmt/format.h>
 
 #include <fnimage/base/text.hpp>
-#include <fnimage/notebook/notebook.hpp>
 
+#include "notebooks.hpp"
 #include "paths.hpp"
 #include "programs.hpp"
 #include "python_source.hpp"
@@ -175,9 +175,7 @@ class Follower {
     if (!path.ends_with(notebook_suffix)) {
       return text_of(node.entry, max_source_bytes).value_or("");
     }
-    const auto text = text_of(node.entry, notebook::max_notebook_bytes);
-    auto read = text ? notebook::read_notebook(*text, path)
-                     : fail(ErrorCode::invalid_input, "cannot be read");
+    auto read = read_notebook(path, node.entry);
     return read ? std::move(read->code) : std::string();
   }
 

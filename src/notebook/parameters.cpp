@@ -42,17 +42,6 @@ std::string_view take_name(std::string_view& text) {
   return name;
 }
 
-/// The size of the string literal at the front, without its prefix.
-std::size_t string_size(std::string_view text) {
-  const std::string triple(3, text.front());
-  const std::string quote = text.starts_with(triple) ? triple : triple.substr(0, 1);
-  std::size_t at = quote.size();
-  while (at < text.size() && !text.substr(at).starts_with(quote)) {
-    at += text[at] == '\\' ? 2U : 1U;
-  }
-  return std::min(at + quote.size(), text.size());
-}
-
 /// Takes an expression from the front: up to what assigns (a "=" that is not a part of something
 /// else), to the statement's end, or to the line's.
 std::string_view take_expression(std::string_view& text) {

@@ -77,25 +77,8 @@ class LineReader {
     at_ = end;
   }
 
-  /// Prefixes need no care: a backslash keeps a quote from ending raw strings, too.
   void skip_string() {
-    const char quote = source_[at_];
-    const std::string triple(3, quote);
-    const bool is_long = source_.substr(at_).starts_with(triple);
-    at_ += is_long ? triple.size() : 1;
-    while (at_ < source_.size()) {
-      if (source_[at_] == '\\') {
-        at_ += 2;
-      } else if (is_long ? source_.substr(at_).starts_with(triple) : source_[at_] == quote) {
-        at_ += is_long ? triple.size() : 1;
-        break;
-      } else if (!is_long && source_[at_] == '\n') {
-        break;  // not Python
-      } else {
-        ++at_;
-      }
-    }
-    at_ = std::min(at_, source_.size());
+    at_ += string_size(source_.substr(at_));
     line_.text += "\"\"";
   }
 
@@ -115,6 +98,26 @@ std::vector<LogicalLine> logical_lines(std::string_view source) {
     source.remove_prefix(byte_order_mark.size());
   }
   return LineReader(source).read();
+}
+
+std::size_t string_size(std::string_view text) {
+  const std::string triple(3, text.front());
+  const bool is_long = text.starts_with(triple);
+  const std::string_view quote = std::string_view(triple).substr(0, is_long ? 3 : 1);
+  std::size_t at = quote.size();
+  while (at < text.size()) {
+    // Prefixes need no care: a backslash keeps a quote from ending raw strings, too.
+    if (text[at] == '\\') {
+      at += 2;
+    } else if (text.substr(at).starts_with(quote)) {
+      return at + quote.size();
+    } else if (!is_long && text[at] == '\n') {
+      return at;  // not Python
+    } else {
+      ++at;
+    }
+  }
+  return text.size();
 }
 
 bool is_name_character(char c) noexcept {

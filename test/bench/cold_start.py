@@ -103,9 +103,8 @@ def first_answer(engine, image):
     """Seconds from the start to the answer of the first activation."""
     begin = time.monotonic()
     with engine.start(image, "amd64") as container:
-        client = conformance.Client("127.0.0.1", container.port, container.stdout, container.stderr)
         try:
-            client.wait_until_listening(container.alive)
+            client = conformance.Client.of(container)
         except AssertionError as error:
             raise RuntimeError(f"{error}: {conformance.read(container.stderr)}") from None
         client.post("/init", {"value": {}}).expect(200)

@@ -93,6 +93,13 @@ class Client:
             response.begin()
             return Answer(response.status, response.headers, response.read())
 
+    @classmethod
+    def of(cls, container):
+        """Of an action in a container (containers.py), once it listens."""
+        client = cls("127.0.0.1", container.port, container.stdout, container.stderr)
+        client.wait_until_listening(container.alive)
+        return client
+
     def wait_until_listening(self, alive=lambda: True):
         """The platform retries until the port is open; so do we. A dead container ends the wait."""
         deadline = time.monotonic() + TIMEOUT_SECONDS

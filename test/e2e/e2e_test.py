@@ -553,11 +553,7 @@ class NotebookFlow:
         @contextlib.contextmanager
         def serving():
             with container as running_container:
-                client = conformance.Client(
-                    *("127.0.0.1", running_container.port),
-                    *(running_container.stdout, running_container.stderr),
-                )
-                client.wait_until_listening(running_container.alive)
+                client = conformance.Client.of(running_container)
                 yield client, f"http://127.0.0.1:{running_container.port}"
                 assert running_container.stop() == 0, "SIGTERM does not end it well"
 

@@ -26,9 +26,8 @@ SUITES = {"notebook": notebook_suite.NotebookSuite}
 def conform(engine, image, arch, checks, title, probe):
     """Starts the image, runs what `checks` makes of its Suite, and returns the failures."""
     with engine.start(image, arch) as container:
-        client = conformance.Client("127.0.0.1", container.port, container.stdout, container.stderr)
         try:
-            client.wait_until_listening(container.alive)
+            client = conformance.Client.of(container)
             suite = SUITES.get(probe, conformance.Suite)(client, probe)
             failures = conformance.run_checks(checks(suite), title)
             code = container.stop()

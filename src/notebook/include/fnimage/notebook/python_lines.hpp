@@ -23,6 +23,10 @@ struct LogicalLine {
 /// gives what looks like lines in it.
 std::vector<LogicalLine> logical_lines(std::string_view source);
 
+/// The size of the string literal at the front of `text`, which begins with its quote: up to what
+/// ends it, or to the end of the line where a short one is not ended.
+std::size_t string_size(std::string_view text);
+
 /// Letters, digits, "_" and whatever is not ASCII: what names of Python are made of.
 bool is_name_character(char c) noexcept;
 
