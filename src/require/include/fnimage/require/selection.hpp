@@ -1,0 +1,49 @@
+// Requirements in the words of Kubernetes: which labels, resources and taints of a node they are
+// about. The one place that knows the labels of Node Feature Discovery and of the vendors' feature
+// discovery; judging a node and placing a pod both go by it. Thread-safety: pure functions.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <fnimage/manifest/platform.hpp>
+#include <fnimage/require/requirements.hpp>
+
+namespace fnimage::require {
+
+/// core/v1 NodeSelectorRequirement.
+enum class Operator : std::uint8_t { in, not_in, exists, does_not_exist, gt, lt };
+/// "In", "NotIn", …
+std::string_view to_string(Operator op) noexcept;
+
+struct Expression {
+  std::string key;
+  Operator op = Operator::in;
+  std::vector<std::string> values{};  ///< gt and lt: one whole number
+
+  friend bool operator==(const Expression&, const Expression&) = default;
+};
+/// core/v1 NodeSelectorTerm: all of them.
+using Term = std::vector<Expression>;
+
+/// Whether labels satisfy an expression, by Kubernetes' rules: NotIn and DoesNotExist hold for
+/// nodes without the label; Gt and Lt for labels that are whole numbers of 64 bits only.
+bool matches(const Expression& expression, const std::map<std::string, std::string>& labels);
+
+/// The labels of the nodes that will do, without os and architecture: any one of the terms; at
+/// least one, which may be empty. Several where one term cannot say it: compute capability 7.5 is
+/// major 7 and minor over 4, or major over 7.
+std::vector<Term> terms_of(const Requirements& requirements, const manifest::Platform& platform);
+
+/// What a container asks for: requests and, but for "cpu", limits. Names and quantities as
+/// Kubernetes writes them: {"cpu":"4","memory":"8Gi","nvidia.com/gpu":"1"}.
+std::map<std::string, std::string> resources_of(const Requirements& requirements);
+
+/// The taints that the function gets along with: the given ones, the one that nodes with its GPU or
+/// TPU bear by convention, and kubernetes.io/arch=<architecture>.
+std::vector<Toleration> tolerations_of(const Requirements& requirements,
+                                       const manifest::Platform& platform);
+
+}  // namespace fnimage::require
