@@ -38,6 +38,7 @@ class NodeReader {
 
   Result<Node> read() {
     Node node;
+    node.is_described = true;
     FNIMAGE_TRY(node.name, required_text({"metadata", "name"}, {}));
     place_ += fmt::format(": node {}", printable(node.name, 80));
     FNIMAGE_TRY(node.labels, read_labels());

@@ -2,6 +2,7 @@
 #include <array>
 #include <charconv>
 #include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -150,6 +151,26 @@ Result<std::uint64_t> parse_quantity(std::string_view text, std::uint64_t per_un
     return refuse_quantity(text, " is too large");
   }
   return *rounded;
+}
+
+std::string quantity_text(std::uint64_t value) {
+  std::string best = fmt::format("{}", value);
+  for (const Suffix& suffix : suffixes) {
+    const auto factor = suffix.scale.tens < 0 ? std::nullopt : round_up(1, suffix.scale);
+    if (value == 0 || !factor || value % *factor != 0) {
+      continue;
+    }
+    std::string text = fmt::format("{}{}", value / *factor, suffix.text);
+    if (text.size() < best.size() || (text.size() == best.size() && suffix.scale.twos > 0)) {
+      best = std::move(text);
+    }
+  }
+  return best;
+}
+
+std::string millis_text(std::uint64_t millis) {
+  constexpr std::uint64_t per_unit = 1000;
+  return millis % per_unit == 0 ? quantity_text(millis / per_unit) : fmt::format("{}m", millis);
 }
 
 }  // namespace fnimage::node

@@ -17,6 +17,7 @@ MODULES = {  # module -> directory
     "manifest": "manifest",
     "registry": "registry",
     "node": "src/node",
+    "require": "src/require",
     "resolve": "src/resolve",
     "action": "src/action",
     "layer": "src/layer",
@@ -36,7 +37,8 @@ ALLOWED = {
     "manifest": {"base"},
     "registry": {"base", "manifest"},
     "node": {"base", "manifest"},
-    "resolve": {"base", "manifest", "registry", "node"},
+    "require": {"base", "manifest", "node"},
+    "resolve": {"base", "manifest", "registry", "node", "require"},
     "action": {"base", "registry"},
     "layer": {"base", "manifest"},
     "archive": {"base", "manifest", "registry", "layer"},
@@ -47,12 +49,12 @@ ALLOWED = {
     "check": {"base", "manifest", "registry", "layer", "elf", "notebook"},
     "sbom": {"base", "manifest", "registry", "layer", "source", "check"},
     "build": {
-        "base", "manifest", "registry", "layer", "archive", "elf", "notebook", "source", "runtime", "check",
-        "sbom"
+        "base", "manifest", "registry", "node", "require", "layer", "archive", "elf", "notebook", "source",
+        "runtime", "check", "sbom"
     },
     "run": {"base", "manifest", "registry", "layer", "runtime", "check", "build"},
     "cli": {
-        "base", "manifest", "registry", "node", "resolve", "action", "layer", "archive", "source", "runtime",
+        "base", "manifest", "registry", "node", "require", "resolve", "action", "layer", "archive", "source", "runtime",
         "check", "sbom", "build", "run"
     },
 }

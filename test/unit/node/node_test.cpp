@@ -58,6 +58,7 @@ TEST(Nodes, AreReadWithAllThatMatters) {
                           Taint{"node.kubernetes.io/unschedulable", "", "NoSchedule"}));
   EXPECT_TRUE(node.unschedulable);
   EXPECT_TRUE(node.ready);
+  EXPECT_TRUE(node.is_described);
   EXPECT_EQ(node.capacity, (Resources{.cpu_millis = 8000,
                                       .memory_bytes = std::uint64_t{65586508} << 10,
                                       .others = {{"nvidia.com/gpu", 2}, {"pods", 110}}}));

@@ -72,5 +72,32 @@ TEST(Quantity, RefusesWhatDoesNotFit) {
   EXPECT_THAT(parse_quantity(std::string(1000, '9')), fails_with(ErrorCode::invalid_input));
 }
 
+TEST(Quantity, HasAShortestText) {
+  const std::vector<std::pair<std::uint64_t, std::string>> texts{
+      {0, "0"},
+      {1, "1"},
+      {999, "999"},
+      {1000, "1k"},
+      {1024, "1Ki"},
+      {1500, "1500"},
+      {16'000'000, "16M"},
+      {std::uint64_t{16} << 30, "16Gi"},
+      {std::uint64_t{5} << 29, "2560Mi"},
+      {(std::uint64_t{16} << 30) + 1, "17179869185"},
+      {1'024'000, "1024k"},
+      {10'240'000, "10240k"},
+      {10'000 * std::uint64_t{1024}, "10240k"},
+      {std::uint64_t{7} << 60, "7Ei"},
+      {9223372036854775807U, "9223372036854775807"}};
+  for (const auto& [value, text] : texts) {
+    EXPECT_EQ(quantity_text(value), text);
+    EXPECT_EQ(unwrap(parse_quantity(text)), value);
+  }
+  EXPECT_EQ(millis_text(4000), "4");
+  EXPECT_EQ(millis_text(500), "500m");
+  EXPECT_EQ(millis_text(0), "0");
+  EXPECT_EQ(millis_text(2'000'000), "2k");
+}
+
 }  // namespace
 }  // namespace fnimage::node

@@ -41,6 +41,9 @@ struct Node {
   std::vector<Taint> taints{};
   bool unschedulable = false;
   bool ready = true;  ///< false when its status has a condition Ready that is not True
+  /// It is an object of Kubernetes': what it does not have, it lacks. Of others, made from a
+  /// platform or from a machine, what they do not say is not known.
+  bool is_described = false;
 };
 
 /// How much is read: a node with a full list of images is about 20 KiB of JSON.

@@ -26,8 +26,8 @@ struct ComputeCapability {
 };
 
 struct Gpu {
-  std::string vendor;                           ///< "nvidia", "amd" or "intel"
-  std::uint64_t count = 1;                      ///< at least 1
+  std::string vendor;       ///< "nvidia", "amd", "intel" (its driver i915) or "intel-xe"
+  std::uint64_t count = 1;  ///< at least 1
   std::optional<std::uint64_t> memory_bytes{};  ///< of each; of nvidia only
   std::optional<ComputeCapability> compute{};   ///< or a newer one; of nvidia only
 
@@ -86,13 +86,39 @@ Result<Requirements> parse_requirements(std::string_view json, std::string_view 
 Result<Requirements> requirements_of(const manifest::Annotations& annotations,
                                      std::string_view what);
 
-/// Whether this can be asked of a platform at all: levels that its architecture has, memory of GPUs
-/// only of vendors whose nodes say it, labels as Kubernetes wants them. Error: invalid_argument, to
-/// follow the place: "gpu.memory: …".
+/// "7.5", "9". Error: invalid_argument; the message is to follow what it is about.
+Result<ComputeCapability> parse_compute_capability(std::string_view text);
+/// "7.5", "9.0"
+std::string to_string(const ComputeCapability& capability);
+
+/// What makes requirements impossible.
+struct Fault {
+  std::vector<std::string> path;  ///< of the key: {"gpu", "memory"}, {"tolerations", "0", "effect"}
+  std::string message;            ///< printable, to follow the key
+  std::string hint{};
+};
+
+/// The first fault, nullopt when there is none: levels that the architecture does not have, memory
+/// of GPUs of vendors whose nodes do not say it, labels that Kubernetes would refuse.
+/// @param architecture empty = any: a level has to be one of some architecture.
+std::optional<Fault> find_fault(const Requirements& requirements, std::string_view architecture);
+
+/// Levels of an architecture's processors, the lowest first; empty when it has none.
+std::vector<std::string_view> cpu_levels_of(std::string_view architecture);
+
+/// Whether this can be asked of a platform at all, see find_fault(). Error: invalid_argument that
+/// begins with the key: "gpu.memory: …".
 Result<void> check(const Requirements& requirements, const manifest::Platform& platform);
 
 /// Suffixes of the variants' tags. Error: invalid_input for what cannot stand in a tag, or twice.
 Result<std::vector<std::string>> variants_of(const manifest::Annotations& annotations,
                                              std::string_view what);
+
+/// Whether it can be the suffix of a variant's tag. Error: invalid_argument; the message is to
+/// follow what it is about.
+Result<void> check_variant(std::string_view suffix);
+
+/// "4 cpu, 8Gi, 1 nvidia gpu ≥16Gi, level v3": for people; empty when nothing is required.
+std::string describe(const Requirements& requirements);
 
 }  // namespace fnimage::require

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fnimage/manifest/platform.hpp>
@@ -31,11 +32,28 @@ using Term = std::vector<Expression>;
 /// Whether labels satisfy an expression, by Kubernetes' rules: NotIn and DoesNotExist hold for
 /// nodes without the label; Gt and Lt for labels that are whole numbers of 64 bits only.
 bool matches(const Expression& expression, const std::map<std::string, std::string>& labels);
+/// All of them; a term without expressions holds for all nodes (as an affinity's it would for
+/// none).
+bool matches(const Term& term, const std::map<std::string, std::string>& labels);
+
+/// One thing that the labels of a node have to say.
+struct LabelNeed {
+  std::vector<Term> any;    ///< one of them, at least one
+  std::string text;         ///< "16384 MiB or more are needed"; printable
+  std::string cpu_level{};  ///< the level that it is about; empty = none
+};
+
+/// All that labels have to say, without os and architecture.
+std::vector<LabelNeed> label_needs(const Requirements& requirements,
+                                   const manifest::Platform& platform);
 
 /// The labels of the nodes that will do, without os and architecture: any one of the terms; at
 /// least one, which may be empty. Several where one term cannot say it: compute capability 7.5 is
 /// major 7 and minor over 4, or major over 7.
 std::vector<Term> terms_of(const Requirements& requirements, const manifest::Platform& platform);
+
+/// Devices by the names of their resources: {"nvidia.com/gpu": 1}.
+std::map<std::string, std::uint64_t> extended_resources(const Requirements& requirements);
 
 /// What a container asks for: requests and, but for "cpu", limits. Names and quantities as
 /// Kubernetes writes them: {"cpu":"4","memory":"8Gi","nvidia.com/gpu":"1"}.
