@@ -20,7 +20,7 @@ using nlohmann::json;
 /// Builds the document as events come in. The interface's names and signatures are nlohmann's.
 class Builder final : public nlohmann::json_sax<json> {
  public:
-  Builder(std::string_view what, std::size_t max_depth) : what_(what), max_depth_(max_depth) {}
+  Builder(std::string_view what, const JsonLimits& limits) : what_(what), limits_(limits) {}
 
   bool null() override { return add(json(nullptr)); }
   bool boolean(bool value) override { return add(json(value)); }
@@ -84,12 +84,18 @@ class Builder final : public nlohmann::json_sax<json> {
     return &(parent[std::move(key_)] = std::move(value));
   }
   bool add(json value) {
+    if (++values_ > limits_.max_values) {
+      return refuse(fmt::format("more than {} values", limits_.max_values));
+    }
     place(std::move(value));
     return true;
   }
   bool open(json value) {
-    if (stack_.size() >= max_depth_) {
-      return refuse(fmt::format("nested deeper than {} levels", max_depth_));
+    if (stack_.size() >= limits_.max_depth) {
+      return refuse(fmt::format("nested deeper than {} levels", limits_.max_depth));
+    }
+    if (++values_ > limits_.max_values) {
+      return refuse(fmt::format("more than {} values", limits_.max_values));
     }
     // Stays valid: while a container is open, nothing is added to its parent.
     stack_.push_back(place(std::move(value)));
@@ -101,7 +107,8 @@ class Builder final : public nlohmann::json_sax<json> {
   }
 
   std::string_view what_;
-  std::size_t max_depth_;
+  JsonLimits limits_;
+  std::size_t values_ = 0;
   json root_;
   std::vector<json*> stack_;
   std::string key_;
@@ -139,7 +146,7 @@ Result<json> parse_json(std::string_view text, std::string_view what, JsonLimits
                 fmt::format("{}: {} is more than the {} that are accepted", what,
                             human_size(text.size()), human_size(limits.max_bytes)));
   }
-  Builder builder(what, limits.max_depth);
+  Builder builder(what, limits);
   if (!json::sax_parse(text, &builder)) {
     builder.refuse("not valid JSON");  // keeps the reason that was recorded first
   }

@@ -342,7 +342,9 @@ Result<std::vector<json>> parse_objects(std::string_view text, const std::string
   if (!trim(text).starts_with('{')) {
     return parse_yaml_documents(text, name);
   }
-  FNIMAGE_TRY(json object, parse_json(text, name, {.max_bytes = max_nodes_bytes}));
+  FNIMAGE_TRY(
+      json object,
+      parse_json(text, name, {.max_bytes = max_nodes_bytes, .max_values = max_nodes_values}));
   std::vector<json> objects;
   objects.push_back(std::move(object));
   return objects;

@@ -138,6 +138,9 @@ class DocumentBuilder final : public YAML::EventHandler {
   }
 
   json* add(json value, const YAML::Mark& mark) {
+    if (++values_ > max_nodes_values) {
+      refuse(mark, fmt::format("more than {} values", max_nodes_values));
+    }
     if (stack_.empty()) {
       root_ = std::move(value);
       return &root_;
@@ -163,6 +166,7 @@ class DocumentBuilder final : public YAML::EventHandler {
   }
 
   std::size_t max_documents_;
+  std::size_t values_ = 0;
   std::vector<Frame> stack_;
   json root_;
   std::vector<json> documents_;

@@ -8,7 +8,7 @@ out=$(realpath -m "${1:-$here/corpus}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-for target in tar compressed deb control index elf script document notebook; do
+for target in tar compressed deb control index elf script document notebook node; do
   mkdir -p "$out/$target"
 done
 
@@ -309,3 +309,39 @@ write("version4.ipynb", json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadat
 write("version3.ipynb", json.dumps({"nbformat": 3, "metadata": {"name": "n"}, "worksheets": [{"cells": [
     {"cell_type": "heading", "level": 2, "source": "Title"}, {"cell_type": "code", "input": ["x = 2"], "outputs": []}]}]}))
 PY
+
+# Nodes of a cluster, and what functions require of them.
+cat >"$out/node/list.json" <<'C'
+{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Node","metadata":{"name":"worker-1","labels":{
+"kubernetes.io/arch":"amd64","kubernetes.io/os":"linux","feature.node.kubernetes.io/cpu-cpuid.X86_64_V3":"true",
+"nvidia.com/gpu.memory":"15360","nvidia.com/gpu.compute.major":"7","nvidia.com/gpu.compute.minor":"5"}},
+"spec":{"unschedulable":true,"taints":[{"key":"nvidia.com/gpu","value":"present","effect":"NoSchedule"}]},
+"status":{"capacity":{"cpu":"8","memory":"65586508Ki","nvidia.com/gpu":"2"},"allocatable":{"cpu":"7910m","memory":64e9},
+"conditions":[{"type":"Ready","status":"True"}],"nodeInfo":{"architecture":"amd64","operatingSystem":"linux",
+"containerRuntimeVersion":"containerd://2.1.4"}}}]}
+C
+cat >"$out/node/nodes.yaml" <<'C'
+---
+kind: Node
+metadata:
+  name: power-1
+  labels: {kubernetes.io/arch: ppc64le, kubernetes.io/os: linux, warehouse: dwh-1}
+spec:
+  taints:
+  - {key: dedicated, value: science, effect: NoExecute}
+status:
+  allocatable: {cpu: 159500m, memory: 2.5Gi, pods: "250"}
+  conditions:
+  - status: "False"
+    type: Ready
+  nodeInfo:
+    architecture: ppc64le
+    operatingSystem: linux
+    containerRuntimeVersion: cri-o://1.30.2
+--- # the next one
+kind: NodeList
+items: []
+C
+printf '{"cpu":"4","cpu-features":["AVX2"],"cpu-level":"v3","gpu":{"compute":"7.5","count":2,"memory":"16Gi","vendor":"nvidia"},"memory":"8Gi","near":{"example.com/warehouse":"dwh-1"},"tolerations":[{"effect":"NoSchedule","key":"dedicated","value":"science"}],"tpu":{"accelerator":"tpu-v6e-slice","count":4,"topology":"2x4"}}' >"$out/node/requires"
+printf 'gpu,avx512' >"$out/node/variants"
+printf '12.5e3' >"$out/node/quantity"

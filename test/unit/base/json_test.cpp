@@ -46,6 +46,16 @@ TEST(ParseJson, RefusesSize) {
   EXPECT_THAT(parse_json("[1,2,3]", "doc", {.max_bytes = 7}), is_ok());
 }
 
+TEST(ParseJson, RefusesManyValues) {
+  const JsonLimits five{.max_values = 5};
+  EXPECT_THAT(parse_json(R"([{"a":1,"b":[null]}])", "x", five), test::is_ok());
+  for (const std::string_view text :
+       {R"([{"a":1,"b":[null,2]}])", "[1,2,3,4,5]", "[[],[],{},{},{}]", R"(["","",true,1.5,{}])"}) {
+    EXPECT_THAT(parse_json(text, "x", five),
+                fails_with(ErrorCode::invalid_input, HasSubstr("x: more than 5 values")));
+  }
+}
+
 TEST(ParseJson, RefusesWhatIsNotJson) {
   for (const char* bad : {"", " ", "{", "[1,]", "{\"a\":1,}", "{'a':1}", "[1] 2", "nul", "NaN",
                           "01", "\"\xff\"", "\"\xed\xa0\x80\"", "// c\n1", "{\"a\" 1}", "1e999"}) {

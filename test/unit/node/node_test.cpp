@@ -168,6 +168,12 @@ TEST(Nodes, HostileTextsAreRefused) {
   refused(R"({"kind": "Node", "kind": "Node"})", "duplicate key");
   refused("{" + std::string(max_nodes_bytes, ' ') + "}", "is more than");
   refused(changed("worker-1\",", std::string(5000, 'x') + "\","), "longer than 4096 bytes");
+  std::string tiny = R"({"kind": "NodeList", "items": [)";
+  while (tiny.size() + 5 < max_nodes_bytes) {
+    tiny += "{},";
+  }
+  tiny.back() = ']';
+  refused(tiny + "}", "more than 2000000 values");
   std::string many = R"({"kind": "NodeList", "items": [)";
   const std::string small =
       R"({"metadata":{"name":"a"},"status":{"nodeInfo":{"architecture":"amd64",)"
@@ -268,6 +274,11 @@ TEST(YamlNodes, HostileTextsAreRefused) {
   refused(std::string("kind: Node\n\0more", 16), "a zero byte");
   refused("a: [1, 2\n", "not valid YAML");
   refused("kind: Node #" + std::string(max_nodes_yaml_bytes, 'x'), "accepted as YAML");
+  std::string tiny = "a: [";
+  while (tiny.size() + 5 < max_nodes_yaml_bytes) {
+    tiny += "{},";
+  }
+  refused(tiny + "]\n", "more than 2000000 values");
   std::string many;
   for (std::size_t i = 0; i <= max_nodes; ++i) {
     many += "--- 1\n";

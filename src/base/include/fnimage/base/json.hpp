@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,8 @@ namespace fnimage {
 struct JsonLimits {
   std::size_t max_bytes = std::size_t{4} * 1024 * 1024;  ///< larger texts are refused unread
   std::size_t max_depth = 64;                            ///< nesting of objects and arrays
+  /// Of values, objects and arrays too: small ones take 40 times the memory of their text.
+  std::size_t max_values = std::numeric_limits<std::size_t>::max();
 };
 
 /// Parses UTF-8 JSON. Error: invalid_input with the byte offset; names a duplicate key.

@@ -50,6 +50,9 @@ struct Node {
 inline constexpr std::size_t max_nodes = 20'000;
 inline constexpr std::size_t max_nodes_bytes = std::size_t{32} << 20;
 inline constexpr std::size_t max_nodes_yaml_bytes = std::size_t{8} << 20;
+/// Texts, numbers, lists and objects of all nodes together. What kubectl writes has one in 20 bytes
+/// or more; without a limit 32 MiB of "{}" would take a gigabyte.
+inline constexpr std::size_t max_nodes_values = 2'000'000;
 
 /// Reads Node objects: one, or a List of them (`kubectl get nodes -o json`), or the same as YAML,
 /// which may hold several documents. What begins with '{' is JSON. Error: invalid_input that names
