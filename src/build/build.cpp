@@ -1,5 +1,7 @@
 // The build pipeline: plan, layers, configs and manifests, list, and the tags last (publishing
 // rule 6), so that a tag never points to something incomplete. See the header.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include <fnimage/build/build.hpp>
@@ -36,6 +38,9 @@ Result<manifest::Descriptor> store_image(const BuildSpec& spec, const Plan& plan
   FNIMAGE_CHECK(store.put_manifest(document, std::nullopt));
   manifest::Descriptor entry = document.descriptor();
   entry.platform = platform.platform;
+  if (format == manifest::Format::oci) {
+    entry.annotations = requires_annotations(spec, platform.platform);
+  }
   return entry;
 }
 
@@ -67,6 +72,24 @@ std::vector<BuiltLayer> summarize(const std::vector<NamedBlob>& layers, manifest
   return summary;
 }
 
+/// What does not come along in a format without annotations.
+void warn_of_annotations(const BuildSpec& spec, const Plan& plan, Diagnostics& diagnostics) {
+  if (!spec.annotations.empty()) {
+    diagnostics.report(
+        Severity::warning,
+        "the docker format has no annotations: those of the build file are left out");
+  }
+  const bool has_needs =
+      std::any_of(plan.platforms.begin(), plan.platforms.end(), [&](const PlatformPlan& platform) {
+        return !spec.requirements.of(platform.platform).empty();
+      });
+  if (has_needs || !spec.variants.empty()) {
+    diagnostics.report(Severity::warning,
+                       "the docker format has no annotations: what the function requires and what "
+                       "its variants are does not travel with it");
+  }
+}
+
 Result<BuildResult> build_once(const BuildSpec& spec, const BuildOptions& options,
                                registry::ImageStore& store, const std::vector<std::string>& tags,
                                const Environment& environment) {
@@ -79,10 +102,8 @@ Result<BuildResult> build_once(const BuildSpec& spec, const BuildOptions& option
   manifest::Index list{.format = options.format, .manifests = {}};
   if (options.format == manifest::Format::oci) {
     list.annotations = list_annotations(spec, plan);
-  } else if (!spec.annotations.empty()) {
-    environment.diagnostics.report(
-        Severity::warning,
-        "the docker format has no annotations: those of the build file are left out");
+  } else {
+    warn_of_annotations(spec, plan, environment.diagnostics);
   }
   FNIMAGE_CHECK(options.before_layers ? options.before_layers() : Result<void>());
   FNIMAGE_CHECK(copy_base_layers(plan, store, environment));

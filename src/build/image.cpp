@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <fnimage/base/text.hpp>
+
 #include "layer_history.hpp"
 
 namespace fnimage::build {
@@ -130,6 +132,9 @@ manifest::ImageManifest make_manifest(const BuildSpec& spec, const Plan& plan,
                          .size = config_bytes.size()},
                         format),
       .layers = {}};
+  if (format == manifest::Format::oci) {
+    image.annotations.merge(requires_annotations(spec, platform.platform));
+  }
   // What the image's documents call it stands in the image: then they are the same wherever it is.
   if (format == manifest::Format::oci && !spec.config.labels.contains(title)) {
     image.annotations.emplace(title, spec.name);
@@ -152,8 +157,20 @@ manifest::ImageManifest make_manifest(const BuildSpec& spec, const Plan& plan,
   return image;
 }
 
+manifest::Annotations requires_annotations(const BuildSpec& spec,
+                                           const manifest::Platform& platform) {
+  const require::Requirements requirements = spec.requirements.of(platform);
+  if (requirements.empty()) {
+    return {};
+  }
+  return {{std::string(require::requires_annotation), require::to_json(requirements)}};
+}
+
 manifest::Annotations list_annotations(const BuildSpec& spec, const Plan& plan) {
   manifest::Annotations annotations = spec.annotations;
+  if (!spec.variants.empty()) {
+    annotations[std::string(require::variants_annotation)] = join(spec.variants, ",");
+  }
   const std::optional<source::BaseImage>& base = plan.platforms.front().base;
   if (base) {
     annotations.emplace(manifest::annotation::base_digest, base->root.digest.str());

@@ -33,7 +33,12 @@ manifest::ImageManifest make_manifest(const BuildSpec& spec, const Plan& plan,
                                       const std::vector<NamedBlob>& layers,
                                       std::string_view config_bytes, manifest::Format format);
 
-/// Annotations of the list: the build file's, and where the base came from.
+/// What the platform's image needs of a node; empty when it needs nothing. Of its manifest and of
+/// the list's entry.
+manifest::Annotations requires_annotations(const BuildSpec& spec,
+                                           const manifest::Platform& platform);
+
+/// Annotations of the list: the build file's, its variants, and where the base came from.
 manifest::Annotations list_annotations(const BuildSpec& spec, const Plan& plan);
 
 /// A layer's or base layer's descriptor in the wanted family.

@@ -11,6 +11,7 @@
 #include <fnimage/manifest/image_config.hpp>
 #include <fnimage/manifest/platform_match.hpp>
 #include <fnimage/registry/image_sources.hpp>
+#include <fnimage/require/requirements.hpp>
 
 namespace fnimage::build {
 
@@ -174,6 +175,13 @@ class Flattener {
     Descriptor descriptor = document.descriptor();
     if (listed != nullptr) {
       descriptor.annotations = listed->annotations;
+    } else {
+      // Nobody has said it of the image yet, but for its own manifest.
+      FNIMAGE_TRY(const manifest::ImageManifest image, document.image());
+      const auto needs = image.annotations.find(std::string(require::requires_annotation));
+      if (needs != image.annotations.end()) {
+        descriptor.annotations.insert(*needs);
+      }
     }
     FNIMAGE_TRY(descriptor.platform, platform_of(document, listed));
     entries_.push_back({std::move(descriptor), {}, store_, from_});

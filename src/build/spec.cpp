@@ -19,6 +19,7 @@
 
 #include "embedded.hpp"
 #include "spec_reader.hpp"
+#include "spec_requires.hpp"
 #include "spec_values.hpp"
 #include "yaml_tree.hpp"
 
@@ -27,9 +28,9 @@ namespace fnimage::build {
 namespace {
 
 using Keys = std::string_view;
-constexpr std::array<Keys, 12> root_keys{"name",    "platforms", "base",     "packages",
-                                         "exclude", "runtime",   "notebook", "source",
-                                         "layers",  "files",     "config",   "annotations"};
+constexpr std::array<Keys, 14> root_keys{
+    "name",   "platforms", "base",  "packages", "exclude",     "runtime",  "notebook",
+    "source", "layers",    "files", "config",   "annotations", "requires", "variants"};
 constexpr std::array<Keys, 10> debian_keys{
     "mirror",   "signed-by", "components", "suites",   "repositories",
     "snapshot", "essential", "recommends", "bytecode", "documentation"};
@@ -513,19 +514,6 @@ Result<void> read_config(const SpecReader& reader, const YamlNode& root, BuildSp
   return {};
 }
 
-/// `requires` is in the design of the file and not in this version: ignoring it would place
-/// functions on nodes that cannot run them.
-Result<void> refuse_requires(const SpecReader& reader, const YamlNode& root) {
-  const YamlNode* node = root.find("requires");
-  if (node == nullptr) {
-    return {};
-  }
-  return fail(reader
-                  .error(node->key_at, ErrorCode::unsupported,
-                         "'requires' is not supported by this version")
-                  .with_hint("remove it, and state hardware needs where the function is deployed"));
-}
-
 }  // namespace
 
 Result<manifest::Platform> parse_build_platform(std::string_view text) {
@@ -543,9 +531,6 @@ Result<BuildSpec> parse_spec(std::string_view text, std::string_view file_name,
                              const std::filesystem::path& directory) {
   FNIMAGE_TRY(const YamlNode root, parse_yaml(text, file_name));
   const SpecReader reader(file_name, directory);
-  if (root.kind == YamlNode::Kind::mapping) {
-    FNIMAGE_CHECK(refuse_requires(reader, root));
-  }
   if (root.kind == YamlNode::Kind::mapping && root.children.empty()) {
     return fail(reader.error({}, ErrorCode::invalid_input, "the build file is empty")
                     .with_hint("`fnimage init DIR` writes one to begin with"));
@@ -567,6 +552,8 @@ Result<BuildSpec> parse_spec(std::string_view text, std::string_view file_name,
   if (const YamlNode* annotations = root.find("annotations")) {
     FNIMAGE_TRY(spec.annotations, reader.text_map(*annotations));
   }
+  FNIMAGE_CHECK(read_requires(reader, root, spec));
+  FNIMAGE_CHECK(read_variants(reader, root, spec));
   return spec;
 }
 

@@ -8,6 +8,7 @@
 
 #include <fnimage/base/bytes.hpp>
 #include <fnimage/base/text.hpp>
+#include <fnimage/require/requirements.hpp>
 
 #include "json_text.hpp"
 #include "sbom.hpp"
@@ -73,6 +74,19 @@ std::uint64_t size_of(const DescribedImage& image) {
   return size;
 }
 
+/// What the image needs of a node, by its entry or else by itself; empty when it does not say.
+std::string needs_of(const DescribedImage& image) {
+  manifest::Annotations annotations = image.descriptor.annotations;
+  if (image.manifest) {
+    annotations.insert(image.manifest->annotations.begin(), image.manifest->annotations.end());
+  }
+  const auto needs = require::requirements_of(annotations, "requires");
+  if (!needs) {
+    return "requires  what cannot be read: " + printable(needs.error().message(), 200);
+  }
+  return needs->empty() ? std::string() : "requires  " + require::describe(*needs);
+}
+
 void append_image(std::string& text, const DescribedImage& image, std::string_view indent,
                   const std::map<manifest::Digest, std::size_t>& uses) {
   if (!image.manifest) {
@@ -81,9 +95,12 @@ void append_image(std::string& text, const DescribedImage& image, std::string_vi
     return;
   }
   const auto& layers = image.manifest->layers;
-  std::vector<std::string> lines{fmt::format("config  {}  {:>10}",
-                                             image.manifest->config.digest.str(),
-                                             human_size(image.manifest->config.size))};
+  std::vector<std::string> lines;
+  if (std::string needs = needs_of(image); !needs.empty()) {
+    lines.push_back(std::move(needs));
+  }
+  lines.push_back(fmt::format("config  {}  {:>10}", image.manifest->config.digest.str(),
+                              human_size(image.manifest->config.size)));
   const std::vector<std::string> origins = layer_origins(image);
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const bool shared = uses.at(layers[i].digest) > 1;

@@ -65,7 +65,7 @@ MaybeFault fault_in(const Gpu& gpu) {
     return fault;
   }
   const bool has_labels = find_vendor(gpu.vendor)->has_labels;
-  constexpr std::string_view unsaid = "nodes say it of nvidia's GPUs only";
+  constexpr std::string_view unsaid = "is said by nodes of nvidia's GPUs only";
   if (auto fault = fault_if(gpu.memory_bytes && !has_labels, {"gpu", "memory"}, unsaid)) {
     return fault;
   }

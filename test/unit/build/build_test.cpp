@@ -160,6 +160,63 @@ TEST(Build, BytesAreTheSameForever) {
             "sha256:26853eea8333534233448039452c25a08df0c0c15aceea79979780c931d551c5");
 }
 
+/// A project for better hardware.
+BuildSpec demanding_spec(const test::TempDir& project) {
+  BuildSpec spec = scratch_spec(project);
+  spec.requirements.common.cpu_millis = 4000;
+  spec.requirements.cpu_levels = {{"amd64", "v3"}};
+  spec.requirements.cpu_features = {{"ppc64le", {"MMA"}}};
+  spec.variants = {"gpu", "avx512"};
+  return spec;
+}
+
+TEST(Build, WritesWhatEachPlatformRequires) {
+  const test::TempDir project;
+  World world;
+  const BuildResult result = unwrap(world.build(demanding_spec(project)));
+  const manifest::Index list =
+      unwrap(unwrap(world.store->get_manifest(result.list.digest)).index());
+  EXPECT_THAT(list.annotations, Contains(Pair("io.fnimage.variants", "gpu,avx512")));
+  const std::vector<std::string> needs{R"({"cpu":"4","cpu-level":"v3"})",
+                                       R"({"cpu":"4","cpu-features":["MMA"]})"};
+  for (std::size_t i = 0; i < needs.size(); ++i) {
+    EXPECT_THAT(list.manifests[i].annotations, ElementsAre(Pair("io.fnimage.requires", needs[i])));
+    EXPECT_THAT(world.image(result.platforms[i]).annotations,
+                Contains(Pair("io.fnimage.requires", needs[i])));
+  }
+  // A platform that needs nothing says nothing.
+  BuildSpec spec = demanding_spec(project);
+  spec.requirements = {.cpu_levels = {{"amd64", "v3"}}};
+  const BuildResult half = unwrap(world.build(spec));
+  EXPECT_THAT(half.platforms[1].manifest.annotations, IsEmpty());
+  EXPECT_THAT(world.image(half.platforms[1]).annotations,
+              Not(Contains(Pair("io.fnimage.requires", ::testing::_))));
+}
+
+TEST(Build, DockerFormatCannotSayWhatIsRequired) {
+  class Heard final : public Diagnostics {
+   public:
+    void report(Severity, std::string_view message) noexcept override {
+      text += std::string(message) + "\n";
+    }
+    std::unique_ptr<ProgressTask> begin(std::string_view label,
+                                        std::uint64_t total) noexcept override {
+      return null_diagnostics().begin(label, total);
+    }
+    std::string text;
+  };
+  const test::TempDir project;
+  World world;
+  Heard heard;
+  world.diagnostics = &heard;
+  const BuildOptions docker{.format = manifest::Format::docker};
+  unwrap(world.build(scratch_spec(project), docker));
+  EXPECT_THAT(heard.text, Not(HasSubstr("requires")));
+  const BuildResult result = unwrap(world.build(demanding_spec(project), docker));
+  EXPECT_THAT(heard.text, HasSubstr("what the function requires and what its variants are"));
+  EXPECT_THAT(world.image(result.platforms[0]).annotations, IsEmpty());
+}
+
 TEST(Build, HonoursSourceDateEpoch) {
   const test::TempDir project;
   World world;

@@ -501,6 +501,35 @@ TEST_F(CreateList, AnnotationsOfAnEntryComeAndGo) {
               fails_with(ErrorCode::not_found, HasSubstr("no annotation gpu")));
 }
 
+TEST_F(CreateList, AnEntryRequiresWhatItsImageDoes) {
+  const std::string needs = R"({"cpu":"4"})";
+  manifest::ImageManifest image = unwrap(document_of(amd64_.manifest).image());
+  image.annotations = {{"io.fnimage.requires", needs}, {"org.opencontainers.image.title", "f"}};
+  const Image demanding{amd64_.config, manifest::emit(image)};
+  put_local("action:a", demanding);
+  put_local("action:p", ppc64le_);
+  const auto annotations = [&](const std::string& name) {
+    return unwrap(unwrap(local_->get_manifest(name)).index()).manifests[0].annotations;
+  };
+  const auto needed = ElementsAre(std::pair("io.fnimage.requires", needs));
+  unwrap(create("action:one", {"action:a", "action:p"}));
+  EXPECT_THAT(annotations("action:one"), needed);
+  // It is kept by lists of that list, and what somebody says in the command wins.
+  unwrap(create("action:two", {"action:one"}));
+  EXPECT_THAT(annotations("action:two"), needed);
+  unwrap(
+      create("action:three", {"action:a"}, {.entry_annotations = {{"io.fnimage.requires", "{}"}}}));
+  EXPECT_THAT(annotations("action:three"), ElementsAre(std::pair("io.fnimage.requires", "{}")));
+  // Taken away from an entry it stays away.
+  const ListTarget target{local_.get(), unwrap(Reference::parse("action:one"))};
+  const EntryName entry = unwrap(parse_entry_name("amd64", local_.get(), client_));
+  unwrap(annotate_list(target,
+                       {.entry = entry, .annotations = {.removed = {"io.fnimage.requires"}}}, {},
+                       null_diagnostics()));
+  unwrap(create("action:four", {"action:one"}));
+  EXPECT_TRUE(annotations("action:four").empty());
+}
+
 TEST_F(CreateList, AnnotationsOfTheListComeAndGoWithThoseOfAnEntry) {
   put_local("action:a", amd64_);
   unwrap(create("action:latest", {"action:a"}, {.annotations = {{"team", "a"}, {"v", "1"}}}));

@@ -74,6 +74,22 @@ TEST_F(ReplaceLayer, ChangesThatLayerOnEveryPlatformAndNothingElse) {
   }
 }
 
+TEST_F(ReplaceLayer, KeepsWhatIsRequired) {
+  BuildSpec spec = scratch_spec(project_);
+  spec.requirements.common.cpu_millis = 4000;
+  spec.variants = {"gpu"};
+  unwrap(world_.build(spec));
+  const ReplaceResult result = unwrap(replace({.name = "model", .from = "new.bin"}));
+  const manifest::Index list =
+      unwrap(unwrap(world_.store->get_manifest(result.root.digest)).index());
+  EXPECT_EQ(list.annotations.at("io.fnimage.variants"), "gpu");
+  ASSERT_EQ(list.manifests.size(), 2U);
+  for (const manifest::Descriptor& entry : list.manifests) {
+    EXPECT_EQ(entry.annotations.at("io.fnimage.requires"), R"({"cpu":"4"})");
+    EXPECT_EQ(image(entry.digest).annotations.at("io.fnimage.requires"), R"({"cpu":"4"})");
+  }
+}
+
 TEST_F(ReplaceLayer, IsWhatABuildWouldHaveMade) {
   const ReplaceResult result = unwrap(replace({.name = "model", .from = "new.bin"}));
   const BuildSpec spec = scratch_spec(project_);

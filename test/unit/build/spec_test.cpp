@@ -87,6 +87,48 @@ annotations: {org.opencontainers.image.title: Digits}
   EXPECT_THAT(spec.annotations, ElementsAre(Pair("org.opencontainers.image.title", "Digits")));
 }
 
+TEST(Spec, ReadsWhatTheFunctionRequires) {
+  const BuildSpec spec = unwrap(parse(R"(
+name: digits
+platforms: [linux/amd64, linux/ppc64le, linux/arm64]
+base: {scratch: true}
+requires:
+  cpu: 4
+  memory: 8Gi
+  gpu: {vendor: nvidia, count: 2, memory: 16Gi, compute: 7.5}
+  tpu: {count: 4, accelerator: tpu-v5-lite-podslice, topology: 2x4}
+  cpu-level: {amd64: v3, ppc64le: power9}
+  cpu-features: {amd64: [AVX2, FMA3]}
+  near: {warehouse: dwh-1, example.com/rack: 7}
+  tolerations: [{key: dedicated, value: science, effect: NoSchedule}, {key: spot}]
+variants: [gpu, avx512]
+)"));
+  constexpr std::uint64_t gibibyte = std::uint64_t{1} << 30;
+  const require::Requirements common{
+      .cpu_millis = 4000,
+      .memory_bytes = 8 * gibibyte,
+      .gpu = require::Gpu{.vendor = "nvidia",
+                          .count = 2,
+                          .memory_bytes = 16 * gibibyte,
+                          .compute = require::ComputeCapability{7, 5}},
+      .tpu = require::Tpu{.count = 4, .accelerator = "tpu-v5-lite-podslice", .topology = "2x4"},
+      .near = {{"warehouse", "dwh-1"}, {"example.com/rack", "7"}},
+      .tolerations = {{.key = "dedicated", .value = "science", .effect = "NoSchedule"},
+                      {.key = "spot"}}};
+  EXPECT_EQ(spec.requirements.common, common);
+  require::Requirements expected = common;
+  EXPECT_EQ(spec.requirements.of(spec.platforms[2]), expected);
+  expected.cpu_level = "power9";
+  EXPECT_EQ(spec.requirements.of(spec.platforms[1]), expected);
+  expected.cpu_level = "v3";
+  expected.cpu_features = {"AVX2", "FMA3"};
+  EXPECT_EQ(spec.requirements.of(spec.platforms[0]), expected);
+  EXPECT_THAT(spec.variants, ElementsAre("gpu", "avx512"));
+  const BuildSpec without = unwrap(parse_after_head(""));
+  EXPECT_TRUE(without.requirements.of(spec.platforms[0]).empty());
+  EXPECT_THAT(without.variants, IsEmpty());
+}
+
 TEST(Spec, ReadsTheOtherBases) {
   const auto image = unwrap(parse("name: f\nplatforms: [ppc64le]\nbase: {image: 'oci:dir:tag'}\n"));
   EXPECT_EQ(std::get<ImageBase>(image.base).location, "oci:dir:tag");
@@ -150,8 +192,15 @@ const std::vector<Broken> broken_specs{
     {"UnknownFileKey", "files:\n  - {from: x, to: /y, moed: 1}\n",
      "5:23: unknown key 'moed'; did you mean 'mode'?"},
     {"UnknownConfigKey", "config: {environment: {}}\n", "4:10: unknown key 'environment'"},
-    {"Requires", "requires: {cpu: 4}\n", "4:1: 'requires' is not supported by this version",
-     ErrorCode::unsupported},
+    {"RequiresList", "requires: [gpu]\n", "4:11: 'requires' must be a mapping, not a list"},
+    {"RequiresUnknown", "requires: {cpus: 4}\n", "4:12: unknown key 'cpus'; did you mean 'cpu'?"},
+    {"RequiresGpuUnknown", "requires: {gpu: {vendor: nvidia, memroy: 1}}\n",
+     "4:34: unknown key 'memroy'; did you mean 'memory'?"},
+    {"RequiresGpuScalar", "requires: {gpu: nvidia}\n",
+     "4:17: 'gpu' must be a mapping, not a single value"},
+    {"RequiresTpuUnknown", "requires: {tpu: {chips: 1}}\n", "4:18: unknown key 'chips'"},
+    {"RequiresTolerationUnknown", "requires: {tolerations: [{key: a, operator: Exists}]}\n",
+     "4:35: unknown key 'operator'"},
     {"PackagesScalar", "packages: vim\n", "4:11: 'packages' must be a list, not a single value"},
     {"PackagesMapping", "packages: {vim: 1}\n", "4:11: 'packages' must be a list, not a mapping"},
     {"ConfigList", "config: [a]\n", "4:9: 'config' must be a mapping, not a list"},
@@ -160,6 +209,50 @@ const std::vector<Broken> broken_specs{
     {"EnvNull", "config:\n  env:\n    A:\n", "6:5: 'A' has no value"},
     {"CmdScalar", "config: {cmd: run}\n", "4:15: 'cmd' must be a list, not a single value"},
     {"PackageMapping", "packages: [{a: b}]\n", "4:12: this must be a single value, not a mapping"},
+    // what is required
+    {"RequiresCpu", "requires: {cpu: four}\n", "4:17: 'cpu' is no quantity: \"four\""},
+    {"RequiresCpuNone", "requires: {cpu: 0}\n", "4:17: 'cpu' must be more than 0"},
+    {"RequiresMemory", "requires:\n  memory: 8GB\n", "5:11: 'memory' is no quantity: \"8GB\""},
+    {"RequiresMemoryNull", "requires:\n  memory:\n", "5:3: 'memory' has no value"},
+    {"RequiresNoVendor", "requires: {gpu: {count: 1}}\n", "4:17: key 'vendor' is missing"},
+    {"RequiresVendor", "requires: {gpu: {vendor: nvidai}}\n",
+     "4:26: 'vendor' is no known vendor: \"nvidai\"; did you mean nvidia?"},
+    {"RequiresCount", "requires: {gpu: {vendor: amd, count: 0}}\n",
+     "4:38: 'count' must be 1 to 4096"},
+    {"RequiresCountHalf", "requires: {gpu: {vendor: amd, count: 0.5}}\n",
+     "4:38: 'count' is no whole number: '0.5'"},
+    {"RequiresMemoryOfAmd", "requires: {gpu: {vendor: amd, memory: 16Gi}}\n",
+     "4:39: 'memory' is said by nodes of nvidia's GPUs only"},
+    {"RequiresCompute", "requires: {gpu: {vendor: nvidia, compute: sm_75}}\n",
+     "4:43: 'compute' is no compute capability: \"sm_75\""},
+    {"RequiresTopology", "requires: {tpu: {topology: 2 by 4}}\n",
+     "4:28: 'topology' is no label value: \"2 by 4\""},
+    {"RequiresLevel", "requires: {cpu-level: {amd64: v5}}\n",
+     "4:31: 'cpu-level' is no level of amd64: \"v5\""},
+    {"RequiresLevelOfOther", "requires: {cpu-level: {ppc64le: v3}}\n",
+     "4:33: 'cpu-level' is no level of ppc64le: \"v3\""},
+    {"RequiresLevelOfArm", "requires: {cpu-level: {arm64: v8}}\n", "4:24: unknown key 'arm64'"},
+    {"RequiresLevelAlone", "requires: {cpu-level: v3}\n", "4:23: 'cpu-level' must be a mapping"},
+    {"RequiresFeaturesOfNone", "requires: {cpu-features: {ppc64el: [MMA]}}\n",
+     "4:27: unknown architecture 'ppc64el'"},
+    {"RequiresFeaturesAlias", "requires: {cpu-features: {x86_64: [AVX2]}}\n",
+     "4:27: unknown architecture 'x86_64'"},
+    {"RequiresFeaturesAlone", "requires: {cpu-features: [AVX2]}\n",
+     "4:26: 'cpu-features' must be a mapping, not a list"},
+    {"RequiresFeature", "requires: {cpu-features: {amd64: [AVX2, a/b]}}\n",
+     "4:41: this is no feature of a processor: \"a/b\""},
+    {"RequiresNearKey", "requires: {near: {\"a b\": c}}\n", "4:26: 'a b' is no label key: \"a b\""},
+    {"RequiresNearValue", "requires: {near: {rack: 1/2}}\n",
+     "4:25: 'rack' is no label value: \"1/2\""},
+    {"RequiresTolerationKey", "requires:\n  tolerations:\n  - {value: a}\n",
+     "6:5: key 'key' is missing"},
+    {"RequiresEffect", "requires: {tolerations: [{key: a}, {key: b, effect: NoShedule}]}\n",
+     "4:53: 'effect' is no effect of a taint: \"NoShedule\"; did you mean NoSchedule?"},
+    {"VariantsScalar", "variants: gpu\n", "4:11: 'variants' must be a list, not a single value"},
+    {"VariantName", "variants: [gpu, a/b]\n", "4:17: this cannot end a tag: \"a/b\""},
+    {"VariantTwice", "variants: [gpu, gpu]\n", "4:17: variant 'gpu' is named twice"},
+    {"VariantPlatform", "variants: [ppc64le]\n",
+     "4:12: 'ppc64le' ends the tag of a platform, not of a variant"},
     // values
     {"NoName", "!platforms: [linux/amd64]\nbase: {scratch: true}\n", "1:1: key 'name' is missing"},
     {"BadName", "!name: My_Func\n", "1:7: 'My_Func' cannot be the name of a function"},
@@ -320,10 +413,37 @@ TEST(Schema, KnowsTheKeysOfTheParser) {
   EXPECT_EQ(keys_of_schema(properties.at("notebook")),
             keys_of_parser(start + "runtime: notebook\nnotebook: {zzzzzz: 1}"));
   EXPECT_EQ(keys_of_schema(properties.at("config")), keys_of_parser(start + "config: {zzzzzz: 1}"));
+  const nlohmann::json& needs = properties.at("requires");
+  EXPECT_EQ(keys_of_schema(needs), keys_of_parser(start + "requires: {zzzzzz: 1}"));
+  EXPECT_EQ(keys_of_schema(needs.at("properties").at("gpu")),
+            keys_of_parser(start + "requires: {gpu: {zzzzzz: 1}}"));
+  EXPECT_EQ(keys_of_schema(needs.at("properties").at("tpu")),
+            keys_of_parser(start + "requires: {tpu: {zzzzzz: 1}}"));
+  EXPECT_EQ(keys_of_schema(needs.at("properties").at("cpu-level")),
+            keys_of_parser(start + "requires: {cpu-level: {zzzzzz: 1}}"));
+  EXPECT_EQ(keys_of_schema(needs.at("properties").at("tolerations").at("items")),
+            keys_of_parser(start + "requires: {tolerations: [{zzzzzz: 1}]}"));
   EXPECT_EQ(keys_of_schema(properties.at("layers").at("items")),
             keys_of_parser(start + "layers: [{zzzzzz: 1}]"));
   EXPECT_EQ(keys_of_schema(properties.at("files").at("items")),
             keys_of_parser(start + "files: [{zzzzzz: 1}]"));
+}
+
+TEST(Schema, KnowsTheHardwareOfTheParser) {
+  const nlohmann::json schema = unwrap(parse_json(spec_schema(), "schema"));
+  const nlohmann::json& needs = schema.at("properties").at("requires").at("properties");
+  for (const auto& vendor : needs.at("gpu").at("properties").at("vendor").at("enum")) {
+    EXPECT_THAT(parse_after_head("requires: {gpu: {vendor: " + vendor.get<std::string>() + "}}\n"),
+                is_ok());
+  }
+  EXPECT_EQ(needs.at("gpu").at("properties").at("vendor").at("enum").size(), 4U);
+  for (const auto& [architecture, levels] : needs.at("cpu-level").at("properties").items()) {
+    std::vector<std::string> known;
+    for (const std::string_view level : require::cpu_levels_of(architecture)) {
+      known.emplace_back(level);
+    }
+    EXPECT_EQ(levels.at("enum").get<std::vector<std::string>>(), known);
+  }
 }
 
 TEST(Schema, KnowsTheRuntimesOfTheParser) {

@@ -81,9 +81,9 @@ TEST(Requirements, WithFaultsAreRefused) {
       {R"({"gpu": {"vendor": "nvidia", "compute": "0.5"}})", "x: gpu.compute: is no compute"},
       {R"({"gpu": {"vendor": "nvidia", "memory": "0"}})", "x: gpu.memory: must be more than 0"},
       {R"({"gpu": {"vendor": "amd", "memory": "16Gi"}})",
-       "x: gpu.memory: nodes say it of nvidia's GPUs only"},
+       "x: gpu.memory: is said by nodes of nvidia's GPUs only"},
       {R"({"gpu": {"vendor": "intel", "compute": "7.5"}})",
-       "x: gpu.compute: nodes say it of nvidia's GPUs only"},
+       "x: gpu.compute: is said by nodes of nvidia's GPUs only"},
       {R"({"cpu": "0"})", "x: cpu: must be more than 0"},
       {R"({"cpu": "four"})", "x: cpu is no quantity: \"four\""},
       {R"({"cpu": -1})", "x: cpu is no quantity: \"-1\" is negative"},
@@ -157,7 +157,7 @@ TEST(Requirements, AreCheckedAgainstAPlatform) {
   EXPECT_THAT(check(all, platform_of("linux/amd64")), test::is_ok());
   all.gpu->vendor = "amd";
   EXPECT_THAT(check(all, platform_of("linux/amd64")),
-              fails_with(ErrorCode::invalid_argument, StartsWith("gpu.memory: nodes say it")));
+              fails_with(ErrorCode::invalid_argument, StartsWith("gpu.memory: is said by nodes")));
 }
 
 TEST(Requirements, AreOfAnnotations) {

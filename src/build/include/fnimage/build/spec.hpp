@@ -15,6 +15,7 @@
 #include <fnimage/base/result.hpp>
 #include <fnimage/manifest/descriptor.hpp>
 #include <fnimage/manifest/platform.hpp>
+#include <fnimage/require/requirements.hpp>
 
 namespace fnimage::build {
 
@@ -80,6 +81,16 @@ struct NotebookSpec {
   bool parameters = true;  ///< false: it takes none, and needs no cell that declares them
 };
 
+/// requires: what the function needs of its node.
+struct RequiresSpec {
+  require::Requirements common{};                                  ///< of all platforms
+  std::map<std::string, std::string> cpu_levels{};                 ///< by architecture
+  std::map<std::string, std::vector<std::string>> cpu_features{};  ///< by architecture
+
+  /// Those of one platform.
+  [[nodiscard]] require::Requirements of(const manifest::Platform& platform) const;
+};
+
 struct BuildSpec {
   std::string name;
   std::vector<manifest::Platform> platforms;
@@ -94,8 +105,10 @@ struct BuildSpec {
   std::vector<PlatformFile> platform_files{};
   ConfigSpec config{};
   manifest::Annotations annotations{};
-  std::string file{};                 ///< the build file's name; for messages
-  std::filesystem::path directory{};  ///< where the build file is; all paths are relative to it
+  RequiresSpec requirements{};
+  std::vector<std::string> variants{};  ///< suffixes of their tags, the best first
+  std::string file{};                   ///< the build file's name; for messages
+  std::filesystem::path directory{};    ///< where the build file is; all paths are relative to it
 };
 
 /// A platform to build for: Go's names, and an architecture that is known. Error: invalid_argument
