@@ -14,8 +14,8 @@
 #include <fnimage/base/bytes.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/base/worker_pool.hpp>
+#include <fnimage/manifest/lint.hpp>
 #include <fnimage/manifest/reference.hpp>
-#include <fnimage/manifest/validate.hpp>
 #include <fnimage/registry/list_publisher.hpp>
 #include <fnimage/registry/tagging.hpp>
 
@@ -236,11 +236,14 @@ class Publisher {
       apply_record(key, record, index);
     }
     FNIMAGE_CHECK(check_change(before, index, what()));
-    const std::vector<manifest::Finding> known = manifest::validate(before);
-    for (const manifest::Finding& finding : manifest::validate(index)) {
-      if (!finding.fatal && std::none_of(known.begin(), known.end(), [&](const auto& old) {
-            return old.message == finding.message;
-          })) {
+    const auto found_in = [this](const Index& list) {
+      return options_.lint ? manifest::lint(list) : manifest::validate(list);
+    };
+    const std::vector<manifest::Finding> findings =
+        manifest::new_findings(found_in(index), found_in(before));
+    FNIMAGE_CHECK(options_.lint ? manifest::require_publishable(findings, what()) : Result<void>());
+    for (const manifest::Finding& finding : findings) {
+      if (!finding.fatal) {
         diagnostics_.report(Severity::warning,
                             fmt::format("{}: {}; {}", what(), finding.message, finding.fix));
       }

@@ -188,16 +188,9 @@ Applied apply_record(const std::string& key, const ListRecord& record, Index& in
 
 Result<void> check_change(const Index& before, const Index& after, const std::string& what) {
   FNIMAGE_CHECK(refuse_mixture(after, what));
-  // What others did wrong can be put right step by step. Messages name positions, which change.
-  std::vector<manifest::Finding> findings = manifest::validate(after);
-  for (const manifest::Finding& known : manifest::validate(before)) {
-    const auto same =
-        std::find_if(findings.begin(), findings.end(),
-                     [&](const manifest::Finding& finding) { return finding.fix == known.fix; });
-    if (same != findings.end()) {
-      findings.erase(same);
-    }
-  }
+  // What others did wrong can be put right step by step.
+  const std::vector<manifest::Finding> findings =
+      manifest::new_findings(manifest::validate(after), manifest::validate(before));
   FNIMAGE_CHECK(manifest::require_valid(findings, what));
   // What nobody could read is not to be written.
   auto readable = manifest::Document::of(after).index();

@@ -8,7 +8,6 @@
 #include <fnimage/base/worker_pool.hpp>
 #include <fnimage/build/list.hpp>
 #include <fnimage/manifest/platform_match.hpp>
-#include <fnimage/manifest/validate.hpp>
 #include <fnimage/registry/image_sources.hpp>
 
 #include "list_placement.hpp"
@@ -67,8 +66,7 @@ Result<PublishedList> put_list(const ListTarget& target, const std::vector<ListE
   for (Descriptor& descriptor : descriptors_of(entries)) {
     index.put(std::move(descriptor));
   }
-  FNIMAGE_CHECK(manifest::require_valid(manifest::validate(index), target.name.str()));
-  warn_about(index.manifests, target, diagnostics);
+  FNIMAGE_CHECK(judge_list(index, target, options.lint, diagnostics));
   const Document document = Document::of(index);
   PublishedList result{.list = document.descriptor(), .rounds = 1};
   if (!options.expected.absent && !options.expected.digest) {
@@ -302,7 +300,7 @@ class ListMaker {
                    {.add = descriptors_of(draft.entries),
                     .annotations = options_.annotations,
                     .format = draft.format},
-                   options_.also, diagnostics_);
+                   options_.also, options_.lint, diagnostics_);
   }
 
   /// A list that stands, with new entries put over it, all of one other family: replaced as a

@@ -192,7 +192,8 @@ Result<EntryName> parse_entry_name(std::string_view text, registry::ImageStore* 
 
 Result<PublishedList> remove_from_list(const ListTarget& target,
                                        const std::vector<EntryName>& entries,
-                                       const Expectation& expected, Diagnostics& diagnostics) {
+                                       const Expectation& expected, Diagnostics& diagnostics,
+                                       bool lint) {
   FNIMAGE_TRY(const Document document, require_list(target));
   FNIMAGE_CHECK(check_expectation(target, document.digest(), expected));
   FNIMAGE_TRY(Index index, entries_of(document, target));
@@ -214,7 +215,7 @@ Result<PublishedList> remove_from_list(const ListTarget& target,
                 fmt::format("remove the list itself: `fnimage {} {}`",
                             target.is_local() ? "manifest rm" : "rm", target.name.str()));
   }
-  return publish(target, change, {}, diagnostics);
+  return publish(target, change, {}, lint, diagnostics);
 }
 
 Result<PublishedList> annotate_list(const ListTarget& target, const ListAnnotation& annotation,
@@ -241,7 +242,7 @@ Result<PublishedList> annotate_list(const ListTarget& target, const ListAnnotati
   if (annotation.entry) {
     FNIMAGE_CHECK(annotate_entry(target, index, annotation, change));
   }
-  return publish(target, change, {}, diagnostics);
+  return publish(target, change, {}, annotation.lint, diagnostics);
 }
 
 }  // namespace fnimage::build

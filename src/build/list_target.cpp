@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include <fnimage/manifest/validate.hpp>
+#include <fnimage/manifest/lint.hpp>
 
 namespace fnimage::build {
 
@@ -72,31 +72,29 @@ tl::unexpected<Error> single_image(const ListTarget& target, ErrorCode code, std
               std::move(hint));
 }
 
-void warn_about(const std::vector<Descriptor>& entries, const ListTarget& target,
-                Diagnostics& diagnostics) {
-  Index images;
-  for (const Descriptor& entry : entries) {
-    images.format = entry.media_type == manifest::media_type::docker_manifest
-                        ? manifest::Format::docker
-                        : manifest::Format::oci;
-    images.manifests = {entry};
-    if (entry.platform && entry.platform->os == "unknown") {
-      continue;
-    }
-    for (const manifest::Finding& finding : manifest::validate(images)) {
-      if (!finding.fatal) {
-        diagnostics.report(Severity::warning, fmt::format("{}: {}; {}", what_of(target),
-                                                          finding.message, finding.fix));
-      }
+Result<void> judge_list(const Index& index, const ListTarget& target, bool lint,
+                        Diagnostics& diagnostics) {
+  std::vector<manifest::Finding> findings = manifest::validate(index);
+  FNIMAGE_CHECK(manifest::require_valid(findings, target.name.str()));
+  if (lint && !target.is_local()) {
+    findings = manifest::lint(index);
+    FNIMAGE_CHECK(manifest::require_publishable(findings, target.name.str()));
+  }
+  for (const manifest::Finding& finding : findings) {
+    if (finding.rule != "attestation-entry") {
+      diagnostics.report(Severity::warning,
+                         fmt::format("{}: {}; {}", what_of(target), finding.message, finding.fix));
     }
   }
+  return {};
 }
 
 Result<PublishedList> publish(const ListTarget& target, const registry::ListChange& change,
-                              const std::vector<Platform>& also, Diagnostics& diagnostics) {
-  warn_about(change.add, target, diagnostics);
+                              const std::vector<Platform>& also, bool lint,
+                              Diagnostics& diagnostics) {
   registry::PublishListOptions options;
   options.also = also;
+  options.lint = lint && !target.is_local();
   return registry::publish_list_change(*target.store, target.tag(), change, options, diagnostics);
 }
 

@@ -30,15 +30,17 @@ Result<manifest::Index> entries_of(const manifest::Document& document, const Lis
 
 tl::unexpected<Error> single_image(const ListTarget& target, ErrorCode code, std::string hint);
 
-/// Reports what some runtimes cope with and others do not. Attestations are not asked: they came
-/// with an image, and no runtime takes them for one.
-void warn_about(const std::vector<manifest::Descriptor>& entries, const ListTarget& target,
-                Diagnostics& diagnostics);
+/// Whether a list may be put there: error for what no runtime copes with and, when it goes to a
+/// registry and is linted, for what nodes cannot use; what only some cope with is reported.
+/// Attestations are not: they came with an image, and no runtime takes them for one.
+Result<void> judge_list(const manifest::Index& index, const ListTarget& target, bool lint,
+                        Diagnostics& diagnostics);
 
-/// Brings a change into the list that stands. @param also see PublishListOptions
+/// Brings a change into the list that stands. @param also, lint see PublishListOptions; a list in
+/// the local store is not linted, for it may not be ready yet
 Result<registry::PublishedList> publish(const ListTarget& target,
                                         const registry::ListChange& change,
-                                        const std::vector<manifest::Platform>& also,
+                                        const std::vector<manifest::Platform>& also, bool lint,
                                         Diagnostics& diagnostics);
 
 }  // namespace fnimage::build

@@ -107,6 +107,7 @@ void set_up(CLI::App& app, Registration registration) {
                    {"copy", "Copy an image or list to another place", set_up_copy},
                    {"inspect", "Show a list or image as a tree", set_up_inspect},
                    {"resolve", "Show what each node takes of a list, and why", set_up_resolve},
+                   {"lint", "Tell which nodes cannot use a list, and why", set_up_lint},
                    {"check", "Prove that an image can start on its platforms", set_up_check},
                    {"invoke", "Call a running action as the platform would", set_up_invoke},
                    {"sbom", "Make the bill of materials of an image", set_up_sbom},

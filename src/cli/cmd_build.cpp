@@ -39,6 +39,7 @@ struct BuildArguments {
   std::vector<std::string> tags;
   std::vector<std::string> platforms;
   bool push = false;
+  bool no_lint = false;
   std::string output;
   std::string format = "oci";
   std::string compression = "gzip";
@@ -314,11 +315,13 @@ Result<void> run_build(const BuildArguments& arguments, Session& session) {
   for (std::size_t i = 0; arguments.push && i < references.size(); ++i) {
     items.push_back({result.list.digest, references[i]});
   }
-  FNIMAGE_TRY(
-      const std::vector<Pushed> all,
-      push_all(*target.store, items,
-               {.tag_platforms = true, .referrers = !options.sboms.empty(), .ahead = ahead.get()},
-               session));
+  FNIMAGE_TRY(const std::vector<Pushed> all, push_all(*target.store, items,
+                                                      {.tag_platforms = true,
+                                                       .referrers = !options.sboms.empty(),
+                                                       .lint = !arguments.no_lint,
+                                                       .warn = false,  // the build has said it
+                                                       .ahead = ahead.get()},
+                                                      session));
   for (const Pushed& pushed : all) {
     json["pushed"].push_back(cli::to_json(pushed));
     if (!common.json && !common.quiet) {
@@ -342,6 +345,7 @@ void add_build_options(CLI::App& command, BuildArguments& arguments) {
       ->allow_extra_args(false);
   command.add_flag("--push", arguments.push,
                    "Publish every REF, and each platform as <tag>-<arch>");
+  add_no_lint_flag(command, arguments.no_lint);
   command
       .add_option("-o,--output", arguments.output,
                   "Into oci:DIR[:tag], oci-archive:FILE[:tag] or\ndocker-archive:FILE[:name:tag], "

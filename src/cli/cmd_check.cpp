@@ -11,10 +11,12 @@
 #include <fnimage/base/text.hpp>
 #include <fnimage/build/build.hpp>
 #include <fnimage/check/check.hpp>
+#include <fnimage/manifest/lint.hpp>
 
 #include "check_action.hpp"
 #include "command.hpp"
 #include "json_text.hpp"
+#include "lint_report.hpp"
 
 namespace fnimage::cli {
 
@@ -28,20 +30,12 @@ struct CheckArguments {
   CheckActionArguments action;
 };
 
-std::string count_of(std::size_t number, std::string_view word) {
-  return fmt::format("{} {}{}", number, word, number == 1 ? "" : "s");
-}
-
-std::string verdict_of(const check::Report& report) {
-  std::vector<std::string> parts;
-  if (report.errors() > 0) {
-    parts.push_back(count_of(report.errors(), "error"));
-  }
-  if (report.warnings() > 0) {
-    parts.push_back(count_of(report.warnings(), "warning"));
-  }
-  return parts.empty() ? "good" : join(parts, ", ");
-}
+/// What was found in one image or list.
+struct Checked {
+  std::string name;
+  std::vector<manifest::Finding> list{};  ///< of the list itself
+  std::vector<check::StoredImage> images{};
+};
 
 std::string to_line(const check::Finding& finding) {
   std::string line = fmt::format("  {}: ", to_string(finding.level));
@@ -53,12 +47,17 @@ std::string to_line(const check::Finding& finding) {
   return finding.fix.empty() ? line : line + fmt::format("    fix: {}\n", finding.fix);
 }
 
-std::string to_text(const std::vector<check::StoredImage>& images, const std::string& name) {
-  std::string text = printable(name) + "\n";
-  for (const check::StoredImage& image : images) {
+std::string check_text(const Checked& checked) {
+  std::string text = printable(checked.name) + "\n";
+  if (!checked.list.empty()) {
+    text +=
+        fmt::format("the list: {}\n{}", count_findings(checked.list), to_text(checked.list, "  "));
+  }
+  for (const check::StoredImage& image : checked.images) {
     const check::Report& report = image.report;
-    text += fmt::format("{:18} {:>7} files {:>6} objects   {}\n", report.platform.str(),
-                        report.files, report.objects, verdict_of(report));
+    text +=
+        fmt::format("{:18} {:>7} files {:>6} objects   {}\n", report.platform.str(), report.files,
+                    report.objects, count_findings(report.errors(), report.warnings()));
     for (const check::Finding& finding : report.findings) {
       text += to_line(finding);
     }
@@ -71,10 +70,9 @@ nlohmann::ordered_json finding_json(const check::Finding& finding) {
           {"origin", finding.origin},          {"message", finding.message}, {"fix", finding.fix}};
 }
 
-nlohmann::ordered_json report_json(const std::vector<check::StoredImage>& images,
-                                   const std::string& name, const Result<void>& verdict) {
+nlohmann::ordered_json report_json(const Checked& checked, const Result<void>& verdict) {
   nlohmann::ordered_json platforms = nlohmann::ordered_json::array();
-  for (const check::StoredImage& image : images) {
+  for (const check::StoredImage& image : checked.images) {
     nlohmann::ordered_json findings = nlohmann::ordered_json::array();
     for (const check::Finding& finding : image.report.findings) {
       findings.push_back(finding_json(finding));
@@ -87,14 +85,17 @@ nlohmann::ordered_json report_json(const std::vector<check::StoredImage>& images
                          {"warnings", image.report.warnings()},
                          {"findings", std::move(findings)}});
   }
-  return {{"name", name}, {"good", verdict.has_value()}, {"platforms", std::move(platforms)}};
+  return {{"name", checked.name},
+          {"good", verdict.has_value()},
+          {"list", to_json(checked.list)},
+          {"platforms", std::move(platforms)}};
 }
 
 /// The exit code's error: of the class of what was found.
-Result<void> judge_all(const std::vector<check::StoredImage>& images, bool strict) {
+Result<void> judge_all(const Checked& checked, bool strict) {
   std::vector<check::Report> reports;
   std::vector<std::string> bad;
-  for (const check::StoredImage& image : images) {
+  for (const check::StoredImage& image : checked.images) {
     check::Report report = image.report;
     for (check::Finding& finding : report.findings) {
       finding.level = strict ? check::Level::error : finding.level;
@@ -105,7 +106,7 @@ Result<void> judge_all(const std::vector<check::StoredImage>& images, bool stric
     reports.push_back(std::move(report));
   }
   const Result<void> verdict = check::require_no_errors(reports);
-  return verdict ? verdict
+  return verdict ? require_good(checked.list, strict, checked.name)
                  : fail(verdict.error().code(), fmt::format("not good for {}", join(bad, ", ")));
 }
 
@@ -143,14 +144,19 @@ Result<void> run_check(const CheckArguments& arguments, Session& session) {
   FNIMAGE_TRY(const TemporaryDirectory directory, TemporaryDirectory::create_in(cache / "check"));
   options.directory = directory.path();
   WorkerPool pool;
-  FNIMAGE_TRY(const std::vector<check::StoredImage> images,
-              check::check_stored(*image.opened.store, image.opened.selector, options, pool,
-                                  session.console()));
-  Result<void> verdict = judge_all(images, arguments.strict);
+  Checked checked{.name = image.location.str()};
+  FNIMAGE_TRY(checked.images, check::check_stored(*image.opened.store, image.opened.selector,
+                                                  options, pool, session.console()));
+  FNIMAGE_TRY(const manifest::Document root,
+              image.opened.store->get_manifest(image.opened.selector));
+  if (root.is_index()) {
+    // Without the configs: what they say is among the images' own findings.
+    FNIMAGE_TRY(checked.list, manifest::lint(root));
+  }
+  Result<void> verdict = judge_all(checked, arguments.strict);
   session.console().result_says_error();
-  session.console().print(session.common().json
-                              ? json_lines(report_json(images, image.location.str(), verdict))
-                              : to_text(images, image.location.str()));
+  session.console().print(session.common().json ? json_lines(report_json(checked, verdict))
+                                                : check_text(checked));
   return verdict;
 }
 

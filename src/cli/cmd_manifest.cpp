@@ -40,6 +40,7 @@ Result<std::unique_ptr<OciLayout>> local_store_if_any() {
 void add_push_flags(CLI::App& command, WhereArguments& arguments) {
   command.add_flag("--push", arguments.push,
                    "Act on the list in its registry, not in the local store");
+  add_no_lint_flag(command, arguments.no_lint);
   add_dry_run_flag(command, arguments.dry_run);
 }
 

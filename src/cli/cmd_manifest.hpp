@@ -34,10 +34,11 @@ Result<OpenedList> open_list(std::string_view text, bool push, Session& session)
 /// The local store; null when nothing was ever stored.
 Result<std::unique_ptr<registry::OciLayout>> local_store_if_any();
 
-/// --push and --dry-run.
+/// --push, --dry-run and --no-lint.
 struct WhereArguments {
   bool push = false;
   bool dry_run = false;
+  bool no_lint = false;
 };
 void add_push_flags(CLI::App& command, WhereArguments& arguments);
 

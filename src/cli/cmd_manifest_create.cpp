@@ -42,6 +42,7 @@ Result<build::ListOptions> list_options(const ListCreateArguments& arguments) {
   options.artifact_type = arguments.artifact_type;
   options.ignore_missing = arguments.ignore_missing;
   options.referrers = arguments.referrers;
+  options.lint = !arguments.where.no_lint;
   FNIMAGE_TRY(options.expected, parse_expectation(arguments.expectation));
   if (options.amend && !(options.artifact_type.empty() && arguments.subject.empty())) {
     return fail(ErrorCode::invalid_argument, "--subject and --artifact-type are of a new list",

@@ -45,7 +45,8 @@ Result<void> run_list_remove(const ListRemoveArguments& arguments, Session& sess
     entries.push_back(std::move(entry));
   }
   FNIMAGE_TRY(const registry::PublishedList published,
-              build::remove_from_list(list.target, entries, expected, session.console()));
+              build::remove_from_list(list.target, entries, expected, session.console(),
+                                      !arguments.where.no_lint));
   print_changed({{list.target, published}}, "Changed manifest list", session);
   return {};
 }
@@ -68,6 +69,7 @@ Result<void> run_list_annotate(const ListAnnotateArguments& arguments, Session& 
   FNIMAGE_CHECK(arguments.platform.check());
   FNIMAGE_TRY(const build::Expectation expected, parse_expectation(arguments.expectation));
   build::ListAnnotation annotation{.platform = arguments.platform};
+  annotation.lint = !arguments.where.no_lint;
   FNIMAGE_TRY(annotation.annotations, parse_edit(arguments.annotations));
   FNIMAGE_TRY(annotation.list_annotations, parse_edit(arguments.list_annotations));
   const bool of_entry =

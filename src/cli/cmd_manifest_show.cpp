@@ -36,6 +36,7 @@ struct ListPushArguments {
   ExpectationArguments expectation;
   bool purge = false;
   bool dry_run = false;
+  bool no_lint = false;
 };
 
 /// A manifest, and the store in which its children are.
@@ -201,7 +202,8 @@ Result<void> run_list_push(const ListPushArguments& arguments, Session& session)
   for (const Reference& to : destinations) {
     const bool home = to.name() == list.target.name.name();
     registry::ImageStore& images = home ? *here : *anywhere;
-    auto pushed = push(images, digest, to, {.expected = expected}, session);
+    auto pushed =
+        push(images, digest, to, {.expected = expected, .lint = !arguments.no_lint}, session);
     if (!pushed) {
       result = fail(std::move(pushed).error());
       break;  // those before have moved, and that is said
@@ -237,6 +239,7 @@ void set_up_manifest_push(CLI::App& command, Registration registration) {
   command.add_option("LIST", arguments->list, "The list's name")->required();
   command.add_option("DEST", arguments->destinations, "Where to, when not to its own name");
   command.add_flag("-p,--purge", arguments->purge, "Remove it from the local store afterwards");
+  add_no_lint_flag(command, arguments->no_lint);
   add_dry_run_flag(command, arguments->dry_run);
   add_expectation_options(command, arguments->expectation);
   complete_with_registry(

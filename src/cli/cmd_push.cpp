@@ -30,6 +30,7 @@ struct PushArguments {
   bool referrers = false;
   bool repair = false;
   bool dry_run = false;
+  bool no_lint = false;
 };
 
 /// The local store and the digest that each reference stands for there.
@@ -251,6 +252,7 @@ Result<void> run_push(const PushArguments& arguments, Session& session) {
   PushOptions options{.tag_platforms = true};
   options.referrers = arguments.referrers;
   options.repair = arguments.repair;
+  options.lint = !arguments.no_lint;
   FNIMAGE_TRY(options.expected, parse_expectation(arguments.expectation));
   FNIMAGE_TRY(const auto local, Session::local_store(registry::OciLayout::Mode::create));
   FNIMAGE_TRY(const std::vector<manifest::Digest> digests, find_all(*local, references));
@@ -258,6 +260,7 @@ Result<void> run_push(const PushArguments& arguments, Session& session) {
     FNIMAGE_TRY(auto joinings, joinings_of(references, arguments.tags));
     build::ListOptions joining = joining_options(shape, options.expected, session);
     joining.referrers = arguments.referrers;
+    joining.lint = !arguments.no_lint;
     return push_all_into_lists(*local, std::move(joinings), joining, session);
   }
   FNIMAGE_TRY(registry::Client * client, session.client());
@@ -299,6 +302,7 @@ void set_up_push(CLI::App& command, Registration registration) {
   command.add_flag("--referrers", arguments->referrers,
                    "SBOMs, signatures and whatever else refers to it, cosign's tags too");
   add_repair_flag(command, arguments->repair);
+  add_no_lint_flag(command, arguments->no_lint);
   add_dry_run_flag(command, arguments->dry_run);
   complete_with_registry(command, registration,
                          "Each platform is tagged <tag>-<arch> too.\n"

@@ -4,10 +4,12 @@
 #include <set>
 #include <utility>
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <fnimage/base/bytes.hpp>
 #include <fnimage/base/text.hpp>
+#include <fnimage/check/list.hpp>
 #include <fnimage/registry/referrers.hpp>
 
 #include "json_text.hpp"
@@ -84,7 +86,37 @@ Result<std::size_t> push_referrers(registry::ImageStore& from, const PushItem& i
   return companions.count();
 }
 
+/// What lists of the source are for nodes. What is missing there, the transfer says.
+Result<void> lint_all(registry::ImageStore& from, const std::vector<PushItem>& items,
+                      const PushOptions& options, Session& session) {
+  std::set<manifest::Digest> seen;
+  for (const PushItem& item : items) {
+    FNIMAGE_TRY(const manifest::Document root, from.get_manifest(item.selector));
+    if (!root.is_index() || !seen.insert(root.digest()).second) {
+      continue;
+    }
+    FNIMAGE_TRY(std::vector<manifest::Finding> findings,
+                check::lint_stored(from, root, session.registry_options().connections));
+    std::erase_if(findings, [](const manifest::Finding& finding) {
+      return finding.rule == check::missing_image_rule;
+    });
+    FNIMAGE_CHECK(manifest::require_publishable(findings, item.to.str()));
+    for (const manifest::Finding& finding : findings) {
+      if (options.warn) {
+        session.console().report(Severity::warning, fmt::format("{}: {}; {}", item.to.str(),
+                                                                finding.message, finding.fix));
+      }
+    }
+  }
+  return {};
+}
+
 }  // namespace
+
+void add_no_lint_flag(CLI::App& command, bool& no_lint) {
+  command.add_flag("--no-lint", no_lint,
+                   "Publish a list that nodes cannot use, too, see fnimage lint");
+}
 
 Result<manifest::Reference> parse_destination(std::string_view text) {
   FNIMAGE_TRY(manifest::Reference reference, manifest::Reference::parse(text));
@@ -124,6 +156,7 @@ Result<std::unique_ptr<registry::UploadAhead>> open_upload_ahead(
 
 Result<std::vector<Pushed>> push_all(registry::ImageStore& from, const std::vector<PushItem>& items,
                                      const PushOptions& options, Session& session) {
+  FNIMAGE_CHECK(options.lint ? lint_all(from, items, options, session) : Result<void>());
   FNIMAGE_TRY(registry::Client * client, session.client());
   const bool guarded = is_guarded(options);
   const bool tags_last = guarded || options.referrers;

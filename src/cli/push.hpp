@@ -15,6 +15,10 @@
 
 #include "session.hpp"
 
+namespace CLI {
+class App;
+}
+
 namespace fnimage::cli {
 
 struct Pushed {
@@ -31,11 +35,16 @@ Result<manifest::Reference> parse_destination(std::string_view text);
 Result<void> check_registries(const std::vector<manifest::Reference>& references,
                               registry::Client& client);
 
+/// --no-lint.
+void add_no_lint_flag(CLI::App& command, bool& no_lint);
+
 struct PushOptions {
   bool tag_platforms = false;     ///< each platform gets "<tag>-<platform>" too
   build::Expectation expected{};  ///< where the tags have to stand
   bool referrers = false;         ///< what refers to the images goes along, before any tag moves
   bool repair = false;            ///< look for all blobs where the tags stand already, too
+  bool lint = true;               ///< refuse lists that nodes cannot use
+  bool warn = true;  ///< with lint: report what some nodes cannot use; else it has been
   registry::UploadAhead* ahead =
       nullptr;  ///< not owned; has sent, or is sending, some of the blobs
 };
@@ -44,7 +53,8 @@ struct PushOptions {
 Result<std::unique_ptr<registry::UploadAhead>> open_upload_ahead(
     const std::vector<manifest::Reference>& references, Session& session);
 
-/// Error: already_exists when a tag is not where it is expected.
+/// Errors: already_exists when a tag is not where it is expected; those of require_valid() for a
+/// list that nodes cannot use, before anything is sent.
 Result<Pushed> push(registry::ImageStore& from, const registry::Selector& selector,
                     const manifest::Reference& to, const PushOptions& options, Session& session);
 

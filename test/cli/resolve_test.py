@@ -87,7 +87,7 @@ def own_architecture():
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 
-class ResolveTest(command.CommandTest):
+class ProbeTest(command.CommandTest):
     """The list probe:latest of the local store has an image for amd64 and one for ppc64le."""
 
     def setUp(self):
@@ -102,15 +102,6 @@ class ResolveTest(command.CommandTest):
 
     def digest(self, architecture):
         return self.images[f"linux/{architecture}"]["digest"]
-
-    def answers(self, *arguments, code=0, **options):
-        """The nodes' answers, in their order."""
-        done = self.run_command("resolve", "--json", *arguments, **options)
-        self.assertEqual(code, done.returncode, done.stdout + done.stderr)
-        return json.loads(done.stdout)["nodes"]
-
-    def takes(self, *arguments, **options):
-        return [answer["taken"] and answer["taken"]["digest"] for answer in self.answers(*arguments, **options)]
 
     def put_list(self, name, *entries):
         """A layout of one list whose entries are the built images under other platforms."""
@@ -132,6 +123,19 @@ class ResolveTest(command.CommandTest):
                                                "size": len(data),
                                                "annotations": {"org.opencontainers.image.ref.name": "latest"}}]}))
         return f"oci:{layout}:latest"
+
+
+class ResolveTest(ProbeTest):
+    """What nodes take of probe:latest, and of lists like it."""
+
+    def answers(self, *arguments, code=0, **options):
+        """The nodes' answers, in their order."""
+        done = self.run_command("resolve", "--json", *arguments, **options)
+        self.assertEqual(code, done.returncode, done.stdout + done.stderr)
+        return json.loads(done.stdout)["nodes"]
+
+    def takes(self, *arguments, **options):
+        return [answer["taken"] and answer["taken"]["digest"] for answer in self.answers(*arguments, **options)]
 
     def test_a_mixed_cluster(self):
         self.write("nodes.json", listed(*CLUSTER))

@@ -5,8 +5,8 @@
 #include <fnimage/base/json.hpp>
 #include <fnimage/manifest/document.hpp>
 #include <fnimage/manifest/image_config.hpp>
+#include <fnimage/manifest/lint.hpp>
 #include <fnimage/manifest/reference.hpp>
-#include <fnimage/manifest/validate.hpp>
 
 #include "fuzz.hpp"
 
@@ -33,7 +33,7 @@ void check_document(std::string_view text, std::string_view type) {
   require(!document->is_index() || !document->is_image(), "no document is two things");
   if (const auto index = document->index(); succeeded(index)) {
     require(document->is_index(), "only a list is a list");
-    validate(*index);
+    lint(*document);
   }
   if (const auto image = document->image(); succeeded(image)) {
     require(document->is_image(), "only a manifest is a manifest");
@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string text(text_of(data, size));
   if (const auto index = Index::parse(text); succeeded(index)) {
     check_round_trip(*index);
-    validate(*index);
+    lint(*index);
   }
   const auto image = ImageManifest::parse(text);
   if (succeeded(image)) {

@@ -15,14 +15,19 @@ namespace fnimage::manifest {
 
 /// One violated rule.
 struct Finding {
-  std::string path;     ///< JSON path: "/manifests/1/platform/architecture"
-  std::string message;  ///< what is wrong
-  std::string fix;      ///< what to do
-  bool fatal = true;    ///< false: some runtimes cope, see message
+  std::string rule;                 ///< stable name: "duplicate-platform"
+  std::string path;                 ///< JSON path: "/manifests/1/platform/architecture"
+  std::string message;              ///< what is wrong
+  std::string fix;                  ///< what to do
+  bool fatal = true;                ///< false: some runtimes cope, see message
+  std::string platform{};           ///< of the nodes that it is about; empty = see path
+  std::vector<std::string> also{};  ///< further paths of which the same is true
 };
 
-/// Rules of a list: every entry with a platform, Go names, no two entries of one platform, no
-/// variant on amd64 and ppc64le, one media-type family.
+/// Rules of a list: every entry with a platform (no-platform), Go names (platform-name), no two
+/// entries of one platform (duplicate-platform), no variant on amd64 and ppc64le
+/// (platform-variant), one media-type family (media-type-family), no attestations
+/// (attestation-entry); and empty-list, no-bytes.
 std::vector<Finding> validate(const Index& index);
 
 /// Rules of a manifest: layer and config types of one family, sizes not zero.
@@ -32,7 +37,13 @@ std::vector<Finding> validate(const ImageManifest& manifest);
 /// set.
 std::vector<Finding> validate(const ImageManifest& manifest, const ImageConfig& config);
 
-/// An error that lists the fatal findings, or success. @param what the document's name.
+/// Those that were not there before: of another rule, about other nodes or with another fix.
+/// Positions are not compared, since entries move.
+std::vector<Finding> new_findings(std::vector<Finding> after, const std::vector<Finding>& before);
+
+/// An error that lists the fatal findings, or success: invalid_input; platform_mismatch when the
+/// first is that nodes take nothing or that a config says another platform. @param what the
+/// document's name.
 Result<void> require_valid(const std::vector<Finding>& findings, std::string_view what);
 
 }  // namespace fnimage::manifest

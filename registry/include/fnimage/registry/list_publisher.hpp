@@ -57,6 +57,7 @@ struct PublishListOptions {
   bool usual_platforms = true;  ///< look for records of the platforms most clusters are made of
   /// Records of publishers that never finished are leftovers after this time, by the store's clock.
   std::chrono::seconds leftover_after{600};
+  bool lint = true;  ///< refuse lists that nodes cannot use (manifest::lint()), warn of others
   std::size_t parallel = 8;  ///< requests in flight at the same time; 1 = on the calling thread
   int max_rounds = 100;
   std::string run_name{};  ///< of this run, unlike any other's; empty = random
@@ -71,7 +72,9 @@ struct PublishedList {
   int rounds = 0;                                ///< how often everything was read
 };
 
-/// Error: invalid_input when the tag is no list, when the list would mix Docker and OCI images;
+/// Error: invalid_input when the tag is no list, when the list would mix Docker and OCI images, or
+/// be wrong otherwise; platform_mismatch when the change makes it useless for the nodes of a
+/// platform;
 /// invalid_argument for entries without platform; not_found when a list to remove from is not there
 /// or lacks the platform or the annotation; unavailable (retryable) when others kept changing it
 /// for max_rounds.

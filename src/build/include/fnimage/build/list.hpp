@@ -69,7 +69,8 @@ struct ListOptions {
   Expectation expected{};
   std::vector<manifest::Platform> also{};  ///< see PublishListOptions
   bool referrers = false;                  ///< images that are copied into a registry bring theirs
-  std::size_t parallel = 8;                ///< large blobs in flight at the same time
+  bool lint = true;          ///< in a registry: refuse what nodes cannot use, see manifest::lint()
+  std::size_t parallel = 8;  ///< large blobs in flight at the same time
 };
 
 /// A list, and the images or lists that it is made of.
@@ -86,8 +87,8 @@ struct NewList {
 /// repository of its registry: registry::with_referred_images() finds them. Findings that some
 /// runtimes cope with are reported as warnings. @param local may be null. Errors: invalid_argument;
 /// already_exists when the tag is not where it is expected, or a local list stands and is not to be
-/// amended; not_found; platform_mismatch for two children of one platform; those of
-/// publish_list_change().
+/// amended; not_found; platform_mismatch for two children of one platform, and when nodes would
+/// take nothing; those of publish_list_change().
 Result<registry::PublishedList> create_list(const ListTarget& target,
                                             const std::vector<registry::Location>& children,
                                             const ListOptions& options, registry::ImageStore* local,
@@ -121,10 +122,11 @@ Result<manifest::Descriptor> find_entry(const manifest::Index& index, const Entr
 Result<void> require_expected(const ListTarget& target, const Expectation& expected);
 
 /// Takes entries out. Error: not_found; invalid_argument when nothing would be left.
+/// @param lint see ListOptions
 Result<registry::PublishedList> remove_from_list(const ListTarget& target,
                                                  const std::vector<EntryName>& entries,
                                                  const Expectation& expected,
-                                                 Diagnostics& diagnostics);
+                                                 Diagnostics& diagnostics, bool lint = true);
 
 struct AnnotationEdit {
   manifest::Annotations set{};         ///< or replaced
@@ -138,6 +140,7 @@ struct ListAnnotation {
   PlatformEdit platform{};
   AnnotationEdit annotations{};
   AnnotationEdit list_annotations{};  ///< of the list itself
+  bool lint = true;                   ///< see ListOptions
 };
 
 /// Changes what a list says of itself and of one entry, at once. Errors: not_found, also for an
