@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <fnimage/manifest/lint.hpp>
+#include <fnimage/require/lint.hpp>
 
 namespace fnimage::build {
 
@@ -77,6 +78,7 @@ Result<void> judge_list(const Index& index, const ListTarget& target, bool lint,
   std::vector<manifest::Finding> findings = manifest::validate(index);
   FNIMAGE_CHECK(manifest::require_valid(findings, target.name.str()));
   if (lint && !target.is_local()) {
+    FNIMAGE_CHECK(manifest::require_publishable(require::lint(index), target.name.str()));
     findings = manifest::lint(index);
     FNIMAGE_CHECK(manifest::require_publishable(findings, target.name.str()));
   }
@@ -92,6 +94,10 @@ Result<void> judge_list(const Index& index, const ListTarget& target, bool lint,
 Result<PublishedList> publish(const ListTarget& target, const registry::ListChange& change,
                               const std::vector<Platform>& also, bool lint,
                               Diagnostics& diagnostics) {
+  if (lint && !target.is_local()) {
+    Index changed{.manifests = change.add, .annotations = change.annotations};
+    FNIMAGE_CHECK(manifest::require_publishable(require::lint(changed), what_of(target)));
+  }
   registry::PublishListOptions options;
   options.also = also;
   options.lint = lint && !target.is_local();

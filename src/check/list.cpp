@@ -11,6 +11,7 @@
 #include <fnimage/check/list.hpp>
 #include <fnimage/manifest/image_config.hpp>
 #include <fnimage/manifest/image_manifest.hpp>
+#include <fnimage/require/lint.hpp>
 
 namespace fnimage::check {
 
@@ -87,6 +88,17 @@ Result<std::vector<Finding>> lint_image(registry::ImageStore& store, const Docum
 
 }  // namespace
 
+Result<std::vector<Finding>> lint_list(const Document& list,
+                                       const manifest::ConfigPlatforms& configs) {
+  FNIMAGE_TRY(std::vector<Finding> findings, manifest::lint(list, configs));
+  FNIMAGE_TRY(const manifest::Index index, list.index());
+  std::vector<Finding> needs = require::lint(index);
+  // Errors stay in front.
+  findings.insert(findings.begin(), std::make_move_iterator(needs.begin()),
+                  std::make_move_iterator(needs.end()));
+  return findings;
+}
+
 Result<std::vector<Finding>> lint_stored(registry::ImageStore& store, const Document& root,
                                          std::size_t parallel) {
   if (!root.is_index()) {
@@ -109,7 +121,7 @@ Result<std::vector<Finding>> lint_stored(registry::ImageStore& store, const Docu
                           "push the image, or take the entry out of the list"});
     }
   }
-  FNIMAGE_TRY(std::vector<Finding> more, manifest::lint(root, configs));
+  FNIMAGE_TRY(std::vector<Finding> more, lint_list(root, configs));
   std::move(more.begin(), more.end(), std::back_inserter(findings));
   return findings;
 }

@@ -11,7 +11,7 @@
 #include <fnimage/base/text.hpp>
 #include <fnimage/build/build.hpp>
 #include <fnimage/check/check.hpp>
-#include <fnimage/manifest/lint.hpp>
+#include <fnimage/check/list.hpp>
 
 #include "check_action.hpp"
 #include "command.hpp"
@@ -151,7 +151,7 @@ Result<void> run_check(const CheckArguments& arguments, Session& session) {
               image.opened.store->get_manifest(image.opened.selector));
   if (root.is_index()) {
     // Without the configs: what they say is among the images' own findings.
-    FNIMAGE_TRY(checked.list, manifest::lint(root));
+    FNIMAGE_TRY(checked.list, check::lint_list(root));
   }
   Result<void> verdict = judge_all(checked, arguments.strict);
   session.console().result_says_error();

@@ -46,7 +46,7 @@ ALLOWED = {
     "notebook": {"base"},
     "source": {"base", "manifest", "registry", "layer", "elf"},
     "runtime": {"base", "manifest", "layer"},
-    "check": {"base", "manifest", "registry", "layer", "elf", "notebook"},
+    "check": {"base", "manifest", "registry", "node", "require", "layer", "elf", "notebook"},
     "sbom": {"base", "manifest", "registry", "layer", "source", "check"},
     "build": {
         "base", "manifest", "registry", "node", "require", "layer", "archive", "elf", "notebook", "source",

@@ -187,6 +187,15 @@ class PublishTest(resolve_test.ProbeTest):
         # What was wrong before does not keep others from adding.
         self.succeed("manifest", "annotate", "--push", "--plain-http", "--index-annotation", "a=b", self.name("one"))
 
+    def test_needs_that_nobody_can_read(self):
+        needs = ["--annotation", "io.fnimage.requires=4 cpus"]
+        self.refuse_then_publish("latest", 3, ["io.fnimage.requires", "/manifests/0/annotations"], "manifest",
+                                 "annotate", "--push", self.name("latest"), "linux/amd64", *needs)
+        self.refuse_then_publish("new", 3, ["io.fnimage.requires"], "manifest", "create", "--push", self.name("new"),
+                                 self.name("amd64"), *needs)
+        done = self.refuse(3, ["1 error"], "lint", "--plain-http", self.name("latest"), self.name("new"))
+        self.assertEqual(2, done.stdout.count("[requires-annotation]"))
+
     def test_manifest_annotate_and_remove(self):
         self.refuse_then_publish("latest", 13, ["nothing on linux/amd64"], "manifest", "annotate", "--push",
                                  self.name("latest"), "linux/amd64", "--variant", "v3")

@@ -15,8 +15,12 @@ namespace fnimage::check {
 /// The rule of an entry whose image is not in the store.
 inline constexpr const char* missing_image_rule = "missing-image";
 
-/// Of a list: lint(), and missing-image. Of a single image: what manifest::validate() says of its
-/// manifest and config. Errors: those of the store; invalid_input for documents that cannot be
+/// manifest::lint() and require::lint(). Error: invalid_input when it is no list.
+Result<std::vector<manifest::Finding>> lint_list(const manifest::Document& list,
+                                                 const manifest::ConfigPlatforms& configs = {});
+
+/// Of a list: lint_list(), and missing-image. Of a single image: what manifest::validate() says of
+/// its manifest and config. Errors: those of the store; invalid_input for documents that cannot be
 /// read. @param parallel requests in flight at the same time
 Result<std::vector<manifest::Finding>> lint_stored(registry::ImageStore& store,
                                                    const manifest::Document& root,
