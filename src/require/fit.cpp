@@ -158,17 +158,17 @@ bool Needs::reaches(const node::Node& node, const LabelNeed& need) const {
          reaches_level(architecture_, node.machine.cpu_variant, need.cpu_level);
 }
 
-bool Needs::has_resources(const node::Node& node) const {
+bool Needs::has_resources(const node::Node& node, bool unsaid) const {
   const node::Resources& offered = offered_by(node);
   return std::all_of(amounts_.begin(), amounts_.end(), [&](const Amount& amount) {
     const auto has = amount_of(offered, amount.name);
-    return has ? *has >= amount.needed : !lacks_unlisted(node, amount.name);
+    return has ? *has >= amount.needed : unsaid && !lacks_unlisted(node, amount.name);
   });
 }
 
-bool Needs::has_labels(const node::Node& node) const {
+bool Needs::has_labels(const node::Node& node, bool unsaid) const {
   return std::all_of(labels_.begin(), labels_.end(), [&](const LabelNeed& need) {
-    return says(need, node) || reaches(node, need) || is_unknown(need, node);
+    return says(need, node) || reaches(node, need) || (unsaid && is_unknown(need, node));
   });
 }
 
@@ -182,7 +182,11 @@ bool Needs::tolerates_all(const node::Node& node) const {
 }
 
 bool Needs::fits(const node::Node& node) const {
-  return has_resources(node) && has_labels(node) && tolerates_all(node);
+  return has_resources(node, true) && has_labels(node, true) && tolerates_all(node);
+}
+
+bool Needs::surely_fits(const node::Node& node) const {
+  return has_resources(node, false) && has_labels(node, false) && tolerates_all(node);
 }
 
 void Needs::judge_resources(const node::Node& node, Fit& fit) const {

@@ -1,18 +1,18 @@
 // Answers for nodes, see the header.
 #include <algorithm>
-#include <limits>
+#include <iterator>
 #include <map>
 #include <tuple>
 #include <utility>
+#include <variant>
 
 #include <fmt/format.h>
 
 #include <fnimage/base/text.hpp>
-#include <fnimage/manifest/platform_match.hpp>
 #include <fnimage/manifest/reference.hpp>
 #include <fnimage/resolve/resolve.hpp>
 
-#include "taking.hpp"
+#include "linked.hpp"
 
 namespace fnimage::resolve {
 
@@ -52,13 +52,13 @@ Kinds kinds_of(const std::vector<node::Node>& nodes) {
 using Blobs = std::map<Digest, std::uint64_t>;
 
 /// Config and layers of all images that are downloaded.
-Blobs blobs_of(const Taking& taking, const Follower& follower) {
+Blobs blobs_of(const Taking& taking, const Tree& tree) {
   Blobs blobs;
   for (const Digest& digest : taking.pulled) {
-    if (const ReadImage* image = follower.image(digest)) {
-      blobs.emplace(image->manifest.config.digest, image->manifest.config.size);
-      for (const Descriptor& layer : image->manifest.layers) {
-        blobs.emplace(layer.digest, layer.size);
+    const Part* part = tree.find(digest);
+    if (part != nullptr && part->image) {
+      for (const Blob& blob : part->image->blobs) {
+        blobs.emplace(blob.digest, blob.size);
       }
     }
   }
@@ -68,71 +68,9 @@ Blobs blobs_of(const Taking& taking, const Follower& follower) {
 std::uint64_t total_of(const Blobs& blobs) {
   std::uint64_t total = 0;
   for (const auto& [digest, size] : blobs) {
-    total = size > std::numeric_limits<std::uint64_t>::max() - total
-                ? std::numeric_limits<std::uint64_t>::max()
-                : total + size;
+    total = saturated_sum(total, size);
   }
   return total;
-}
-
-/// Whether the machine runs programs of that platform; the levels of a processor aside.
-bool can_run(const manifest::NodeMachine& machine, const manifest::Platform& platform) {
-  const manifest::Platform wanted = manifest::normalize(platform);
-  const auto compatible = manifest::compatible_platforms(machine.platform);
-  return std::any_of(compatible.begin(), compatible.end(), [&](const manifest::Platform& one) {
-    return one.os == wanted.os && one.architecture == wanted.architecture;
-  });
-}
-
-bool asks_config(const manifest::Runtime& runtime) noexcept {
-  return runtime.kind == RuntimeKind::containerd ||
-         runtime.kind == RuntimeKind::containerd_client ||
-         runtime.kind == RuntimeKind::docker_containerd;
-}
-
-/// What the config says against the node. An entry that names no platform is judged by it.
-void judge_config(Taking& taking, const ReadImage& image, const Kind& kind) {
-  if (!image.config) {
-    taking.warnings.push_back(fmt::format("it is an artifact of type {}, which does not run",
-                                          printable(image.manifest.config.media_type, 100)));
-    return;
-  }
-  const bool is_single = !taking.entry;
-  if (!image.config->has_platform()) {
-    taking.warnings.emplace_back("its config names no platform");
-    return;
-  }
-  if (can_run(kind.machine, image.config->platform)) {
-    return;
-  }
-  const std::string says =
-      fmt::format("its config says {}", printable(image.config->platform.str(), 100));
-  if (is_single) {
-    taking.warnings.push_back(
-        fmt::format("{}, and the node is {}: it is pulled and does not start (exec format error)",
-                    says, kind.machine.platform.str()));
-  } else if (!taking.entry->platform && asks_config(kind.runtime)) {
-    taking.reason = fmt::format("{} names no platform, and {}", taking.taken->digest.str(), says);
-    taking.taken.reset();
-  } else {
-    taking.warnings.push_back(says);
-  }
-}
-
-void judge_configs(std::vector<Taking>& takings, const Follower& follower,
-                   const std::vector<Kind>& kinds) {
-  for (std::size_t i = 0; i < takings.size(); ++i) {
-    Taking& taking = takings[i];
-    if (!taking.taken) {
-      continue;
-    }
-    if (!taking.choice) {
-      taking.warnings.emplace_back("it is no list: pulled whatever platform the node has");
-    }
-    if (const ReadImage* image = follower.image(taking.taken->digest)) {
-      judge_config(taking, *image, kinds[i]);
-    }
-  }
 }
 
 /// The tag that push gives an entry of the list besides; empty when there cannot be one.
@@ -146,75 +84,180 @@ std::string platform_tag(const registry::ImageStore& store, const std::string& t
   return store.repository() && !manifest::is_valid_tag(name) ? std::string() : name;
 }
 
-/// The tags that stand for exactly what is taken, for each kind.
-Result<std::vector<std::string>> find_tags(registry::ImageStore& store, const std::string& tag,
-                                           const std::vector<Taking>& takings, WorkerPool& pool) {
-  std::map<std::string, std::optional<Descriptor>> found;
-  std::vector<std::string> names;
-  for (const Taking& taking : takings) {
-    const bool is_listed = taking.taken && taking.entry;
-    names.push_back(is_listed ? platform_tag(store, tag, *taking.entry) : std::string());
-    if (!names.back().empty()) {
-      found.emplace(names.back(), std::nullopt);
-    }
-  }
-  TaskGroup group(pool);
-  for (auto& [name, descriptor] : found) {
-    group.run([&store, &name = name, &descriptor = descriptor]() -> Result<void> {
-      FNIMAGE_TRY(descriptor, store.resolve(name));
-      return {};
-    });
-  }
-  FNIMAGE_CHECK(group.wait());
-  for (std::size_t i = 0; i < takings.size(); ++i) {
-    if (takings[i].taken && !takings[i].entry) {
-      names[i] = tag;
-    } else if (!names[i].empty() &&
-               (!found.at(names[i]) || found.at(names[i])->digest != takings[i].taken->digest)) {
-      names[i].clear();
-    }
-  }
-  return names;
-}
-
-/// What each kind has to download, without what it has.
-Result<std::vector<std::uint64_t>> pull_sizes(const std::vector<Taking>& takings,
-                                              const Follower& follower, const Options& options,
-                                              const std::vector<Kind>& kinds, WorkerPool& pool) {
-  std::vector<Blobs> wanted;
-  wanted.reserve(takings.size());
-  for (const Taking& taking : takings) {
-    wanted.push_back(blobs_of(taking, follower));
-  }
-  for (const HeldImage& held : options.held) {
-    FNIMAGE_TRY(const manifest::Document root, held.store->get_manifest(held.selector));
-    Follower held_follower(*held.store, pool);
-    FNIMAGE_TRY(const std::vector<Taking> has, held_follower.follow(root, kinds));
-    for (std::size_t i = 0; i < kinds.size(); ++i) {
-      for (const auto& [digest, size] : blobs_of(has[i], held_follower)) {
-        wanted[i].erase(digest);
-      }
-    }
-  }
-  std::vector<std::uint64_t> sizes;
-  for (std::size_t i = 0; i < takings.size(); ++i) {
-    sizes.push_back(takings[i].taken ? total_of(wanted[i]) : 0);
-  }
-  return sizes;
-}
-
-Result<void> check_amount(const manifest::Document& document, std::size_t nodes) {
-  if (!document.is_index()) {
-    return {};
-  }
-  FNIMAGE_TRY(const manifest::Index index, document.index());
-  if (nodes > max_verdicts / std::max<std::size_t>(1, index.manifests.size())) {
+/// @param askers nodes, or kinds of them, that get a verdict on every entry.
+Result<LinkedDocuments> read_within_limits(registry::ImageStore& store,
+                                           const manifest::Document& document,
+                                           const std::string& tag, bool with_variants,
+                                           std::size_t askers, WorkerPool& pool) {
+  FNIMAGE_TRY(LinkedDocuments documents, read_linked(store, document, tag, with_variants, pool));
+  if (askers > max_verdicts / std::max<std::size_t>(1, documents.entries)) {
     return fail(ErrorCode::invalid_input,
-                fmt::format("{} nodes and {} entries are too many to answer at once", nodes,
-                            index.manifests.size()),
+                fmt::format("{} nodes and {} entries are too many to answer at once", askers,
+                            documents.entries),
                 "ask for fewer nodes");
   }
-  return {};
+  return documents;
+}
+
+/// What nodes may have in common: the variant, and the kind.
+using Place = std::pair<std::optional<std::size_t>, std::size_t>;
+
+/// The tags that stand for exactly what is taken.
+class PlatformTags {
+ public:
+  PlatformTags(registry::ImageStore& store, std::string tag)
+      : store_(store), tag_(std::move(tag)) {}
+
+  void add(const Place& place, const Linked& image) {
+    const Taking& taking = image.taking(place.first, place.second);
+    const std::string& of = place.first ? image.variants()[*place.first].tag : tag_;
+    if (!taking.found.is_taken() || names_.contains(place)) {
+      return;
+    }
+    if (!taking.list) {
+      names_[place] = tag_;
+      return;
+    }
+    const std::string name =
+        platform_tag(store_, of, taking.list->manifests.at(*taking.found.entry()));
+    names_[place] = name;
+    if (!name.empty()) {
+      found_.emplace(name, std::nullopt);
+    }
+  }
+
+  Result<void> find(WorkerPool& pool) {
+    TaskGroup group(pool);
+    for (auto& [name, descriptor] : found_) {
+      group.run([this, &name = name, &descriptor = descriptor]() -> Result<void> {
+        FNIMAGE_TRY(descriptor, store_.resolve(name));
+        return {};
+      });
+    }
+    return group.wait();
+  }
+
+  /// Empty when there is none.
+  [[nodiscard]] std::string of(const Place& place, const Digest& taken) const {
+    const auto name = names_.find(place);
+    if (name == names_.end()) {
+      return {};
+    }
+    const auto found = found_.find(name->second);
+    const bool is_it = found == found_.end() || (found->second && found->second->digest == taken);
+    return is_it ? name->second : std::string();
+  }
+
+ private:
+  registry::ImageStore& store_;
+  std::string tag_;
+  std::map<Place, std::string> names_;
+  std::map<std::string, std::optional<Descriptor>> found_;
+};
+
+/// What nodes have to download, without what they have.
+class PullSizes {
+ public:
+  explicit PullSizes(const Linked& image) : image_(image) {}
+
+  Result<void> add_held(const HeldImage& held, const std::vector<Kind>& kinds, bool with_variants,
+                        WorkerPool& pool) {
+    FNIMAGE_TRY(const manifest::Document root, held.store->get_manifest(held.selector));
+    const auto* tag = std::get_if<std::string>(&held.selector);
+    FNIMAGE_TRY(LinkedDocuments documents,
+                read_within_limits(*held.store, root, tag == nullptr ? std::string() : *tag,
+                                   with_variants, kinds.size(), pool));
+    FNIMAGE_TRY(held_.emplace_back(), Linked::read(*held.store, std::move(documents), kinds, pool));
+    return {};
+  }
+
+  [[nodiscard]] std::uint64_t of(const Place& place, const node::Node& node) {
+    std::vector<Place> key{place};
+    for (const Linked& held : held_) {
+      key.emplace_back(held.choose(node).variant, place.second);
+    }
+    const auto [size, is_new] = sizes_.emplace(key, 0);
+    if (is_new) {
+      size->second = size_of(key);
+    }
+    return size->second;
+  }
+
+ private:
+  static Blobs blobs_in(const Linked& image, const Place& place) {
+    return blobs_of(image.taking(place.first, place.second), image.tree(place.first));
+  }
+
+  [[nodiscard]] std::uint64_t size_of(const std::vector<Place>& places) const {
+    Blobs wanted = blobs_in(image_, places.front());
+    for (std::size_t i = 0; i < held_.size(); ++i) {
+      for (const auto& [digest, size] : blobs_in(held_[i], places[i + 1])) {
+        wanted.erase(digest);
+      }
+    }
+    return total_of(wanted);
+  }
+
+  const Linked& image_;
+  std::vector<Linked> held_;
+  std::map<std::vector<Place>, std::uint64_t> sizes_;
+};
+
+/// Why a node takes nothing of a list, or passes a variant over.
+std::string reason_against(const Taking& taking, const node::Node& node, bool is_variant) {
+  if (!taking.found.is_taken()) {
+    return taking.reason;
+  }
+  const Asked& asked = *taking.found.asked;
+  if (!asked.problem.empty()) {
+    return fmt::format("{}: {}", taking.found.taken->digest.str(), asked.problem);
+  }
+  require::Fit fit = asked.needs.fit(node);
+  if (is_variant) {
+    std::move(fit.unknown.begin(), fit.unknown.end(), std::back_inserter(fit.lacks));
+  }
+  return fmt::format("the node {}", join(fit.lacks, "; "));
+}
+
+std::vector<PassedVariant> passed_over(const Linked& image, const Choice& choice, std::size_t kind,
+                                       const node::Node& node) {
+  std::vector<PassedVariant> passed;
+  const std::size_t end = choice.variant.value_or(image.variants().size());
+  for (std::size_t i = 0; i < end; ++i) {
+    const Variant& variant = image.variants()[i];
+    passed.push_back({variant.suffix, variant.tree
+                                          ? reason_against(image.taking(i, kind), node, true)
+                                          : variant.problem});
+  }
+  return passed;
+}
+
+Answer answer_of(const Linked& image, const Choice& choice, std::size_t kind,
+                 const node::Node& node) {
+  const Taking& taking = image.taking(choice.variant, kind);
+  Answer answer{.node = node.name,
+                .machine = node.machine,
+                .runtime = node.runtime,
+                .variant = choice.variant ? image.variants()[*choice.variant].suffix : "",
+                .passed = passed_over(image, choice, kind, node),
+                .list = taking.list,
+                .choice = taking.choice,
+                .warnings = taking.warnings};
+  answer.warnings.insert(answer.warnings.end(), image.warnings().begin(), image.warnings().end());
+  if (!choice) {
+    answer.reason = reason_against(taking, node, false);
+    return answer;
+  }
+  answer.taken = *choice.image;
+  if (choice.requirements != nullptr) {
+    answer.requirements = *choice.requirements;
+  }
+  if (choice.is_unsure) {
+    for (const std::string& unknown : taking.found.asked->needs.fit(node).unknown) {
+      answer.warnings.push_back("the node " + unknown);
+    }
+  }
+  return answer;
 }
 
 }  // namespace
@@ -222,28 +265,29 @@ Result<void> check_amount(const manifest::Document& document, std::size_t nodes)
 Result<std::vector<Answer>> resolve(registry::ImageStore& store, const manifest::Document& document,
                                     const std::vector<node::Node>& nodes, const Options& options,
                                     WorkerPool& pool) {
-  FNIMAGE_CHECK(check_amount(document, nodes.size()));
   const Kinds kinds = kinds_of(nodes);
-  Follower follower(store, pool);
-  FNIMAGE_TRY(std::vector<Taking> takings, follower.follow(document, kinds.kinds));
-  FNIMAGE_CHECK(follower.read_configs());
-  judge_configs(takings, follower, kinds.kinds);
-  FNIMAGE_TRY(const std::vector<std::string> tags, find_tags(store, options.tag, takings, pool));
-  FNIMAGE_TRY(const std::vector<std::uint64_t> sizes,
-              pull_sizes(takings, follower, options, kinds.kinds, pool));
+  FNIMAGE_TRY(LinkedDocuments documents, read_within_limits(store, document, options.tag,
+                                                            options.variants, nodes.size(), pool));
+  FNIMAGE_TRY(const Linked image, Linked::read(store, std::move(documents), kinds.kinds, pool));
+  PlatformTags tags(store, options.tag);
+  PullSizes sizes(image);
+  std::vector<Choice> choices;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    choices.push_back(image.choose(nodes[i]));
+    tags.add({choices[i].variant, kinds.of_node[i]}, image);
+  }
+  FNIMAGE_CHECK(tags.find(pool));
+  for (const HeldImage& held : options.held) {
+    FNIMAGE_CHECK(sizes.add_held(held, kinds.kinds, options.variants, pool));
+  }
   std::vector<Answer> answers;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
-    const std::size_t kind = kinds.of_node[i];
-    const Taking& taking = takings[kind];
-    answers.push_back({.node = nodes[i].name,
-                       .machine = nodes[i].machine,
-                       .runtime = nodes[i].runtime,
-                       .choice = taking.choice,
-                       .taken = taking.taken,
-                       .reason = taking.reason,
-                       .warnings = taking.warnings,
-                       .tag = tags[kind],
-                       .pull_size = sizes[kind]});
+    const Place place{choices[i].variant, kinds.of_node[i]};
+    Answer& answer = answers.emplace_back(answer_of(image, choices[i], kinds.of_node[i], nodes[i]));
+    if (answer.taken) {
+      answer.tag = tags.of(place, answer.taken->digest);
+      answer.pull_size = sizes.of(place, nodes[i]);
+    }
   }
   return answers;
 }

@@ -37,6 +37,9 @@ class Needs {
   /// fit().is_good(), without its texts; allocates nothing.
   [[nodiscard]] bool fits(const node::Node& node) const;
 
+  /// The same when nothing is unknown either.
+  [[nodiscard]] bool surely_fits(const node::Node& node) const;
+
  private:
   struct Amount {
     std::string name;
@@ -46,8 +49,9 @@ class Needs {
   void judge_resources(const node::Node& node, Fit& fit) const;
   void judge_labels(const node::Node& node, Fit& fit) const;
   void judge_taints(const node::Node& node, Fit& fit) const;
-  [[nodiscard]] bool has_resources(const node::Node& node) const;
-  [[nodiscard]] bool has_labels(const node::Node& node) const;
+  /// @param unsaid whether what the node does not say will do
+  [[nodiscard]] bool has_resources(const node::Node& node, bool unsaid) const;
+  [[nodiscard]] bool has_labels(const node::Node& node, bool unsaid) const;
   [[nodiscard]] bool tolerates_all(const node::Node& node) const;
   [[nodiscard]] bool tolerates(const node::Taint& taint) const;
   [[nodiscard]] bool reaches(const node::Node& node, const LabelNeed& need) const;

@@ -88,6 +88,8 @@ class ResolvedImage {
   [[nodiscard]] const manifest::Index* variant_index(std::size_t variant) const noexcept;
   /// What is wrong with it although nodes take it: variants that are missing. Printable.
   [[nodiscard]] const std::vector<std::string>& warnings() const noexcept { return warnings_; }
+  /// Never null; for the resolver.
+  [[nodiscard]] const std::shared_ptr<const Tree>& tree() const noexcept { return base_; }
   /// About how much memory it holds.
   [[nodiscard]] std::size_t memory() const noexcept { return memory_; }
 

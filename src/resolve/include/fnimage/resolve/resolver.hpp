@@ -28,7 +28,8 @@ namespace fnimage::resolve {
 /// throws becomes an internal error.
 using Opener = std::function<Result<registry::OpenedImage>(const std::string& reference)>;
 
-/// Images of registries and "oci:" layouts; of the local store too when there is one.
+/// Images of registries; names without one are of the local store, if there is one. Nothing else in
+/// the file system is opened: references may come from anybody.
 Opener open_with(std::shared_ptr<registry::Client> client, std::filesystem::path local_store = {});
 
 struct ResolverOptions {
@@ -40,7 +41,8 @@ struct ResolverOptions {
   std::chrono::milliseconds failure_lifetime{5'000};
   /// When the registry is away, what it said last is good for so long; nullopt = for ever.
   std::optional<std::chrono::milliseconds> max_stale{};
-  /// Whoever has something to go by waits no longer than this for the registry.
+  /// Whoever has something to go by waits no longer than this for the registry, and not at all when
+  /// it was away the last time.
   std::chrono::milliseconds patience{2'000};
   std::size_t max_bytes = std::size_t{64} << 20;   ///< of all that is kept, about
   std::size_t threads = 8;                         ///< that wait for registries
