@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <fnimage/base/caught.hpp>
 #include <fnimage/base/worker_pool.hpp>
 
 namespace fnimage {
@@ -66,7 +67,8 @@ struct WorkerPool::Impl {
   }
 };
 
-WorkerPool::WorkerPool(std::size_t threads) : impl_(std::make_unique<Impl>()) {
+WorkerPool::WorkerPool(std::size_t threads, std::stop_token stop)
+    : stop_(std::move(stop)), impl_(std::make_unique<Impl>()) {
   impl_->limit = threads == 0 ? std::max(1U, std::thread::hardware_concurrency()) : threads;
 }
 
@@ -104,6 +106,9 @@ struct TaskGroup::State {
     std::size_t order;
     std::function<Result<void>()> work;
   };
+  explicit State(std::stop_token asked) : stop(std::move(asked)) {}
+
+  const std::stop_token stop;
   std::mutex mutex;
   std::condition_variable done;
   std::deque<Task> queue;  // not begun
@@ -132,7 +137,11 @@ struct TaskGroup::State {
     if (!task) {
       return false;
     }
-    Result<void> result = is_needless(task->order) ? Result<void>{} : run_caught(task->work);
+    Result<void> result;
+    if (!is_needless(task->order)) {
+      result = require_not_stopped(stop);
+      result = result ? run_caught(task->work) : std::move(result);
+    }
     task->work = nullptr;  // what the task holds goes before the waiting thread goes on
     finish(task->order, std::move(result));
     return true;
@@ -149,15 +158,17 @@ struct TaskGroup::State {
   }
 };
 
-Result<void> run_caught(const std::function<Result<void>()>& task) {
-  try {
-    return task();
-  } catch (const std::exception& exception) {
-    return fail(ErrorCode::internal, std::string("unexpected exception: ") + exception.what());
-  }
+Result<void> require_not_stopped(const std::stop_token& stop) {
+  return stop.stop_requested() ? Result<void>(fail(ErrorCode::cancelled, "stopped on request"))
+                               : Result<void>{};
 }
 
-TaskGroup::TaskGroup(WorkerPool& pool) : pool_(pool), state_(std::make_shared<State>()) {}
+Result<void> run_caught(const std::function<Result<void>()>& task) {
+  return caught(task);
+}
+
+TaskGroup::TaskGroup(WorkerPool& pool)
+    : pool_(pool), state_(std::make_shared<State>(pool.stop_token())) {}
 
 TaskGroup::~TaskGroup() {
   (void)wait();

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <fnimage/base/caught.hpp>
 #include <fnimage/build/build.hpp>
 #include <fnimage/manifest/document.hpp>
 #include <fnimage/manifest/validate.hpp>
@@ -93,6 +94,7 @@ void warn_of_annotations(const BuildSpec& spec, const Plan& plan, Diagnostics& d
 Result<BuildResult> build_once(const BuildSpec& spec, const BuildOptions& options,
                                registry::ImageStore& store, const std::vector<std::string>& tags,
                                const Environment& environment) {
+  FNIMAGE_CHECK(require_not_stopped(environment.pool.stop_token()));
   FNIMAGE_TRY(const Plan plan, make_plan(spec, options, environment));
   std::vector<UncoveredPackage> uncovered = uncovered_packages(plan);
   FNIMAGE_CHECK(report_uncovered(uncovered, options.strict, environment.diagnostics));
@@ -120,6 +122,7 @@ Result<BuildResult> build_once(const BuildSpec& spec, const BuildOptions& option
     list.put(std::move(entry));
   }
   FNIMAGE_CHECK(attach_sboms(spec, options, store, environment, built));
+  FNIMAGE_CHECK(require_not_stopped(environment.pool.stop_token()));
   FNIMAGE_TRY(manifest::Descriptor root, store_list(list, tags, store, environment.diagnostics));
   return BuildResult{
       .list = std::move(root), .platforms = std::move(built), .uncovered = std::move(uncovered)};
@@ -130,7 +133,8 @@ Result<BuildResult> build_once(const BuildSpec& spec, const BuildOptions& option
 Result<BuildResult> build(const BuildSpec& spec, const BuildOptions& options,
                           registry::ImageStore& store, const std::vector<std::string>& tags,
                           const Environment& environment) {
-  Result<BuildResult> result = build_once(spec, options, store, tags, environment);
+  const auto once = [&] { return build_once(spec, options, store, tags, environment); };
+  Result<BuildResult> result = caught(once);
   if (result || result.error().code() != ErrorCode::verification ||
       !result.error().is_retryable()) {
     return result;
@@ -144,7 +148,7 @@ Result<BuildResult> build(const BuildSpec& spec, const BuildOptions& options,
       Severity::warning,
       fmt::format("the package cache is damaged ({}): unpacking {} package{} again",
                   result.error().message(), damaged, damaged == 1 ? "" : "s"));
-  return build_once(spec, options, store, tags, environment);
+  return caught(once);
 }
 
 }  // namespace fnimage::build

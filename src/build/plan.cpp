@@ -73,7 +73,7 @@ class Planner {
                                                       .compiled = spec_.notebook.compiled}));
     FNIMAGE_CHECK(check_base(spec_));
     // The developer's mistakes come to light before anything is downloaded.
-    UserLayers user_layers(spec_, plan_.time);
+    UserLayers user_layers(spec_, plan_.time, environment_.pool.stop_token());
     std::vector<std::vector<PlannedLayer>> user;
     for (manifest::Platform& platform : platforms) {
       FNIMAGE_TRY(user.emplace_back(), user_layers.make(platform));

@@ -187,7 +187,8 @@ class Replacer {
                                                 layer::LayerCache& cache) const {
     const std::int64_t mtime = replacement_.source_date_epoch.value_or(0);
     layer::FileTree tree;
-    FNIMAGE_CHECK(source::add_path(from, to, {.mtime = mtime}, tree));
+    FNIMAGE_CHECK(
+        source::add_path(from, to, {.mtime = mtime, .stop = environment_.pool.stop_token()}, tree));
     // What is below is not read: only what is the same in every system is known of it.
     FNIMAGE_TRY(tree, LowerLayers(true, mtime).fit(tree));
     return layer::build_layer(tree, {.compression = compression, .label = replacement_.name}, cache,

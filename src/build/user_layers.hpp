@@ -3,7 +3,9 @@
 #pragma once
 
 #include <map>
+#include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fnimage/build/spec.hpp>
@@ -16,8 +18,9 @@ namespace fnimage::build {
 
 class UserLayers {
  public:
-  /// @param spec must outlive the object.
-  UserLayers(const BuildSpec& spec, std::int64_t mtime) : spec_(spec), options_{.mtime = mtime} {}
+  /// @param spec must outlive the object. @param stop ends the reading of files as cancelled.
+  UserLayers(const BuildSpec& spec, std::int64_t mtime, std::stop_token stop = {})
+      : spec_(spec), options_{.mtime = mtime, .stop = std::move(stop)} {}
 
   /// Lowest first. Content that other platforms use too is read only for the first.
   Result<std::vector<PlannedLayer>> make(const manifest::Platform& platform);

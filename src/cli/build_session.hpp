@@ -43,7 +43,7 @@ class BuildSession {
   BuildSession(std::shared_ptr<registry::Transport> transport, registry::Client& client,
                std::filesystem::path cache, std::filesystem::path local, std::size_t threads,
                Session& session)
-      : pool_(threads),
+      : pool_(threads, session.stop_token()),
         environment_{.transport = std::move(transport),
                      .client = client,
                      .pool = pool_,

@@ -1,9 +1,6 @@
 // fnimage build: every platform of a build file, into the local store or a layout, and on to
 // registries when asked to.
-#include <algorithm>
-#include <future>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,16 +8,13 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include <fnimage/archive/write.hpp>
-#include <fnimage/base/atomic_file.hpp>
 #include <fnimage/base/bytes.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/build/build.hpp>
 #include <fnimage/build/lock.hpp>
+#include <fnimage/build/output.hpp>
+#include <fnimage/build/publish.hpp>
 #include <fnimage/build/spec.hpp>
-#include <fnimage/registry/location.hpp>
-#include <fnimage/registry/referrers.hpp>
-#include <fnimage/registry/transfer.hpp>
 
 #include "build_session.hpp"
 #include "command.hpp"
@@ -51,17 +45,6 @@ struct BuildArguments {
   std::vector<std::string> sboms;
 };
 
-/// Where the build goes.
-struct Target {
-  std::unique_ptr<registry::ImageStore> store;
-  std::vector<std::string> tags;   ///< as the store calls them
-  std::vector<std::string> names;  ///< as people call them
-  bool layout = false;             ///< a layout of the user's, not the local store
-  /// An archive is written from a layout that lasts as long as the build.
-  std::optional<registry::Location> archive{};
-  std::optional<TemporaryDirectory> scratch{};
-};
-
 Result<std::vector<Reference>> read_tags(const BuildArguments& arguments) {
   if (arguments.push && arguments.tags.empty()) {
     return fail(ErrorCode::invalid_argument, "--push needs to know where to",
@@ -70,7 +53,7 @@ Result<std::vector<Reference>> read_tags(const BuildArguments& arguments) {
   std::vector<Reference> references;
   for (const std::string& text : arguments.tags) {
     FNIMAGE_TRY(Reference reference,
-                arguments.push ? parse_destination(text) : Reference::parse(text));
+                arguments.push ? build::parse_destination(text) : Reference::parse(text));
     if (reference.digest()) {
       return fail(ErrorCode::invalid_argument,
                   fmt::format("cannot build under a digest: {}", printable(text)), "name a tag");
@@ -78,120 +61,6 @@ Result<std::vector<Reference>> read_tags(const BuildArguments& arguments) {
     references.push_back(std::move(reference));
   }
   return references;
-}
-
-/// The scratch layout lies beside the layer cache, so that layers are linked into it, not copied.
-Result<Target> open_archive(const BuildArguments& arguments, const build::BuildSpec& spec,
-                            const registry::Location& location,
-                            const std::vector<Reference>& references) {
-  const bool docker = location.kind == registry::Location::Kind::docker_archive;
-  if (docker && !arguments.sboms.empty()) {
-    return fail(ErrorCode::unsupported,
-                "a docker archive holds nothing that is attached to its image",
-                "write -o oci-archive:FILE, or leave out --sbom");
-  }
-  const std::size_t platforms =
-      arguments.platforms.empty() ? spec.platforms.size() : arguments.platforms.size();
-  if (docker && platforms != 1) {
-    return fail(ErrorCode::platform_mismatch,
-                fmt::format("a docker archive holds one platform's image, not {}", platforms),
-                "choose one with --platform, or write -o oci-archive:FILE, which holds lists");
-  }
-  Target target;
-  target.archive = location;
-  FNIMAGE_TRY(const std::filesystem::path cache, cache_directory(arguments.build_file));
-  remove_stale_temporaries(cache);
-  FNIMAGE_TRY(auto scratch, TemporaryDirectory::create_in(cache));
-  target.scratch.emplace(std::move(scratch));
-  FNIMAGE_TRY(target.store, registry::OciLayout::open(target.scratch->path() / "layout",
-                                                      registry::OciLayout::Mode::create));
-  if (!location.tag.empty()) {
-    target.tags = {location.tag};
-  }
-  for (const Reference& reference : references) {
-    if (location.tag.empty()) {
-      target.tags.push_back(docker ? reference.str() : reference.tag_or_latest());
-    }
-  }
-  if (target.tags.empty()) {
-    target.tags = {docker ? spec.name + ":latest" : std::string("latest")};
-  }
-  registry::Location named = location;
-  for (const std::string& tag : target.tags) {
-    named.tag = tag;
-    target.names.push_back(named.str());
-  }
-  return target;
-}
-
-Result<void> write_archive(const Target& target, const build::BuildResult& result,
-                           Session& session) {
-  const bool docker = target.archive->kind == registry::Location::Kind::docker_archive;
-  archive::WriteOptions options{
-      .kind = docker ? archive::ArchiveKind::docker : archive::ArchiveKind::oci,
-      .names = target.tags};
-  if (!docker) {
-    FNIMAGE_TRY(const manifest::Document list, target.store->get_manifest(result.list.digest));
-    FNIMAGE_TRY(options.companions, registry::find_companions_of(*target.store, list));
-  }
-  const manifest::Digest root =
-      docker ? result.platforms.front().manifest.digest : result.list.digest;
-  FNIMAGE_CHECK(archive::write_archive(*target.store, root, target.archive->directory, options,
-                                       session.console()));
-  return {};
-}
-
-Result<Target> open_output(const BuildArguments& arguments, const build::BuildSpec& spec,
-                           const std::vector<Reference>& references) {
-  FNIMAGE_TRY(const registry::Location location, registry::parse_location(arguments.output));
-  if (location.is_path() && location.kind != registry::Location::Kind::layout) {
-    return open_archive(arguments, spec, location, references);
-  }
-  if (location.kind != registry::Location::Kind::layout) {
-    return fail(
-        ErrorCode::invalid_argument,
-        fmt::format("cannot build into '{}'", printable(arguments.output)),
-        "write -o oci:DIR[:tag], oci-archive:FILE or docker-archive:FILE; for a registry use "
-        "--push and -t");
-  }
-  Target target;
-  target.layout = true;
-  FNIMAGE_TRY(target.store,
-              registry::OciLayout::open(location.directory, registry::OciLayout::Mode::create));
-  if (!location.tag.empty()) {
-    target.tags = {location.tag};
-  } else if (references.empty()) {
-    target.tags = {"latest"};
-  } else {
-    for (const Reference& reference : references) {
-      if (std::find(target.tags.begin(), target.tags.end(), reference.tag_or_latest()) ==
-          target.tags.end()) {
-        target.tags.push_back(reference.tag_or_latest());
-      }
-    }
-  }
-  for (const std::string& tag : target.tags) {
-    target.names.push_back(fmt::format("oci:{}:{}", location.directory.string(), tag));
-  }
-  return target;
-}
-
-Result<Target> open_target(const BuildArguments& arguments, const build::BuildSpec& spec,
-                           const std::vector<Reference>& references) {
-  if (!arguments.output.empty()) {
-    return open_output(arguments, spec, references);
-  }
-  Target target;
-  FNIMAGE_TRY(target.store, Session::local_store(registry::OciLayout::Mode::create));
-  for (const Reference& reference : references) {
-    target.tags.push_back(reference.str());
-  }
-  if (references.empty()) {
-    FNIMAGE_TRY(const Reference own, Reference::parse(spec.name));
-    target.tags.push_back(own.str());
-  }
-  target.names = target.tags;
-  return target;
 }
 
 Result<build::BuildOptions> build_options(const BuildArguments& arguments,
@@ -214,28 +83,7 @@ Result<build::BuildOptions> build_options(const BuildArguments& arguments,
   return options;
 }
 
-Result<build::BuildResult> build_into(const BuildArguments& arguments, const build::BuildSpec& spec,
-                                      const build::BuildOptions& options, const Target& target,
-                                      Session& session) {
-  FNIMAGE_TRY(const auto builder,
-              BuildSession::open(arguments.build_file, arguments.threads, session));
-  FNIMAGE_TRY(build::BuildResult result,
-              build::build(spec, options, *target.store, target.tags, builder->environment()));
-  if (target.layout) {
-    // Tools that cannot choose from a list find each platform under a tag of its own.
-    registry::TransferOptions tagging;
-    tagging.tags = target.tags;
-    tagging.tag_platforms = true;
-    FNIMAGE_CHECK(registry::transfer(*target.store, result.list.digest, *target.store, tagging,
-                                     null_diagnostics()));
-  }
-  if (target.archive) {
-    FNIMAGE_CHECK(write_archive(target, result, session));
-  }
-  return result;
-}
-
-std::string to_text(const build::BuildResult& result, const Target& target) {
+std::string to_text(const build::BuildResult& result, const std::vector<std::string>& names) {
   std::string text;
   for (const build::BuiltPlatform& platform : result.platforms) {
     text += fmt::format("{}  {}\n", platform.platform.str(), platform.manifest.digest.str());
@@ -247,90 +95,58 @@ std::string to_text(const build::BuildResult& result, const Target& target) {
       text += fmt::format("  {:<14}  {}\n", "sbom", cli::to_text(attached));
     }
   }
-  for (const std::string& name : target.names) {
+  for (const std::string& name : names) {
     text += fmt::format("built {}@{}\n", printable(name), result.list.digest.str());
   }
   return text;
 }
 
-nlohmann::ordered_json result_json(const build::BuildResult& result, const Target& target) {
-  nlohmann::ordered_json platforms = nlohmann::ordered_json::array();
-  for (const build::BuiltPlatform& platform : result.platforms) {
-    nlohmann::ordered_json layers = nlohmann::ordered_json::array();
-    for (const build::BuiltLayer& layer : platform.layers) {
-      nlohmann::ordered_json value = to_json(layer.descriptor);
-      value["name"] = layer.name;
-      value["cached"] = layer.cached;
-      layers.push_back(std::move(value));
-    }
-    platforms.push_back({{"platform", platform.platform.str()},
-                         {"manifest", to_json(platform.manifest)},
-                         {"layers", std::move(layers)}});
-    for (const sbom::Attached& attached : platform.sboms) {
-      platforms.back()["sboms"].push_back(cli::to_json(attached));
-    }
-  }
-  nlohmann::ordered_json uncovered = nlohmann::ordered_json::array();
-  for (const build::UncoveredPackage& package : result.uncovered) {
-    uncovered.push_back({{"package", package.package}, {"commands", package.commands}});
-    for (const manifest::Platform& platform : package.platforms) {
-      uncovered.back()["platforms"].push_back(platform.str());
-    }
-  }
-  nlohmann::ordered_json json{
-      {"list", to_json(result.list)}, {"names", target.names}, {"platforms", std::move(platforms)}};
-  if (!uncovered.empty()) {
-    json["uncovered"] = std::move(uncovered);
-  }
-  return json;
-}
-
-Result<void> run_build(const BuildArguments& arguments, Session& session) {
-  FNIMAGE_TRY(const std::vector<Reference> references, read_tags(arguments));
-  FNIMAGE_TRY(const build::BuildSpec spec, read_spec(arguments.build_file));
-  FNIMAGE_TRY(build::BuildOptions options, build_options(arguments, spec));
-  std::unique_ptr<registry::UploadAhead> ahead;
-  if (arguments.push) {
-    FNIMAGE_TRY(registry::Client * client, session.client());
-    FNIMAGE_TRY(ahead, open_upload_ahead(references, session));
-    options.on_new_layer = [to = ahead.get()](const manifest::Descriptor& layer,
-                                              const ContentPtr& content) {
-      to->send(layer, content);
-    };
-    const std::shared_future<Result<void>> registries =
-        std::async(std::launch::async,
-                   [&references, client] { return check_registries(references, *client); });
-    options.before_layers = [registries] { return registries.get(); };  // not after the work
-  }
-  FNIMAGE_TRY(const Target target, open_target(arguments, spec, references));
-  FNIMAGE_TRY(const build::BuildResult result,
-              build_into(arguments, spec, options, target, session));
+/// All that is to be done with a build before it is published.
+Result<void> complete_output(const build::Output& output, const build::BuildResult& result,
+                             Session& session) {
+  FNIMAGE_CHECK(output.complete(result, session.console()));
   const CommonOptions& common = session.common();
-  nlohmann::ordered_json json = result_json(result, target);
   if (!common.json) {
     session.console().print(common.quiet ? result.list.digest.str() + "\n"
-                                         : to_text(result, target));
+                                         : to_text(result, output.names()));
   }
-  std::vector<PushItem> items;
-  for (std::size_t i = 0; arguments.push && i < references.size(); ++i) {
-    items.push_back({result.list.digest, references[i]});
-  }
-  FNIMAGE_TRY(const std::vector<Pushed> all, push_all(*target.store, items,
-                                                      {.tag_platforms = true,
-                                                       .referrers = !options.sboms.empty(),
-                                                       .lint = !arguments.no_lint,
-                                                       .warn = false,  // the build has said it
-                                                       .ahead = ahead.get()},
-                                                      session));
-  for (const Pushed& pushed : all) {
-    json["pushed"].push_back(cli::to_json(pushed));
+  return {};
+}
+
+void print_published(const build::BuiltAndPublished& done, const build::Output& output,
+                     Session& session) {
+  const CommonOptions& common = session.common();
+  nlohmann::ordered_json json = to_json(done.built, output.names());
+  for (const build::Published& published : done.published) {
+    json["pushed"].push_back(to_json(published));
     if (!common.json && !common.quiet) {
-      session.console().print(to_text(pushed));
+      session.console().print(cli::to_text(published));
     }
   }
   if (common.json) {
     session.console().print(json_lines(json));
   }
+}
+
+Result<void> run_build(const BuildArguments& arguments, Session& session) {
+  FNIMAGE_TRY(const std::vector<Reference> references, read_tags(arguments));
+  FNIMAGE_TRY(const build::BuildSpec spec, read_spec(arguments.build_file));
+  FNIMAGE_TRY(const build::BuildOptions options, build_options(arguments, spec));
+  FNIMAGE_TRY(const auto builder,
+              BuildSession::open(arguments.build_file, arguments.threads, session));
+  FNIMAGE_TRY(const build::Output output, build::Output::open(arguments.output, references, spec,
+                                                              options, builder->environment()));
+  build::PublishOptions publishing = publish_options(session);
+  publishing.referrers = !options.sboms.empty();
+  publishing.lint = !arguments.no_lint;
+  FNIMAGE_TRY(
+      const build::BuiltAndPublished done,
+      build::build_and_publish(spec, options, output.store(), output.tags(),
+                               arguments.push ? references : std::vector<Reference>(), publishing,
+                               builder->environment(), [&](const build::BuildResult& result) {
+                                 return complete_output(output, result, session);
+                               }));
+  print_published(done, output, session);
   return {};
 }
 

@@ -38,7 +38,7 @@ nlohmann::ordered_json copy_json(const archive::CopyResult& result) {
   json["blobsExisted"] = result.transferred.blobs_existed;
   json["bytesUploaded"] = result.transferred.bytes_uploaded;
   json["referrers"] = result.referrers;
-  json["moved"] = moved_json(result.transferred.moved);
+  json["moved"] = to_json(result.transferred.moved);
   return json;
 }
 

@@ -16,7 +16,7 @@ using registry::OciLayout;
 
 Result<OpenedList> open_list(std::string_view text, bool push, Session& session) {
   if (push) {
-    FNIMAGE_TRY(Reference name, parse_destination(text));
+    FNIMAGE_TRY(Reference name, build::parse_destination(text));
     FNIMAGE_TRY(registry::Client * client, session.client());
     FNIMAGE_TRY(std::unique_ptr<registry::ImageStore> store, client->repository(name));
     registry::ImageStore* const pointer = store.get();

@@ -168,9 +168,9 @@ Result<manifest::Digest> find_local_list(const OpenedList& list) {
   return found->digest;
 }
 
-void print_pushed(const std::vector<Pushed>& all, Session& session) {
+void print_pushed(const std::vector<build::Published>& all, Session& session) {
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
-  for (const Pushed& pushed : all) {
+  for (const build::Published& pushed : all) {
     results.push_back(to_json(pushed));
     if (!session.common().json) {
       session.console().print(pushed.result.root.digest.str() + "\n");
@@ -187,7 +187,7 @@ Result<void> run_list_push(const ListPushArguments& arguments, Session& session)
   for (const std::string& text : arguments.destinations.empty()
                                      ? std::vector<std::string>{arguments.list}
                                      : arguments.destinations) {
-    FNIMAGE_TRY(Reference destination, parse_destination(text));
+    FNIMAGE_TRY(Reference destination, build::parse_destination(text));
     destinations.push_back(std::move(destination));
   }
   FNIMAGE_TRY(const OpenedList list, open_list(arguments.list, false, session));
@@ -197,18 +197,21 @@ Result<void> run_list_push(const ListPushArguments& arguments, Session& session)
   // is where it goes.
   const auto here = registry::with_referred_images(*list.store, std::nullopt, *client);
   const auto anywhere = registry::with_referred_images(*list.store, list.target.name, *client);
-  std::vector<Pushed> done;
+  std::vector<build::Published> done;
+  build::PublishOptions options = publish_options(session);
+  options.tag_platforms = false;
+  options.expected = expected;
+  options.lint = !arguments.no_lint;
   Result<void> result;
   for (const Reference& to : destinations) {
     const bool home = to.name() == list.target.name.name();
     registry::ImageStore& images = home ? *here : *anywhere;
-    auto pushed =
-        push(images, digest, to, {.expected = expected, .lint = !arguments.no_lint}, session);
+    auto pushed = build::publish(images, digest, {to}, options, *client, session.console());
     if (!pushed) {
       result = fail(std::move(pushed).error());
       break;  // those before have moved, and that is said
     }
-    done.push_back(std::move(*pushed));
+    done.push_back(std::move(pushed->front()));
   }
   if (session.dry_run() != nullptr) {
     return result;

@@ -152,14 +152,14 @@ Result<void> push_all_into_lists(registry::OciLayout& local, std::vector<Joining
 /// "registry/name:tag", or a tag of the repository that the image is called after.
 Result<manifest::Reference> further_destination(const manifest::Reference& own,
                                                 const std::string& text) {
-  return manifest::is_valid_tag(text) ? own.with_tag(text) : parse_destination(text);
+  return manifest::is_valid_tag(text) ? own.with_tag(text) : build::parse_destination(text);
 }
 
 /// What goes where: each reference to itself and, when it is the only one, to the further ones.
-Result<std::vector<PushItem>> items_of(const std::vector<registry::Selector>& selectors,
-                                       const std::vector<manifest::Reference>& references,
-                                       const std::vector<std::string>& further) {
-  std::vector<PushItem> items;
+Result<std::vector<build::PublishItem>> items_of(const std::vector<registry::Selector>& selectors,
+                                                 const std::vector<manifest::Reference>& references,
+                                                 const std::vector<std::string>& further) {
+  std::vector<build::PublishItem> items;
   for (std::size_t i = 0; i < references.size(); ++i) {
     items.push_back({selectors[i], references[i]});
   }
@@ -223,12 +223,12 @@ Result<void> check_push(const PushArguments& arguments) {
 }
 
 /// With a dry run nothing is printed.
-void print_all_pushed(const std::vector<Pushed>& all, Session& session) {
+void print_all_pushed(const std::vector<build::Published>& all, Session& session) {
   if (session.dry_run() != nullptr) {
     return;
   }
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
-  for (const Pushed& pushed : all) {
+  for (const build::Published& pushed : all) {
     if (session.common().json) {
       results.push_back(to_json(pushed));
     } else {
@@ -244,12 +244,12 @@ void print_all_pushed(const std::vector<Pushed>& all, Session& session) {
 Result<void> run_push(const PushArguments& arguments, Session& session) {
   std::vector<manifest::Reference> references;
   for (const std::string& text : arguments.references) {
-    FNIMAGE_TRY(manifest::Reference reference, parse_destination(text));
+    FNIMAGE_TRY(manifest::Reference reference, build::parse_destination(text));
     references.push_back(std::move(reference));
   }
   FNIMAGE_TRY(const registry::ImageShape shape, parse_shape(arguments.shape));
   FNIMAGE_CHECK(check_push(arguments));
-  PushOptions options{.tag_platforms = true};
+  build::PublishOptions options = publish_options(session);
   options.referrers = arguments.referrers;
   options.repair = arguments.repair;
   options.lint = !arguments.no_lint;
@@ -277,7 +277,8 @@ Result<void> run_push(const PushArguments& arguments, Session& session) {
   const bool as_it_is = made.empty();
   const auto changed = registry::with_manifests(*images, std::move(made));
   registry::ImageStore& from = as_it_is ? *images : *changed;
-  FNIMAGE_TRY(const std::vector<Pushed> all, push_all(from, items, options, session));
+  FNIMAGE_TRY(const std::vector<build::Published> all,
+              build::publish_all(from, items, options, *client, session.console()));
   print_all_pushed(all, session);
   return {};
 }

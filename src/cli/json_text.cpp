@@ -116,14 +116,4 @@ std::string json_lines(const nlohmann::ordered_json& value) {
   return indent_json(to_json_text(value)) + '\n';
 }
 
-nlohmann::ordered_json to_json(const manifest::Descriptor& descriptor) {
-  nlohmann::ordered_json value = {{"mediaType", descriptor.media_type},
-                                  {"digest", descriptor.digest.str()},
-                                  {"size", descriptor.size}};
-  if (descriptor.platform) {
-    value["platform"] = descriptor.platform->str();
-  }
-  return value;
-}
-
 }  // namespace fnimage::cli

@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include <fnimage/manifest/descriptor.hpp>
+#include <fnimage/report/json.hpp>
 
 namespace fnimage::cli {
 
@@ -19,7 +19,6 @@ std::string compact_json(std::string_view text);
 /// Indented text of a value of ours, with a line end.
 std::string json_lines(const nlohmann::ordered_json& value);
 
-/// mediaType, digest, size and, when there is one, the platform.
-nlohmann::ordered_json to_json(const manifest::Descriptor& descriptor);
+using report::to_json;
 
 }  // namespace fnimage::cli

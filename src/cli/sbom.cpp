@@ -57,14 +57,6 @@ Result<void> require_one(const std::vector<check::Image>& images) {
               "choose one with --platform");
 }
 
-nlohmann::ordered_json to_json(const sbom::Attached& attached) {
-  const auto format = sbom::format_of(attached.document.media_type);
-  return {{"format", format ? to_string(*format) : std::string_view()},
-          {"manifest", to_json(attached.manifest)},
-          {"document", to_json(attached.document)},
-          {"existed", attached.existed}};
-}
-
 nlohmann::ordered_json to_json(const sbom::Companion& companion) {
   nlohmann::ordered_json value = to_json(companion.manifest);
   value["artifactType"] = companion.manifest.artifact_type;

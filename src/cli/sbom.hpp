@@ -25,7 +25,6 @@ Result<std::vector<sbom::Format>> parse_formats(const std::vector<std::string>& 
 /// platforms.
 Result<void> require_one(const std::vector<check::Image>& images);
 
-nlohmann::ordered_json to_json(const sbom::Attached& attached);
 nlohmann::ordered_json to_json(const sbom::Companion& companion);
 /// Without indentation and line end.
 std::string to_text(const sbom::Attached& attached);

@@ -2,6 +2,7 @@
 // compresses meanwhile. Thread-safety: see the header.
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <utility>
 
@@ -16,12 +17,13 @@ namespace fnimage::layer {
 
 namespace {
 
-/// Hashes and counts what it passes on.
+/// Hashes and counts what it passes on, until it is asked to stop.
 class HashingWriter final : public Writer {
  public:
-  explicit HashingWriter(Writer& out) : out_(out) {}
+  HashingWriter(Writer& out, std::stop_token stop) : out_(out), stop_(std::move(stop)) {}
 
   Result<void> write(Bytes bytes) override {
+    FNIMAGE_CHECK(require_not_stopped(stop_));
     hasher_.update(bytes);
     size_ += bytes.size();
     return out_.write(bytes);
@@ -31,6 +33,7 @@ class HashingWriter final : public Writer {
 
  private:
   Writer& out_;
+  std::stop_token stop_;
   manifest::Hasher hasher_;
   std::uint64_t size_ = 0;
 };
@@ -65,17 +68,17 @@ Result<LayerCache::Record> pack(const FileTree& tree, const LayerOptions& option
   const auto report = [&](std::uint64_t done) { progress.update(done); };
   if (compression == Compression::none) {
     // The blob is the tar: one hash says both.
-    HashingWriter blob(file);
+    HashingWriter blob(file, pool.stop_token());
     const std::unique_ptr<Compressor> plain = make_compressor(compression, blob, pool);
     FNIMAGE_CHECK(detail::write_tar(tree, *plain, report));
     FNIMAGE_CHECK(plain->finish());
     const manifest::Digest digest = blob.finish();
     return LayerCache::Record{digest, blob.size(), digest, blob.size()};
   }
-  HashingWriter blob(file);
+  HashingWriter blob(file, {});
   const std::unique_ptr<Compressor> compressor =
       make_compressor(compression, blob, pool, options.blocks);
-  HashingWriter tar(*compressor);
+  HashingWriter tar(*compressor, pool.stop_token());
   FNIMAGE_CHECK(detail::write_tar(tree, tar, report));
   FNIMAGE_CHECK(compressor->finish());
   return LayerCache::Record{blob.finish(), blob.size(), tar.finish(), tar.size()};

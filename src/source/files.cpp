@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include <fnimage/base/text.hpp>
+#include <fnimage/base/worker_pool.hpp>
 #include <fnimage/layer/archive.hpp>
 #include <fnimage/manifest/digest.hpp>
 #include <fnimage/source/files.hpp>
@@ -45,11 +46,12 @@ class HashedContent final : public Content {
   std::string what_;
 };
 
-Result<manifest::Digest> hash_content(const Content& content) {
+Result<manifest::Digest> hash_content(const Content& content, const std::stop_token& stop = {}) {
   FNIMAGE_TRY(const std::unique_ptr<Reader> reader, content.open());
   manifest::Hasher hasher;
   std::vector<std::byte> buffer(std::min<std::uint64_t>(hash_chunk, content.size() + 1));
   while (true) {
+    FNIMAGE_CHECK(require_not_stopped(stop));
     FNIMAGE_TRY(const std::size_t count, reader->read(buffer));
     if (count == 0) {
       return hasher.finish();
@@ -179,7 +181,7 @@ class Importer {
   Result<void> add_file(const fs::path& file, const struct stat& status, std::string path) {
     FNIMAGE_CHECK(add_parents(path));
     FNIMAGE_TRY(ContentPtr content, file_content(file));
-    FNIMAGE_TRY(manifest::Digest digest, hash_content(*content));
+    FNIMAGE_TRY(manifest::Digest digest, hash_content(*content, options_.stop));
     const std::uint32_t mode = (status.st_mode & S_IXUSR) != 0 ? 0755 : 0644;
     layer::Entry result =
         entry(std::move(path), layer::EntryType::file, options_.file_mode.value_or(mode));

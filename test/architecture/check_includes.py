@@ -30,6 +30,7 @@ MODULES = {  # module -> directory
     "sbom": "src/sbom",
     "build": "src/build",
     "run": "src/run",
+    "report": "src/report",
     "cli": "src/cli",
 }
 ALLOWED = {
@@ -53,9 +54,10 @@ ALLOWED = {
         "runtime", "check", "sbom"
     },
     "run": {"base", "manifest", "registry", "layer", "runtime", "check", "build"},
+    "report": {"base", "manifest", "registry", "node", "require", "resolve", "layer", "source", "sbom", "build"},
     "cli": {
         "base", "manifest", "registry", "node", "require", "resolve", "action", "layer", "archive", "source", "runtime",
-        "check", "sbom", "build", "run"
+        "check", "sbom", "build", "run", "report"
     },
 }
 LIBRARIES = {  # first part of an include path -> modules that may use it; libraries not named here are free to all

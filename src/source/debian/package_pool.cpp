@@ -52,12 +52,13 @@ std::string title_of(const DebianPackage& package) {
 
 class Pool final : public PackagePool {
  public:
-  Pool(DebianSettings settings, Downloader downloader, Diagnostics& diagnostics)
+  Pool(DebianSettings settings, Downloader downloader, std::stop_token stop,
+       Diagnostics& diagnostics)
       : settings_(std::move(settings)),
         downloader_(std::move(downloader)),
         sources_(choose_sources(settings_)),
         diagnostics_(diagnostics),
-        workers_(parallel_packages),
+        workers_(parallel_packages, std::move(stop)),
         bytecode_(settings_.cache_directory, workers_, diagnostics_) {}
 
   Result<Assembly> assemble(const PackageSet& set, const AssembleOptions& options) override {
@@ -332,8 +333,10 @@ Result<std::unique_ptr<PackagePool>> PackagePool::open(
   for (const char* part : {"debs", "packs", "control", "python", "bytecode"}) {
     remove_stale_temporaries(settings.cache_directory / part);  // of builds that were killed
   }
-  return std::make_unique<debian::Pool>(
-      settings, debian::Downloader(std::move(transport), settings.offline), diagnostics);
+  std::stop_token stop = transport ? transport->stop_token() : std::stop_token();
+  return std::make_unique<debian::Pool>(settings,
+                                        debian::Downloader(std::move(transport), settings.offline),
+                                        std::move(stop), diagnostics);
 }
 
 }  // namespace fnimage::source

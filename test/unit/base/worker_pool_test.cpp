@@ -48,6 +48,28 @@ TEST(TaskGroup, TasksAfterAFailedOneAreSkipped) {
   EXPECT_EQ(ran, 0);
 }
 
+TEST(TaskGroup, APoolThatIsStoppedBeginsNothing) {
+  std::stop_source stop;
+  WorkerPool pool(1, stop.get_token());
+  std::atomic<int> ran = 0;
+  {
+    TaskGroup group(pool);
+    group.run([&]() -> Result<void> {
+      ++ran;
+      stop.request_stop();
+      return {};
+    });
+    EXPECT_THAT(group.wait(), is_ok()) << "what has begun is not disturbed";
+  }
+  TaskGroup group(pool);
+  group.run([&]() -> Result<void> {
+    ++ran;
+    return {};
+  });
+  EXPECT_THAT(group.wait(), fails_with(ErrorCode::cancelled));
+  EXPECT_EQ(ran, 1);
+}
+
 TEST(TaskGroup, TheErrorIsTheEarliestTasksWhicheverThreadIsFaster) {
   WorkerPool pool(4);
   TaskGroup group(pool);

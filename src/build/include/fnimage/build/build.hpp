@@ -1,8 +1,9 @@
 // build(): build file -> plan -> layers (in parallel, shared ones once, cached ones not at all) ->
 // config and manifest per platform -> list -> store. Executes nothing of the image but, of packages
 // for this machine, their Python, which compiles theirs (DebianBase::bytecode); needs no root,
-// writes nothing outside the cache and the destination store. Thread-safety: may run several times
-// at once on one Environment.
+// writes nothing outside the cache and the destination store. A build ends as cancelled soon after
+// its pool and transport were asked to stop, and no tag has moved then. Thread-safety: may run
+// several times at once on one Environment.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,8 @@
 
 namespace fnimage::build {
 
-/// What a build may use. Nothing global: a controller may hold several.
+/// What a build may use. Nothing global: a controller may hold several. Transport and pool are made
+/// with the same stop token, which stops all that uses them.
 struct Environment {
   std::shared_ptr<registry::Transport> transport;
   registry::Client& client;

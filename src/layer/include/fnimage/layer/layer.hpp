@@ -32,7 +32,8 @@ struct LayerOptions {
 };
 
 /// Packs a tree, or takes the layer from the cache when the tree has a key that was packed before
-/// with the same engine. Peak memory does not depend on the layer's size.
+/// with the same engine. Peak memory does not depend on the layer's size. A pool that is asked to
+/// stop ends it in the middle of a file: cancelled.
 Result<Layer> build_layer(const FileTree& tree, const LayerOptions& options, LayerCache& cache,
                           WorkerPool& pool, Diagnostics& diagnostics);
 

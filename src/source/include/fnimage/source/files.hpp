@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct FileOptions {
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::optional<std::uint32_t> file_mode{};  ///< instead of 0644/0755
+  std::stop_token stop{};                    ///< ends the reading of files as cancelled
 };
 
 /// Adds the files below `root` that match one of `patterns` (relative, "**" allowed; a directory
