@@ -31,6 +31,7 @@ MODULES = {  # module -> directory
     "build": "src/build",
     "run": "src/run",
     "report": "src/report",
+    "capi": "src/capi",
     "cli": "src/cli",
 }
 ALLOWED = {
@@ -55,6 +56,9 @@ ALLOWED = {
     },
     "run": {"base", "manifest", "registry", "layer", "runtime", "check", "build"},
     "report": {"base", "manifest", "registry", "node", "require", "resolve", "layer", "source", "sbom", "build"},
+    "capi": {
+        "base", "manifest", "registry", "node", "require", "resolve", "layer", "archive", "sbom", "build", "report"
+    },
     "cli": {
         "base", "manifest", "registry", "node", "require", "resolve", "action", "layer", "archive", "source", "runtime",
         "check", "sbom", "build", "run", "report"
