@@ -1,5 +1,5 @@
 // fnimage resolve: which image of a list each node takes, and why.
-#include <iterator>
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -9,16 +9,14 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include <fnimage/base/stream.hpp>
 #include <fnimage/base/text.hpp>
-#include <fnimage/node/host.hpp>
 #include <fnimage/node/node.hpp>
 #include <fnimage/resolve/resolve.hpp>
 
 #include "command.hpp"
 #include "json_text.hpp"
+#include "node_options.hpp"
 #include "resolution.hpp"
-#include "standard_input.hpp"
 
 namespace fnimage::cli {
 
@@ -26,11 +24,11 @@ namespace {
 
 struct ResolveArguments {
   std::string reference;
-  std::vector<std::string> nodes;
+  NodeArguments nodes;
   std::vector<std::string> runtimes;
-  std::vector<std::string> platforms;
   std::vector<std::string> held;
   bool all_runtimes = false;
+  bool no_variants = false;
   bool local = false;
 };
 
@@ -45,31 +43,10 @@ Result<std::vector<manifest::Runtime>> runtimes_of(const ResolveArguments& argum
   return runtimes;
 }
 
-/// Those of the files, or else one for each platform.
-Result<std::vector<node::Node>> nodes_of(const ResolveArguments& arguments) {
-  std::vector<node::Node> nodes;
-  for (const std::string& file : arguments.nodes) {
-    FNIMAGE_TRY(const std::string text, file == "-" ? read_standard_input(node::max_nodes_bytes)
-                                                    : read_file(file, node::max_nodes_bytes));
-    FNIMAGE_TRY(std::vector<node::Node> read,
-                node::read_nodes(text, file == "-" ? "standard input" : file));
-    std::move(read.begin(), read.end(), std::back_inserter(nodes));
-  }
-  for (const std::string& text : arguments.platforms) {
-    FNIMAGE_TRY(manifest::Platform platform, manifest::Platform::parse(text));
-    std::string name = platform.str();
-    nodes.push_back({.name = std::move(name), .machine = node::machine_of(std::move(platform))});
-  }
-  if (nodes.empty()) {
-    nodes.push_back({.name = "this machine", .machine = node::this_machine()});
-  }
-  return nodes;
-}
-
 /// @param opened keeps what the options refer to.
 Result<resolve::Options> options_of(const ResolveArguments& arguments, const NamedImage& image,
                                     std::vector<NamedImage>& opened, Session& session) {
-  resolve::Options options;
+  resolve::Options options{.variants = !arguments.no_variants};
   if (const auto* tag = std::get_if<std::string>(&image.opened.selector)) {
     options.tag = *tag;
   }
@@ -105,15 +82,21 @@ Result<void> require_all_served(const std::vector<resolve::Answer>& answers) {
   if (without.empty()) {
     return {};
   }
-  return fail(ErrorCode::platform_mismatch,
-              fmt::format("there is no image for {}{}", join(without, ", "),
-                          others == 0 ? "" : fmt::format(" and {} more", others)),
-              "fnimage manifest add puts an image into a list, annotate changes its platform");
+  const bool is_unfit =
+      std::any_of(answers.begin(), answers.end(), [](const resolve::Answer& answer) {
+        return answer.outcome == resolve::Choice::Outcome::unfit;
+      });
+  return fail(
+      ErrorCode::platform_mismatch,
+      fmt::format("there is no image for {}{}", join(without, ", "),
+                  others == 0 ? "" : fmt::format(" and {} more", others)),
+      is_unfit ? "nodes lack what the image requires (requires: in its build file)"
+               : "fnimage manifest add puts an image into a list, annotate changes its platform");
 }
 
 Result<void> run_resolve(const ResolveArguments& arguments, Session& session) {
   FNIMAGE_TRY(const std::vector<manifest::Runtime> runtimes, runtimes_of(arguments));
-  FNIMAGE_TRY(const std::vector<node::Node> machines, nodes_of(arguments));
+  FNIMAGE_TRY(const std::vector<node::Node> machines, nodes_of(arguments.nodes));
   const std::vector<node::Node> nodes = resolve::with_runtimes(machines, runtimes);
   FNIMAGE_TRY(const NamedImage image, session.open_image(arguments.reference, arguments.local));
   std::vector<NamedImage> opened;
@@ -126,9 +109,8 @@ Result<void> run_resolve(const ResolveArguments& arguments, Session& session) {
               resolve::resolve(*image.opened.store, asked.root, nodes, options, pool));
   std::string text;
   if (session.common().json) {
-    FNIMAGE_TRY(const nlohmann::ordered_json value, to_json(asked, answers));
-    text = json_lines(value);
-  } else if (arguments.nodes.empty() || machines.size() == 1) {
+    text = json_lines(to_json(asked, answers));
+  } else if (arguments.nodes.files.empty() || machines.size() == 1) {
     FNIMAGE_TRY(text, to_blocks(asked, answers));
   } else {
     text = to_table(asked, answers);
@@ -143,18 +125,7 @@ Result<void> run_resolve(const ResolveArguments& arguments, Session& session) {
 void set_up_resolve(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<ResolveArguments>();
   add_image_argument(command, arguments->reference);
-  CLI::Option* node =
-      command
-          .add_option("--node", arguments->nodes,
-                      "Nodes as `kubectl get nodes -o json` (or yaml) writes them, - for standard "
-                      "input; may be repeated")
-          ->type_name("FILE");
-  command
-      .add_option("--platform", arguments->platforms,
-                  "A node of this platform, linux/amd64/v3 with that processor; may be repeated "
-                  "(default: this machine)")
-      ->type_name("P")
-      ->excludes(node);
+  add_node_options(command, arguments->nodes);
   CLI::Option* runtime =
       command
           .add_option("--runtime", arguments->runtimes,
@@ -167,6 +138,8 @@ void set_up_resolve(CLI::App& command, Registration registration) {
                   "An image that the nodes have, or its digest in the same repository: its layers "
                   "need no download; may be repeated")
       ->type_name("REF");
+  command.add_flag("--no-variants", arguments->no_variants,
+                   "Only the list itself, as runtimes see it");
   command.add_flag("--local", arguments->local,
                    "Look in the local store, for a name with a registry too");
   complete_with_registry(

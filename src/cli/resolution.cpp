@@ -40,15 +40,6 @@ std::string_view verdict_word(const manifest::EntryVerdict& verdict) noexcept {
   return verdict.is_pulled ? "pulled too" : "passed over";
 }
 
-/// The entries of a list; none of an image.
-Result<std::vector<manifest::Descriptor>> entries_of(const manifest::Document& root) {
-  if (!root.is_index()) {
-    return std::vector<manifest::Descriptor>();
-  }
-  FNIMAGE_TRY(manifest::Index index, root.index());
-  return std::move(index.manifests);
-}
-
 std::string first_line(const ResolvedImage& image, std::string_view what) {
   return fmt::format("{}\n{}  {}\n", printable(image.name), image.root.digest().str(), what);
 }
@@ -74,8 +65,8 @@ std::string aligned(const std::vector<std::vector<std::string>>& rows, std::stri
   return text;
 }
 
-std::string verdict_lines(const std::vector<manifest::Descriptor>& entries,
-                          const manifest::RuntimeChoice& choice) {
+std::string verdict_lines(const manifest::Index& list, const manifest::RuntimeChoice& choice) {
+  const std::vector<manifest::Descriptor>& entries = list.manifests;
   std::vector<std::vector<std::string>> rows;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const manifest::EntryVerdict& verdict = choice.verdicts.at(i);
@@ -86,12 +77,26 @@ std::string verdict_lines(const std::vector<manifest::Descriptor>& entries,
   return aligned(rows, "  ");
 }
 
+std::string variant_lines(const Answer& answer) {
+  std::string text;
+  for (const resolve::PassedVariant& passed : answer.passed) {
+    text += fmt::format("  variant {}: passed over: {}\n", passed.suffix, passed.reason);
+  }
+  if (!answer.variant.empty()) {
+    text += fmt::format("  variant {}: taken\n", answer.variant);
+  }
+  return text;
+}
+
 std::string outcome_lines(const Answer& answer) {
   std::string text;
   if (answer.taken) {
-    text = fmt::format("  => {}, {} to pull{}{}\n", answer.taken->digest.str(),
+    const std::string required =
+        answer.requirements ? require::describe(*answer.requirements) : std::string();
+    text = fmt::format("  => {}, {} to pull{}{}{}{}\n", answer.taken->digest.str(),
                        human_size(answer.pull_size), answer.tag.empty() ? "" : ", tag ",
-                       printable(answer.tag));
+                       printable(answer.tag), required.empty() ? "" : ", requires ",
+                       printable(required));
   } else {
     text = fmt::format("  => none: {}\n", answer.reason);
   }
@@ -117,6 +122,9 @@ std::string remarks(const std::vector<Answer>& answers) {
     }
   };
   for (const Answer& answer : answers) {
+    for (const resolve::PassedVariant& passed : answer.passed) {
+      add(fmt::format("variant {} passed over: {}", passed.suffix, passed.reason), answer);
+    }
     if (!answer.taken) {
       add("none: " + answer.reason, answer);
     }
@@ -135,8 +143,8 @@ std::string remarks(const std::vector<Answer>& answers) {
   return lines;
 }
 
-ordered_json entries_json(const std::vector<manifest::Descriptor>& entries,
-                          const manifest::RuntimeChoice& choice) {
+ordered_json entries_json(const manifest::Index& list, const manifest::RuntimeChoice& choice) {
+  const std::vector<manifest::Descriptor>& entries = list.manifests;
   ordered_json values = ordered_json::array();
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const manifest::EntryVerdict& verdict = choice.verdicts.at(i);
@@ -150,33 +158,55 @@ ordered_json entries_json(const std::vector<manifest::Descriptor>& entries,
   return values;
 }
 
-ordered_json answer_json(const Answer& answer, const std::vector<manifest::Descriptor>& entries) {
-  ordered_json value = {{"node", answer.node},
-                        {"platform", answer.machine.platform.str()},
-                        {"cpuVariant", answer.machine.cpu_variant},
-                        {"runtime", answer.runtime.str()},
-                        {"taken", answer.taken ? to_json(*answer.taken) : ordered_json()},
-                        {"reason", answer.reason},
-                        {"notes", answer.warnings},
-                        {"tag", answer.tag.empty() ? ordered_json() : ordered_json(answer.tag)},
-                        {"pullSize", answer.pull_size}};
+ordered_json passed_json(const Answer& answer) {
+  ordered_json values = ordered_json::array();
+  for (const resolve::PassedVariant& passed : answer.passed) {
+    values.push_back({{"variant", passed.suffix}, {"reason", passed.reason}});
+  }
+  return values;
+}
+
+ordered_json answer_json(const Answer& answer) {
+  ordered_json value = {
+      {"node", answer.node},
+      {"platform", answer.machine.platform.str()},
+      {"cpuVariant", answer.machine.cpu_variant},
+      {"runtime", answer.runtime.str()},
+      {"taken", answer.taken ? to_json(*answer.taken) : ordered_json()},
+      {"reason", answer.reason},
+      {"notes", answer.warnings},
+      {"variant", answer.variant.empty() ? ordered_json() : ordered_json(answer.variant)},
+      {"passedVariants", passed_json(answer)},
+      {"requires", answer.requirements ? ordered_json::parse(require::to_json(*answer.requirements))
+                                       : ordered_json()},
+      {"tag", answer.tag.empty() ? ordered_json() : ordered_json(answer.tag)},
+      {"pullSize", answer.pull_size}};
   if (answer.choice) {
-    value["entries"] = entries_json(entries, *answer.choice);
+    value["entries"] = entries_json(*answer.list, *answer.choice);
   }
   return value;
+}
+
+bool says_variants(const std::vector<Answer>& answers) {
+  return std::any_of(answers.begin(), answers.end(), [](const Answer& answer) {
+    return !answer.variant.empty() || !answer.passed.empty();
+  });
 }
 
 }  // namespace
 
 Result<std::string> to_blocks(const ResolvedImage& image, const std::vector<Answer>& answers) {
-  FNIMAGE_TRY(const std::vector<manifest::Descriptor> entries, entries_of(image.root));
-  std::string text =
-      first_line(image, image.root.is_index() ? fmt::format("list of {}", entries.size())
-                                              : std::string("single image"));
+  std::string what = "single image";
+  if (image.root.is_index()) {
+    FNIMAGE_TRY(const manifest::Index index, image.root.index());
+    what = fmt::format("list of {}", index.manifests.size());
+  }
+  std::string text = first_line(image, what);
   for (const Answer& answer : answers) {
     text += fmt::format("{}: {}, {}\n", printable(answer.node, 80), machine_name(answer.machine),
                         answer.runtime.str());
-    text += answer.choice ? verdict_lines(entries, *answer.choice) : std::string();
+    text += variant_lines(answer);
+    text += answer.choice ? verdict_lines(*answer.list, *answer.choice) : std::string();
     text += outcome_lines(answer);
   }
   return text;
@@ -185,21 +215,27 @@ Result<std::string> to_blocks(const ResolvedImage& image, const std::vector<Answ
 std::string to_table(const ResolvedImage& image, const std::vector<Answer>& answers) {
   std::vector<std::vector<std::string>> rows{
       {"NODE", "PLATFORM", "RUNTIME", "TAKES", "TO PULL", "TAG"}};
+  const bool with_variants = says_variants(answers);
+  if (with_variants) {
+    rows.front().emplace_back("VARIANT");
+  }
   for (const Answer& answer : answers) {
     rows.push_back({printable(answer.node, 80), machine_name(answer.machine), answer.runtime.str(),
                     answer.taken ? short_digest(answer.taken->digest) : "none",
                     answer.taken ? human_size(answer.pull_size) : "-",
                     answer.tag.empty() ? "-" : printable(answer.tag)});
+    if (with_variants) {
+      rows.back().push_back(answer.variant.empty() ? "-" : answer.variant);
+    }
   }
   return first_line(image, image.root.is_index() ? "list" : "single image") + aligned(rows, "") +
          remarks(answers);
 }
 
-Result<ordered_json> to_json(const ResolvedImage& image, const std::vector<Answer>& answers) {
-  FNIMAGE_TRY(const std::vector<manifest::Descriptor> entries, entries_of(image.root));
+ordered_json to_json(const ResolvedImage& image, const std::vector<Answer>& answers) {
   ordered_json values = ordered_json::array();
   for (const Answer& answer : answers) {
-    values.push_back(answer_json(answer, entries));
+    values.push_back(answer_json(answer));
   }
   return ordered_json{{"reference", image.name},
                       {"digest", image.root.digest().str()},

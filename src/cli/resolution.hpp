@@ -25,7 +25,7 @@ Result<std::string> to_blocks(const ResolvedImage& image,
                               const std::vector<resolve::Answer>& answers);
 /// A line for each answer, and below what is to be said about some.
 std::string to_table(const ResolvedImage& image, const std::vector<resolve::Answer>& answers);
-Result<nlohmann::ordered_json> to_json(const ResolvedImage& image,
-                                       const std::vector<resolve::Answer>& answers);
+nlohmann::ordered_json to_json(const ResolvedImage& image,
+                               const std::vector<resolve::Answer>& answers);
 
 }  // namespace fnimage::cli

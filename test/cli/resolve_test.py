@@ -103,6 +103,12 @@ class ProbeTest(command.CommandTest):
     def digest(self, architecture):
         return self.images[f"linux/{architecture}"]["digest"]
 
+    def answers(self, *arguments, code=0, **options):
+        """The nodes' answers, in their order."""
+        done = self.run_command("resolve", "--json", *arguments, **options)
+        self.assertEqual(code, done.returncode, done.stdout + done.stderr)
+        return json.loads(done.stdout)["nodes"]
+
     def put_list(self, name, *entries):
         """A layout of one list whose entries are the built images under other platforms."""
         layout = self.scratch / name
@@ -125,14 +131,104 @@ class ProbeTest(command.CommandTest):
         return f"oci:{layout}:latest"
 
 
+class VariantsTest(ProbeTest):
+    """probe:latest has the variants gpu, of amd64 only, and none, which is missing."""
+
+    def setUp(self):
+        super().setUp()
+        self.write_spec(command.SPEC + "variants: [gpu, none]\n")
+        self.write("gpu.yaml", command.SPEC.replace(", linux/ppc64le", "") +
+                   "config: {env: {VARIANT: gpu}}\nrequires: {gpu: {vendor: nvidia, memory: 16Gi}, memory: 4Gi}\n")
+        self.succeed("build", "-q", "-f", "gpu.yaml", "-t", "probe:latest-gpu", ".")
+        self.succeed("build", "-q", "-t", "probe:latest", ".")
+
+    def test_nodes_take_the_variant_that_they_have_the_hardware_for(self):
+        labels = {"nvidia.com/gpu.memory": "40960", "nvidia.com/gpu.present": "true"}
+        big, small = (node(name, "amd64", "containerd://2.1.4", labels=labels) for name in ("big", "small"))
+        big["status"]["allocatable"]["nvidia.com/gpu"] = "2"
+        power = node("power", "ppc64le", "cri-o://1.33.0")
+        self.write("nodes.json", listed(big, small, power))
+        answers = self.answers("--node", "nodes.json", "probe:latest")
+        self.assertEqual(["gpu", None, None], [answer["variant"] for answer in answers])
+        gpu, = self.answers("--platform", "amd64", "--no-variants", "probe:latest-gpu")
+        self.assertEqual(gpu["taken"]["digest"], answers[0]["taken"]["digest"])
+        self.assertEqual({"gpu": {"count": 1, "memory": "16Gi", "vendor": "nvidia"}, "memory": "4Gi"},
+                         answers[0]["requires"])
+        self.assertEqual([], answers[0]["passedVariants"])
+        passed = {one["variant"]: one["reason"] for one in answers[1]["passedVariants"]}
+        self.assertIn("the node has no nvidia.com/gpu (1 needed)", passed["gpu"])
+        self.assertIn("there is no probe:latest-none", passed["none"])
+        self.assertIn("nothing for linux/ppc64le in the list", answers[2]["passedVariants"][0]["reason"])
+        self.assertIn("variant none: there is no probe:latest-none", answers[2]["notes"])
+        table = self.succeed("resolve", "--node", "nodes.json", "probe:latest").stdout
+        self.assertRegex(table, r"(?m)^NODE .* VARIANT$")
+        self.assertRegex(table, r"(?m)^big .* gpu$")
+        self.assertRegex(table, r"(?m)^power .* -$")
+        self.assertIn("small: variant gpu passed over: the node has no nvidia.com/gpu", table)
+
+    def test_plain_runtimes_see_no_variants(self):
+        gpu = ("--label", "nvidia.com/gpu.memory=40960", "--memory", "64Gi", "--resource", "nvidia.com/gpu=2")
+        with_them, = self.answers("--platform", "amd64", *gpu, "probe:latest")
+        without, = self.answers("--platform", "amd64", *gpu, "--no-variants", "probe:latest")
+        self.assertEqual(("gpu", None), (with_them["variant"], without["variant"]))
+        self.assertNotEqual(with_them["taken"]["digest"], without["taken"]["digest"])
+        self.assertEqual([], without["notes"])
+        text = self.succeed("resolve", "--platform", "amd64", *gpu, "probe:latest").stdout
+        self.assertIn("variant gpu: taken\n", text)
+        self.assertIn("requires 4Gi, 1 nvidia gpu ≥16Gi", text)
+
+    def test_nodes_by_hand(self):
+        def variant(*more):
+            return self.answers("--platform", "amd64", *more, "probe:latest")[0]["variant"]
+
+        self.assertIsNone(variant())
+        enough = ("--label", "nvidia.com/gpu.memory=16384", "--resource", "nvidia.com/gpu=1")
+        self.assertEqual("gpu", variant(*enough, "--memory", "4Gi"))
+        self.assertIsNone(variant(*enough, "--memory", "3Gi"))
+        self.assertIsNone(variant(*enough))
+        self.assertIsNone(variant(*enough, "--memory", "4Gi", "--label", "nvidia.com/gpu.memory=8192"))
+        for faulty in (("--label", "a b=c"), ("--label", "key"), ("--label", "key=a b"), ("--resource", "x=many"),
+                       ("--memory", "lots"), ("--cpu", "-1")):
+            with self.subTest(faulty):
+                self.refuse(2, [faulty[0]], "resolve", "--platform", "amd64", *faulty, "probe:latest")
+        self.refuse(2, ["--platform"], "resolve", "--memory", "4Gi", "probe:latest")
+
+    def test_nodes_that_lack_what_the_list_requires_get_nothing(self):
+        answer, = self.answers("--platform", "amd64", "--memory", "8Gi", "probe:latest-gpu", code=13)
+        self.assertIsNone(answer["taken"])
+        self.assertIn("the node has no nvidia.com/gpu (1 needed)", answer["reason"])
+        done = self.refuse(13, ["lack what the image requires"], "resolve", "--platform", "amd64", "--memory", "8Gi",
+                           "probe:latest-gpu")
+        self.assertIn("=> none: the node has no nvidia.com/gpu", done.stdout)
+        # A node of which nothing is known is not refused.
+        unsure, = self.answers("--platform", "amd64", "probe:latest-gpu")
+        self.assertTrue(unsure["taken"])
+        self.assertIn("the node does not say its memory (4Gi needed)", unsure["notes"])
+
+    def test_levels_of_processors_by_hand(self):
+        self.write_spec(command.SPEC + "requires: {cpu-level: {amd64: v3}}\n")
+        self.succeed("build", "-q", "-t", "probe:v3", ".")
+        for platform_, code in (("amd64/v3", 0), ("amd64/v4", 0), ("amd64/v2", 13), ("amd64", 13)):
+            with self.subTest(platform_):
+                self.answers("--platform", "linux/" + platform_, "--cpu", "4", "probe:v3", code=code)
+
+    def test_needs_that_cannot_be_read_are_not_passed_over(self):
+        self.succeed("manifest", "annotate", "probe:latest-gpu", "amd64", "--annotation",
+                     'io.fnimage.requires={"fpga":1}')
+        answer, = self.answers("--platform", "amd64", "probe:latest-gpu", code=13)
+        self.assertIn("its requirements are not understood", answer["reason"])
+        base, = self.answers("--platform", "amd64", "probe:latest")
+        self.assertIn("its requirements are not understood", base["passedVariants"][0]["reason"])
+
+    def test_what_is_asked_for_by_digest_has_no_variants(self):
+        digest = json.loads(self.succeed("resolve", "--json", "--platform", "amd64", "probe:latest").stdout)["digest"]
+        answer, = self.answers("--platform", "amd64", f"probe@{digest}")
+        self.assertIn("which only its tag leads to", "".join(answer["notes"]))
+        self.assertEqual([], answer["passedVariants"])
+
+
 class ResolveTest(ProbeTest):
     """What nodes take of probe:latest, and of lists like it."""
-
-    def answers(self, *arguments, code=0, **options):
-        """The nodes' answers, in their order."""
-        done = self.run_command("resolve", "--json", *arguments, **options)
-        self.assertEqual(code, done.returncode, done.stdout + done.stderr)
-        return json.loads(done.stdout)["nodes"]
 
     def takes(self, *arguments, **options):
         return [answer["taken"] and answer["taken"]["digest"] for answer in self.answers(*arguments, **options)]

@@ -17,6 +17,7 @@
 #include <fnimage/node/node.hpp>
 #include <fnimage/registry/store.hpp>
 #include <fnimage/require/requirements.hpp>
+#include <fnimage/resolve/image.hpp>
 
 namespace fnimage::resolve {
 
@@ -44,6 +45,7 @@ struct Answer {
   std::string node;
   manifest::NodeMachine machine;
   manifest::Runtime runtime{};
+  Choice::Outcome outcome{};
   std::string variant{};                ///< the variant it takes; empty = the list itself
   std::vector<PassedVariant> passed{};  ///< those that come before it, the best first
   /// The list, or the variant, that it takes it of. Null when it is no list.
