@@ -22,7 +22,7 @@ namespace fnimage::manifest {
 
 namespace {
 
-constexpr std::size_t longest_name = 100;
+constexpr std::size_t longest_shown = 100;
 
 std::string path_of(std::size_t entry) {
   return fmt::format("/manifests/{}", entry);
@@ -32,7 +32,7 @@ std::string name_of(const Descriptor& entry) {
   if (!entry.platform) {
     return "the entry without platform";
   }
-  std::string name = printable(entry.platform->str(), longest_name);
+  std::string name = printable(entry.platform->str(), longest_shown);
   if (!entry.platform->os_features.empty()) {
     name += " with os.features";
   }
@@ -40,7 +40,7 @@ std::string name_of(const Descriptor& entry) {
 }
 
 std::string name_of(const MatrixRow& row) {
-  return printable(row.node.platform.str(), longest_name);
+  return printable(row.node.platform.str(), longest_shown);
 }
 
 std::string_view verb_for(std::string_view names, std::string_view one, std::string_view several) {
@@ -299,8 +299,8 @@ class Linter {
       if (is_other || (!config->second.variant.empty() && said.variant != listed.variant)) {
         findings_.push_back({"config-platform", path_of(i) + "/platform",
                              fmt::format("is listed for {}, and its config says {}",
-                                         printable(listed.str(), longest_name),
-                                         printable(said.str(), longest_name)),
+                                         printable(listed.str(), longest_shown),
+                                         printable(said.str(), longest_shown)),
                              "list it for the platform that its files are for", is_other});
       }
     }
