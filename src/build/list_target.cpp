@@ -10,7 +10,6 @@
 
 namespace fnimage::build {
 
-using manifest::Descriptor;
 using manifest::Digest;
 using manifest::Document;
 using manifest::Index;

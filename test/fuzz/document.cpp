@@ -33,7 +33,7 @@ void check_document(std::string_view text, std::string_view type) {
   require(!document->is_index() || !document->is_image(), "no document is two things");
   if (const auto index = document->index(); succeeded(index)) {
     require(document->is_index(), "only a list is a list");
-    lint(*document);
+    require(succeeded(lint(*document)), "whatever list is read can be linted");
   }
   if (const auto image = document->image(); succeeded(image)) {
     require(document->is_image(), "only a manifest is a manifest");
