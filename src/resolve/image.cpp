@@ -6,8 +6,29 @@
 #include <fnimage/resolve/image.hpp>
 
 #include "linked.hpp"
+#include "tree.hpp"
 
 namespace fnimage::resolve {
+
+namespace {
+
+/// @param asked null = the entry itself asks nothing. @param part null = it was not read.
+Result<EntryFacts> facts_of(const Asked* asked, const Part* part) {
+  EntryFacts facts;
+  if (part != nullptr && part->image) {
+    facts.config_platform = part->image->platform;
+    asked = asked == nullptr ? part->image->asked.get() : asked;
+  }
+  if (asked != nullptr && !asked->problem.empty()) {
+    return fail(ErrorCode::invalid_input, asked->problem);
+  }
+  if (asked != nullptr) {
+    facts.requirements = asked->requirements;
+  }
+  return facts;
+}
+
+}  // namespace
 
 ResolvedImage::ResolvedImage(std::string name, std::shared_ptr<const Tree> base,
                              std::vector<Variant> variants, std::vector<std::string> problems)
@@ -45,6 +66,24 @@ const manifest::Index* ResolvedImage::variant_index(std::size_t variant) const n
   return variant < variants_.size() && variants_[variant].tree
              ? &variants_[variant].tree->list()->index
              : nullptr;
+}
+
+Result<std::vector<EntryFacts>> ResolvedImage::facts(std::optional<std::size_t> variant) const {
+  if (variant && (*variant >= variants_.size() || !variants_[*variant].tree)) {
+    return fail(ErrorCode::not_found, fmt::format("{} has no such variant to use", name_));
+  }
+  const Tree& tree = variant ? *variants_[*variant].tree : *base_;
+  std::vector<EntryFacts> all;
+  if (tree.list() == nullptr) {
+    FNIMAGE_TRY(all.emplace_back(), facts_of(nullptr, &tree.root()));
+    return all;
+  }
+  const ListPart& list = *tree.list();
+  for (std::size_t i = 0; i < list.index.manifests.size(); ++i) {
+    FNIMAGE_TRY(all.emplace_back(),
+                facts_of(list.asked[i].get(), tree.find(list.index.manifests[i].digest)));
+  }
+  return all;
 }
 
 }  // namespace fnimage::resolve

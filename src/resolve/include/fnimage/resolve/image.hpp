@@ -11,9 +11,11 @@
 #include <string>
 #include <vector>
 
+#include <fnimage/base/result.hpp>
 #include <fnimage/manifest/descriptor.hpp>
 #include <fnimage/manifest/digest.hpp>
 #include <fnimage/manifest/index.hpp>
+#include <fnimage/manifest/platform.hpp>
 #include <fnimage/node/node.hpp>
 #include <fnimage/require/requirements.hpp>
 
@@ -61,6 +63,12 @@ struct Variant {
   std::string problem{};               ///< why not; printable
 };
 
+/// What is known of the image that an entry stands for.
+struct EntryFacts {
+  require::Requirements requirements{};
+  std::optional<manifest::Platform> config_platform{};  ///< nullopt: it was not read, or has none
+};
+
 class ResolvedImage {
  public:
   /// @param name of the repository: "serverless:30501/action". @param problems with the variants
@@ -86,6 +94,11 @@ class ResolvedImage {
   [[nodiscard]] std::span<const Variant> variants() const noexcept { return variants_; }
   /// Null when that variant cannot be used.
   [[nodiscard]] const manifest::Index* variant_index(std::size_t variant) const noexcept;
+  /// Of the list, or of a variant's: one for each entry, in the list's order; of a single image
+  /// just one. Error: invalid_input for requirements that are not understood; not_found for a
+  /// variant that cannot be used.
+  [[nodiscard]] Result<std::vector<EntryFacts>> facts(
+      std::optional<std::size_t> variant = std::nullopt) const;
   /// What is wrong with it although nodes take it: variants that are missing. Printable.
   [[nodiscard]] const std::vector<std::string>& warnings() const noexcept { return warnings_; }
   /// Never null; for the resolver.
