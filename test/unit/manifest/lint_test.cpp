@@ -239,6 +239,11 @@ TEST(Lint, RuntimesThatTakeDifferentImages) {
   EXPECT_THAT(marked[1].message, HasSubstr("CRI-O, Podman take"));
 }
 
+TEST(Lint, AToolThatTakesALaterEntryIsNoMatterOfOrder) {
+  EXPECT_THAT(rules({raw_entry("linux", "x86_64"), entry("a", "linux/amd64")}),
+              ElementsAre("duplicate-platform!", "platform-name", "different-images"));
+}
+
 TEST(Lint, EntriesPulledTwice) {
   Descriptor other = entry("b", "linux/amd64");
   other.platform->os_version = "2";
