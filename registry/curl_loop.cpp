@@ -7,6 +7,8 @@
 
 #include <pthread.h>
 
+#include <fnimage/base/caught.hpp>
+
 namespace fnimage::registry {
 
 namespace {
@@ -38,14 +40,20 @@ Result<std::unique_ptr<CurlLoop>> CurlLoop::start(const TransportOptions& option
     return fail(ErrorCode::internal, "libcurl cannot be initialised");
   }
   std::unique_ptr<CurlLoop> loop(new CurlLoop(std::move(multi), options));
-  loop->thread_ = std::jthread([raw = loop.get()](const std::stop_token& stop) { raw->run(stop); });
+  FNIMAGE_CHECK(caught([&]() -> Result<void> {  // a limit of threads
+    loop->thread_ =
+        std::jthread([raw = loop.get()](const std::stop_token& stop) { raw->run(stop); });
+    return {};
+  }));
   return loop;
 }
 
 CurlLoop::~CurlLoop() {
-  thread_.request_stop();
-  curl_multi_wakeup(multi_.get());
-  thread_.join();
+  if (thread_.joinable()) {
+    thread_.request_stop();
+    curl_multi_wakeup(multi_.get());
+    thread_.join();
+  }
 }
 
 void CurlLoop::send(Command::Kind kind, TransferPtr transfer) {

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <thread>
 
+#include <fnimage/base/caught.hpp>
 #include <fnimage/base/text.hpp>
 
 #include "error_body.hpp"
@@ -249,7 +250,10 @@ class RemoteReader final : public Reader {
       if (source_.size <= fits_in_pipe) {
         download();
       } else {
-        thread_ = std::jthread([this] { download(); });
+        FNIMAGE_CHECK(caught([this]() -> Result<void> {  // a limit of threads
+          thread_ = std::jthread([this] { download(); });
+          return {};
+        }));
       }
     }
     return pipe_.pull(buffer);

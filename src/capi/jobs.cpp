@@ -102,6 +102,7 @@ Result<BuildJob> read_build_job(const char* text) {
   FNIMAGE_CHECK(json.read("check", job.options.check));
   FNIMAGE_CHECK(json.read("bundle", job.options.bundle));
   FNIMAGE_CHECK(json.read("tagPlatforms", job.publish.tag_platforms));
+  FNIMAGE_CHECK(json.read("lint", job.publish.lint));
   FNIMAGE_CHECK(json.require_all_known());
   if (job.push && tags.empty()) {
     return json.refuse("push", "there is no name to publish under in \"tags\"");
@@ -157,6 +158,7 @@ Result<PublishJob> read_publish_job(const char* text) {
   FNIMAGE_CHECK(json.read("tagPlatforms", job.options.tag_platforms));
   FNIMAGE_CHECK(json.read("referrers", job.options.referrers));
   FNIMAGE_CHECK(json.read("repair", job.options.repair));
+  FNIMAGE_CHECK(json.read("lint", job.options.lint));
   FNIMAGE_CHECK(json.read("expectAbsent", job.options.expected.absent));
   FNIMAGE_TRY(const auto digest, json.text("expectDigest"));
   FNIMAGE_CHECK(json.require_all_known());

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <fnimage/base/json.hpp>
 #include <fnimage/report/json.hpp>
 
 namespace fnimage::report {
@@ -31,6 +32,29 @@ ordered_json uncovered_json(const std::vector<build::UncoveredPackage>& packages
     }
   }
   return values;
+}
+
+std::string_view word_of(resolve::Choice::Outcome outcome) noexcept {
+  using Outcome = resolve::Choice::Outcome;
+  switch (outcome) {
+    case Outcome::taken:
+      return "taken";
+    case Outcome::unfit:
+      return "unfit";
+    case Outcome::broken:
+      return "broken";
+    case Outcome::no_match:
+      break;
+  }
+  return "no-match";
+}
+
+ordered_json requirements_json(const require::Requirements* requirements) {
+  if (requirements == nullptr) {
+    return {};
+  }
+  const auto value = parse_json(require::to_json(*requirements), "requirements");
+  return value ? ordered_json(*value) : ordered_json();  // our own text can be read
 }
 
 }  // namespace
@@ -84,6 +108,40 @@ ordered_json to_json(const build::BuildResult& result, const std::vector<std::st
       {"list", to_json(result.list)}, {"names", names}, {"platforms", std::move(platforms)}};
   if (!result.uncovered.empty()) {
     json["uncovered"] = uncovered_json(result.uncovered);
+  }
+  return json;
+}
+
+ordered_json to_json(const resolve::KnownImage& known) {
+  const resolve::ResolvedImage& image = *known.image;
+  return {{"reference", image.name()},
+          {"digest", image.root().digest.str()},
+          {"mediaType", image.root().media_type},
+          {"list", image.index() != nullptr},
+          {"staleMs", known.stale ? ordered_json(known.stale->count()) : ordered_json()},
+          {"warnings", image.warnings()}};
+}
+
+ordered_json to_json(const resolve::ResolvedImage& image, const node::Node& node,
+                     const resolve::Choice& choice) {
+  ordered_json json = {{"node", node.name},
+                       {"platform", node.machine.platform.str()},
+                       {"cpuVariant", node.machine.cpu_variant},
+                       {"runtime", node.runtime.str()},
+                       {"outcome", word_of(choice.outcome)},
+                       {"taken", nullptr},
+                       {"pull", nullptr},
+                       {"variant", nullptr},
+                       {"unsure", choice.is_unsure},
+                       {"foreign", choice.is_foreign},
+                       {"requires", requirements_json(choice.requirements)},
+                       {"pullSize", choice.pull_size}};
+  if (choice.image != nullptr) {
+    json["taken"] = to_json(*choice.image);
+    json["pull"] = image.pull_name(choice);
+  }
+  if (choice.variant) {
+    json["variant"] = image.variants()[*choice.variant].suffix;
   }
   return json;
 }

@@ -28,8 +28,11 @@
 extern "C" {
 #endif
 
+/**
+ * @def FNIMAGE_API
+ * Marks what the library exports.
+ */
 #if defined(__GNUC__)
-/** Marks what the library exports. */
 #define FNIMAGE_API __attribute__((visibility("default")))
 #else
 #define FNIMAGE_API
@@ -195,6 +198,7 @@ FNIMAGE_API void fnimage_context_free(fnimage_context* context);
  *     `"docker-archive:FILE[:name:tag]"`, instead of the local store;
  *   - `"platforms"`: only these; `"format"`: `"oci"` or `"docker"`; `"compression"`: `"gzip"`,
  *     `"zstd"` or `"none"`; `"sboms"`: of `"spdx"`, `"cyclonedx"`; `"sourceDateEpoch"`: seconds;
+ *   - `"lint"`: false = publish a list that nodes cannot use, too;
  *   - `"offline"`, `"locked"`, `"strict"`: as the options of the command; `"check"`: false = build
  *     what cannot start, too; `"bundle"`: path; `"tagPlatforms"`: false = no `<tag>-<arch>`.
  * @param context must not be null.
@@ -214,7 +218,7 @@ FNIMAGE_API int fnimage_build(const fnimage_context* context, const char* option
  *   - `"image"`: `"oci:DIR[:tag]"`, an archive, or a name in the local store;
  *   - `"references"`: where to: `["registry/name:tag"]`; without it, to what the image is called;
  *   - all others are optional: `"tagPlatforms"`: false = no `<tag>-<arch>`; `"referrers"`: what
- *     refers to it goes along; `"repair"`: look for lost blobs; `"expectAbsent"`: only when there is
+ *     refers to it goes along; `"lint"`: false = a list that nodes cannot use, too; `"repair"`: look for lost blobs; `"expectAbsent"`: only when there is
  *     no such tag; `"expectDigest"`: only when it stands there.
  * @param context must not be null.
  * @param cancel stops it; may be null.
@@ -225,6 +229,92 @@ FNIMAGE_API int fnimage_build(const fnimage_context* context, const char* option
 FNIMAGE_API int fnimage_publish(const fnimage_context* context, const char* options_json,
                                 const fnimage_cancel* cancel, char** result_json,
                                 fnimage_error** error);
+
+/** @} */
+
+/**
+ * @defgroup resolve Which image a node takes
+ * @{
+ */
+
+/** Nodes of a cluster. They do not change; several threads may use them. */
+typedef struct fnimage_nodes fnimage_nodes;
+
+/**
+ * Reads nodes as the Kubernetes API describes them: one Node, or a list of them
+ * (`kubectl get nodes -o json`), as JSON or YAML.
+ * @param text must not be null.
+ * @param[out] nodes what was read, or null.
+ * @param[out] error names node and field; may be null.
+ */
+FNIMAGE_API int fnimage_nodes_parse(const char* text, fnimage_nodes** nodes, fnimage_error** error);
+/** How many there are. Of null: 0. */
+FNIMAGE_API size_t fnimage_nodes_count(const fnimage_nodes* nodes);
+/** Gives them back. */
+FNIMAGE_API void fnimage_nodes_free(fnimage_nodes* nodes);
+
+/** Says which image each node takes of a list, and keeps what registries have said: made once, and
+ * asked by any number of threads. */
+typedef struct fnimage_resolver fnimage_resolver;
+
+/**
+ * Makes a resolver; asks nothing of the network.
+ * @param context must not be null.
+ * @param options_json all members are optional; times are in milliseconds:
+ *   - `"tagLifetimeMs"` (30000): after so long the registry is asked again what a tag stands for;
+ *     `"missingLifetimeMs"` (10000), `"failureLifetimeMs"` (5000): so long it is believed that there
+ *     is no such image, and that the registry is away;
+ *   - `"maxStaleMs"` (for ever): so old may be what is answered while the registry is away;
+ *     `"patienceMs"` (2000): so long is waited for it when something is known;
+ *   - `"maxBytes"` of all that is kept (64 MiB), `"threads"` that wait for registries (8);
+ *   - `"variants"`: false = lists as plain runtimes see them.
+ * @param[out] resolver the new resolver, or null.
+ * @param[out] error why not; may be null.
+ */
+FNIMAGE_API int fnimage_resolver_create(const fnimage_context* context, const char* options_json,
+                                        fnimage_resolver** resolver, fnimage_error** error);
+/** Gives it back; requests under way are stopped. */
+FNIMAGE_API void fnimage_resolver_free(fnimage_resolver* resolver);
+
+/**
+ * Which image one node takes. That it takes none is an answer, not an error.
+ * @param resolver must not be null.
+ * @param reference `"registry/name:tag"`, `"oci:DIR[:tag]"` or a name in the local store.
+ * @param node_json one node, as for fnimage_nodes_parse().
+ * @param cancel stops it; may be null.
+ * @param[out] result_json `{"reference", "digest", "mediaType", "list", "staleMs", "warnings",
+ *   "node", "platform", "cpuVariant", "runtime", "outcome", "taken", "pull", "variant", "unsure",
+ *   "foreign", "requires", "pullSize"}`: the outcome is `"taken"`, `"no-match"`, `"unfit"` (the node
+ *   lacks what the image requires) or `"broken"`; `"taken"` the descriptor of the image, `"pull"`
+ *   what is to be pulled, both null unless one is taken; `"unsure"`: the node does not say whether
+ *   it has all that is required; `"foreign"`: it will be pulled and not start. May be null.
+ * @param[out] error why not; may be null.
+ */
+FNIMAGE_API int fnimage_resolver_resolve(const fnimage_resolver* resolver, const char* reference,
+                                         const char* node_json, const fnimage_cancel* cancel,
+                                         char** result_json, fnimage_error** error);
+
+/**
+ * Which image each of many nodes takes, all of the same list.
+ * @param resolver must not be null.
+ * @param reference as for fnimage_resolver_resolve().
+ * @param nodes must not be null.
+ * @param cancel stops it; may be null.
+ * @param[out] result_json `{"reference", "digest", "mediaType", "list", "staleMs", "warnings",
+ *   "nodes": [{"node", …}]}`, in the order of the nodes; may be null.
+ * @param[out] error why not; may be null.
+ */
+FNIMAGE_API int fnimage_resolver_choose(const fnimage_resolver* resolver, const char* reference,
+                                        const fnimage_nodes* nodes, const fnimage_cancel* cancel,
+                                        char** result_json, fnimage_error** error);
+
+/** The next who asks for this image has its registry asked, as after a push. */
+FNIMAGE_API int fnimage_resolver_expire(const fnimage_resolver* resolver, const char* reference,
+                                        fnimage_error** error);
+
+/** Counters for metrics: `{"hits", "refreshes", "failures", "stale", "images", "bytes"}`. */
+FNIMAGE_API int fnimage_resolver_statistics(const fnimage_resolver* resolver, char** result_json,
+                                            fnimage_error** error);
 
 /** @} */
 

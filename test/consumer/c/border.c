@@ -45,6 +45,24 @@ static void check_null(void) {
   CHECK(fnimage_publish(NULL, NULL, NULL, NULL, NULL) == FNIMAGE_ERROR_INVALID_ARGUMENT);
 }
 
+static void check_null_resolvers(void) {
+  char* text = (char*)"untouched";
+  fnimage_nodes* nodes = NULL;
+  fnimage_resolver* resolver = NULL;
+  CHECK(fnimage_nodes_count(NULL) == 0);
+  fnimage_nodes_free(NULL);
+  fnimage_resolver_free(NULL);
+  REFUSED(fnimage_nodes_parse(NULL, &nodes, &error), FNIMAGE_ERROR_INVALID_ARGUMENT, "the text is null");
+  REFUSED(fnimage_nodes_parse("{}", &nodes, &error), FNIMAGE_ERROR_INVALID_INPUT, "");
+  CHECK(nodes == NULL);
+  REFUSED(fnimage_resolver_create(NULL, NULL, &resolver, &error), FNIMAGE_ERROR_INVALID_ARGUMENT, "the context is null");
+  REFUSED(fnimage_resolver_resolve(NULL, "a", "{}", NULL, &text, &error), FNIMAGE_ERROR_INVALID_ARGUMENT, "the resolver is null");
+  CHECK(text == NULL);
+  REFUSED(fnimage_resolver_choose(NULL, "a", NULL, NULL, NULL, &error), FNIMAGE_ERROR_INVALID_ARGUMENT, "the resolver is null");
+  REFUSED(fnimage_resolver_expire(NULL, "a", &error), FNIMAGE_ERROR_INVALID_ARGUMENT, "the resolver is null");
+  REFUSED(fnimage_resolver_statistics(NULL, &text, &error), FNIMAGE_ERROR_INVALID_ARGUMENT, "the resolver is null");
+}
+
 static void check_options(void) {
   fnimage_context* context = NULL;
   REFUSED(fnimage_context_create("{", NULL, NULL, &context, &error), FNIMAGE_ERROR_INVALID_ARGUMENT, "not valid JSON");
@@ -116,15 +134,44 @@ static void check_results(const fnimage_context* context) {
           FNIMAGE_ERROR_UNAVAILABLE, "127.0.0.1:9");
 }
 
+static void check_resolver(const fnimage_context* context) {
+  fnimage_resolver* resolver = NULL;
+  fnimage_nodes* nodes = NULL;
+  char* text = NULL;
+  const char* node =
+      "{\"kind\": \"Node\", \"apiVersion\": \"v1\", \"metadata\": {\"name\": \"power-1\"}, \"status\": {\"nodeInfo\": {"
+      "\"architecture\": \"ppc64le\", \"operatingSystem\": \"linux\", \"containerRuntimeVersion\": \"containerd://2.1.4\"}}}";
+  REFUSED(fnimage_resolver_create(context, "{\"tagLifetime\": 1}", &resolver, &error), FNIMAGE_ERROR_INVALID_ARGUMENT,
+          "there is no option \"tagLifetime\"");
+  CHECK(fnimage_resolver_create(context, NULL, &resolver, NULL) == FNIMAGE_OK);
+  CHECK(fnimage_nodes_parse(node, &nodes, NULL) == FNIMAGE_OK);
+  CHECK(fnimage_nodes_count(nodes) == 1);
+  REFUSED(fnimage_resolver_choose(resolver, "oci:layout:one", NULL, NULL, NULL, &error), FNIMAGE_ERROR_INVALID_ARGUMENT,
+          "the list of nodes is null");
+  REFUSED(fnimage_resolver_choose(resolver, NULL, nodes, NULL, NULL, &error), FNIMAGE_ERROR_INVALID_ARGUMENT,
+          "the reference is null");
+  CHECK(fnimage_resolver_choose(resolver, "oci:layout:one", nodes, NULL, &text, NULL) == FNIMAGE_OK);
+  CHECK(strstr(text, "\"outcome\":\"taken\"") != NULL);
+  fnimage_string_free(text);
+  CHECK(fnimage_resolver_resolve(resolver, "oci:layout:one", node, NULL, NULL, NULL) == FNIMAGE_OK);
+  CHECK(fnimage_resolver_expire(resolver, "oci:layout:one", NULL) == FNIMAGE_OK);
+  CHECK(fnimage_resolver_statistics(resolver, &text, NULL) == FNIMAGE_OK);
+  fnimage_string_free(text);
+  fnimage_nodes_free(nodes);
+  fnimage_resolver_free(resolver);
+}
+
 int main(int argc, char** argv) {
   fnimage_context* context;
   CHECK(argc == 2);
   check_versions();
   check_null();
+  check_null_resolvers();
   check_options();
   context = open_context(argv[1]);
   check_jobs(context);
   check_results(context);
+  check_resolver(context);
   fnimage_context_free(context);
   puts("good");
   return 0;

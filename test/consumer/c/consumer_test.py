@@ -17,6 +17,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 del sys.argv[1:]
 sys.path.insert(0, str(SOURCE / "test/cli"))
 import lists_test  # noqa: E402  pylint: disable=wrong-import-position
+import resolve_test  # noqa: E402  pylint: disable=wrong-import-position
 
 SPEC = """name: probe
 platforms: [linux/amd64, linux/ppc64le]
@@ -86,6 +87,19 @@ class ConsumerTest(unittest.TestCase):
             self.assertEqual(f"{address}/probe:latest", result["pushed"][0]["reference"])
             self.assertEqual(result["list"]["digest"], result["pushed"][0]["digest"])
             self.assertIn("task 1: ", done.stderr)
+
+    @unittest.skipUnless(shutil.which("docker-registry"), "docker-registry is not installed")
+    def test_example_resolves(self):
+        publish, environment = self.compile("publish.c")
+        controller, _ = self.compile("controller.c")
+        nodes = self.scratch / "nodes.json"
+        nodes.write_text(resolve_test.listed(*resolve_test.CLUSTER))
+        with lists_test.registry() as address:
+            built = json.loads(run(publish, "project", f"{address}/probe:latest", cwd=self.scratch, env=environment))
+            found = json.loads(run(controller, nodes, f"{address}/probe:latest", env=environment))
+        digests = {one["platform"]: one["manifest"]["digest"] for one in built["platforms"]}
+        self.assertEqual([f"{address}/probe@{digests['linux/ppc64le']}"] + 3 * [f"{address}/probe@{digests['linux/amd64']}"],
+                         [one["pull"] for one in found["nodes"]])
 
     def test_exports_nothing_else(self):
         library = PREFIX / LIBDIR / "libfnimage.so.0"

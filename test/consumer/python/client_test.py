@@ -13,6 +13,7 @@ import unittest
 LIBRARY, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2])
 del sys.argv[1:]
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(SOURCE / "test/cli")]
+import resolve_test  # noqa: E402  pylint: disable=wrong-import-position
 import fnimage  # noqa: E402  pylint: disable=wrong-import-position
 
 SPEC = """name: probe
@@ -106,6 +107,43 @@ class ClientTest(unittest.TestCase):
             context.publish(image=f"{self.layout}:latest", references=["127.0.0.1:9/probe:1"])
         self.assertEqual("unavailable", caught.exception.name)
         self.assertTrue(caught.exception.is_retryable)
+
+    def test_which_image_each_node_takes(self):
+        context = self.context()
+        built = {one["platform"]: one["manifest"]["digest"] for one in self.build(context)["platforms"]}
+        nodes = context.nodes(resolve_test.listed(
+            resolve_test.node("power-1", "ppc64le", "containerd://2.1.4"), resolve_test.node("new-1", "amd64", "cri-o://1.30.2"),
+            resolve_test.node("arm-1", "arm64", "containerd://1.7.24")))
+        self.assertEqual(3, len(nodes))
+        resolver = context.resolver()
+        found = resolver.choose(f"{self.layout}:latest", nodes)
+        self.assertTrue(found["list"])
+        self.assertEqual([("power-1", "taken", built["linux/ppc64le"]), ("new-1", "taken", built["linux/amd64"]),
+                          ("arm-1", "no-match", None)],
+                         [(one["node"], one["outcome"], one["taken"] and one["taken"]["digest"]) for one in found["nodes"]])
+        self.assertIn(built["linux/ppc64le"], found["nodes"][0]["pull"])
+        one = resolver.resolve(f"{self.layout}:latest", json.dumps(resolve_test.node("power-2", "ppc64le", "cri-o://1.30.2")))
+        self.assertEqual(("power-2", built["linux/ppc64le"]), (one["node"], one["taken"]["digest"]))
+        self.assertEqual(found["digest"], one["digest"])
+        resolver.expire(f"{self.layout}:latest")
+        self.assertGreaterEqual(resolver.statistics()["refreshes"], 1)
+
+    def test_resolving_what_is_not_there(self):
+        context = self.context()
+        self.build(context)
+        resolver = context.resolver()
+        node = json.dumps(resolve_test.node("new-1", "amd64", "containerd://2.1.4"))
+        with self.assertRaises(fnimage.Error) as caught:
+            resolver.resolve(f"{self.layout}:missing", node)
+        self.assertEqual("not_found", caught.exception.name)
+        with self.assertRaises(fnimage.Error) as caught:
+            resolver.resolve(f"{self.layout}:latest", "{}")
+        self.assertEqual("invalid_input", caught.exception.name)
+        cancel = fnimage.Cancel(self.library)
+        cancel.request()
+        with self.assertRaises(fnimage.Error) as caught:
+            self.context(plainHttp=True).resolver().resolve("127.0.0.1:9/probe:1", node, cancel)
+        self.assertEqual("cancelled", caught.exception.name)
 
     def test_several_at_once(self):
         context = self.context()

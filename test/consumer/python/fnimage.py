@@ -39,7 +39,14 @@ def load(path="libfnimage.so.0"):
             ("cancel_new", handle, []), ("cancel_request", None, [handle]), ("cancel_free", None, [handle]),
             ("context_create", ctypes.c_int, [text, CALLBACK, handle, error, error]), ("context_free", None, [handle]),
             ("build", ctypes.c_int, [handle, text, handle, error, error]),
-            ("publish", ctypes.c_int, [handle, text, handle, error, error])):
+            ("publish", ctypes.c_int, [handle, text, handle, error, error]),
+            ("nodes_parse", ctypes.c_int, [text, error, error]), ("nodes_count", ctypes.c_size_t, [handle]),
+            ("nodes_free", None, [handle]),
+            ("resolver_create", ctypes.c_int, [handle, text, error, error]), ("resolver_free", None, [handle]),
+            ("resolver_resolve", ctypes.c_int, [handle, text, text, handle, error, error]),
+            ("resolver_choose", ctypes.c_int, [handle, text, handle, handle, error, error]),
+            ("resolver_expire", ctypes.c_int, [handle, text, error]),
+            ("resolver_statistics", ctypes.c_int, [handle, error, error])):
         function = getattr(library, f"fnimage_{name}")
         function.restype, function.argtypes = result, arguments
     return library
@@ -101,3 +108,55 @@ class Context:
     def publish(self, cancel=None, **options):
         return json.loads(self.text(self.library.fnimage_publish, self.handle, json.dumps(options).encode(),
                                     cancel and cancel.handle))
+
+    def nodes(self, text):
+        return Nodes(self, text)
+
+    def resolver(self, **options):
+        return Resolver(self, options)
+
+
+class Nodes:
+    """Nodes as `kubectl get nodes -o json` prints them."""
+
+    def __init__(self, context, text):
+        self.library, self.handle = context.library, None
+        self.handle = context.call(self.library.fnimage_nodes_parse, text.encode())
+
+    def __len__(self):
+        return self.library.fnimage_nodes_count(self.handle)
+
+    def __del__(self):
+        self.library.fnimage_nodes_free(self.handle)
+
+
+class Resolver:
+    """Which image each node takes; made once, asked by any number of threads."""
+
+    def __init__(self, context, options):
+        self.context, self.library, self.handle = context, context.library, None
+        self.handle = context.call(self.library.fnimage_resolver_create, context.handle, json.dumps(options).encode())
+
+    def __del__(self):
+        self.library.fnimage_resolver_free(self.handle)
+
+    def resolve(self, reference, node, cancel=None):
+        """One node, as text."""
+        return json.loads(self.context.text(self.library.fnimage_resolver_resolve, self.handle, reference.encode(),
+                                            node.encode(), cancel and cancel.handle))
+
+    def choose(self, reference, nodes, cancel=None):
+        """Many."""
+        return json.loads(self.context.text(self.library.fnimage_resolver_choose, self.handle, reference.encode(),
+                                            nodes.handle, cancel and cancel.handle))
+
+    def expire(self, reference):
+        error = ctypes.c_void_p()
+        if self.library.fnimage_resolver_expire(self.handle, reference.encode(), ctypes.byref(error)) != OK:
+            try:
+                raise Error(self.library, error)
+            finally:
+                self.library.fnimage_error_free(error)
+
+    def statistics(self):
+        return json.loads(self.context.text(self.library.fnimage_resolver_statistics, self.handle))

@@ -10,7 +10,10 @@
 #include <fnimage/build/build.hpp>
 #include <fnimage/build/publish.hpp>
 #include <fnimage/manifest/descriptor.hpp>
+#include <fnimage/node/node.hpp>
 #include <fnimage/registry/tagging.hpp>
+#include <fnimage/resolve/image.hpp>
+#include <fnimage/resolve/resolver.hpp>
 #include <fnimage/sbom/attach.hpp>
 
 namespace fnimage::report {
@@ -31,5 +34,13 @@ nlohmann::ordered_json to_json(const build::Published& published);
 /// @param names that the list has where it was built to.
 nlohmann::ordered_json to_json(const build::BuildResult& result,
                                const std::vector<std::string>& names);
+
+/// {"reference", "digest", "mediaType", "list", "staleMs": number or null, "warnings"}
+nlohmann::ordered_json to_json(const resolve::KnownImage& known);
+
+/// What a node takes of an image: {"node", "platform", "cpuVariant", "runtime", "outcome", "taken",
+/// "pull", "variant", "unsure", "foreign", "requires", "pullSize"}
+nlohmann::ordered_json to_json(const resolve::ResolvedImage& image, const node::Node& node,
+                               const resolve::Choice& choice);
 
 }  // namespace fnimage::report

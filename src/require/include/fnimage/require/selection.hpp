@@ -60,7 +60,7 @@ std::map<std::string, std::uint64_t> extended_resources(const Requirements& requ
 std::map<std::string, std::string> resources_of(const Requirements& requirements);
 
 /// The taints that the function gets along with: the given ones, the one that nodes with its GPU or
-/// TPU bear by convention, and kubernetes.io/arch=<architecture>.
+/// TPU bear by convention, and `kubernetes.io/arch=<architecture>`.
 std::vector<Toleration> tolerations_of(const Requirements& requirements,
                                        const manifest::Platform& platform);
 
