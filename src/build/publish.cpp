@@ -19,7 +19,7 @@ namespace fnimage::build {
 namespace {
 
 /// For messages: a thousand names help nobody.
-std::string listed(const std::vector<std::string>& names) {
+std::string first_names(const std::vector<std::string>& names) {
   constexpr std::size_t most = 3;
   if (names.size() <= most) {
     return fmt::format("{}", fmt::join(names, ", "));
@@ -65,7 +65,7 @@ class Publisher {
     }
     auto results = registry::transfer_all(from_, destinations_, options_.parallel, diagnostics_);
     if (!results) {
-      return fail(std::move(results).error().while_doing("push " + listed(names_)));
+      return fail(std::move(results).error().while_doing("push " + first_names(names_)));
     }
     std::vector<Published> published;
     for (std::size_t i = 0; i < items.size(); ++i) {

@@ -41,7 +41,7 @@ Result<void> read_time(Options& json, std::string_view name, std::chrono::millis
 Result<resolve::ResolverOptions> resolver_options(const char* text) {
   constexpr std::uint64_t least_bytes = std::uint64_t{1} << 20;
   constexpr std::uint64_t most_bytes = std::uint64_t{1} << 40;
-  constexpr std::uint64_t most_threads = 1024;
+  constexpr std::uint64_t most_waiting = 1024;
   FNIMAGE_TRY(Options json, Options::parse(text, "options of the resolver"));
   resolve::ResolverOptions options;
   FNIMAGE_CHECK(read_time(json, "tagLifetimeMs", options.tag_lifetime));
@@ -55,7 +55,7 @@ Result<resolve::ResolverOptions> resolver_options(const char* text) {
   }
   FNIMAGE_TRY(const auto bytes, json.number("maxBytes", least_bytes, most_bytes));
   options.max_bytes = bytes.value_or(options.max_bytes);
-  FNIMAGE_TRY(const auto threads, json.number("threads", 1, most_threads));
+  FNIMAGE_TRY(const auto threads, json.number("threads", 1, most_waiting));
   options.threads = threads.value_or(options.threads);
   FNIMAGE_CHECK(json.read("variants", options.variants));
   FNIMAGE_CHECK(json.require_all_known());

@@ -30,7 +30,7 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept;
 std::optional<std::string> nearest(std::string_view word,
                                    std::span<const std::string_view> candidates);
 
-/// Makes text from outside safe for a terminal: control bytes and invalid UTF-8 become \xNN.
+/// Makes text from outside safe for a terminal: control bytes and invalid UTF-8 become `\xNN`.
 /// @param max_bytes longer texts are cut and end in "…".
 std::string printable(std::string_view text, std::size_t max_bytes = 512);
 
