@@ -25,7 +25,7 @@ constexpr std::uint64_t least_rate = std::uint64_t{16} << 10;
 constexpr std::uint64_t most_rate = std::uint64_t{1} << 40;
 constexpr std::uint64_t most_requests_per_second = 10'000;
 constexpr std::uint64_t most_retries = 1000;
-constexpr std::uint64_t most_retry_seconds = 24 * 3600;
+constexpr std::uint64_t most_retry_seconds = std::uint64_t{24} * 3600;
 
 /// What is asked for all registries goes before what a file says of one.
 Result<void> read_protocol(Options& json, registry::ClientOptions& client) {

@@ -86,6 +86,17 @@ Result<void> read_shape(Options& json, BuildJob& job) {
   return {};
 }
 
+Result<void> read_rules(Options& json, BuildJob& job) {
+  FNIMAGE_CHECK(json.read("offline", job.options.offline));
+  FNIMAGE_CHECK(json.read("locked", job.options.locked));
+  FNIMAGE_CHECK(json.read("strict", job.options.strict));
+  FNIMAGE_CHECK(json.read("check", job.options.check));
+  FNIMAGE_CHECK(json.read("bundle", job.options.bundle));
+  FNIMAGE_CHECK(json.read("tagPlatforms", job.publish.tag_platforms));
+  FNIMAGE_CHECK(json.read("lint", job.publish.lint));
+  return {};
+}
+
 Result<BuildJob> read_build_job(const char* text) {
   FNIMAGE_TRY(Options json, Options::parse(text, "options of fnimage_build"));
   BuildJob job;
@@ -96,13 +107,7 @@ Result<BuildJob> read_build_job(const char* text) {
   FNIMAGE_CHECK(json.read("tags", tags));
   FNIMAGE_CHECK(json.read("push", job.push));
   FNIMAGE_CHECK(read_shape(json, job));
-  FNIMAGE_CHECK(json.read("offline", job.options.offline));
-  FNIMAGE_CHECK(json.read("locked", job.options.locked));
-  FNIMAGE_CHECK(json.read("strict", job.options.strict));
-  FNIMAGE_CHECK(json.read("check", job.options.check));
-  FNIMAGE_CHECK(json.read("bundle", job.options.bundle));
-  FNIMAGE_CHECK(json.read("tagPlatforms", job.publish.tag_platforms));
-  FNIMAGE_CHECK(json.read("lint", job.publish.lint));
+  FNIMAGE_CHECK(read_rules(json, job));
   FNIMAGE_CHECK(json.require_all_known());
   if (job.push && tags.empty()) {
     return json.refuse("push", "there is no name to publish under in \"tags\"");
