@@ -218,7 +218,7 @@ Result<BuiltAndPublished> build_then_publish(
   const std::shared_future<Result<void>> registries = std::async(
       std::launch::async, [&references, &client] { return check_registries(references, client); });
   build_options.before_layers = [registries, also = build_options.before_layers] {
-    Result<void> answered = registries.get();
+    const Result<void>& answered = registries.get();
     return answered && also ? also() : answered;
   };
   FNIMAGE_TRY(BuildResult built, build(spec, build_options, store, tags, environment));
