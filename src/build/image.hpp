@@ -44,7 +44,4 @@ manifest::Annotations list_annotations(const BuildSpec& spec, const Plan& plan);
 /// A layer's or base layer's descriptor in the wanted family.
 manifest::Descriptor convert(manifest::Descriptor descriptor, manifest::Format format);
 
-/// "1970-01-01T00:00:00Z"
-std::string rfc3339(std::int64_t seconds);
-
 }  // namespace fnimage::build

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include <fnimage/base/text.hpp>
+#include <fnimage/base/time.hpp>
 #include <fnimage/build/replace_layer.hpp>
 #include <fnimage/layer/cache.hpp>
 #include <fnimage/layer/layer.hpp>

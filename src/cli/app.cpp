@@ -96,33 +96,35 @@ void set_up(CLI::App& app, Registration registration) {
   app.set_version_flag("--version", "fnimage " FNIMAGE_VERSION);
   app.add_flag("-D,--debug", registration.settings.common.debug, "Say more about what is done");
   app.footer(example);
-  add_commands(app, registration,
-               {
-                   {"init", "Write a starter build file and handler", set_up_init},
-                   {"build", "Build every platform of a build file", set_up_build},
-                   {"lock", "Write down the packages of all platforms", set_up_lock},
-                   {"run", "Start a function or an image on this machine", set_up_run},
-                   {"push", "Publish images of the local store", set_up_push},
-                   {"pull", "Fetch images into the local store", set_up_pull},
-                   {"copy", "Copy an image or list to another place", set_up_copy},
-                   {"inspect", "Show a list or image as a tree", set_up_inspect},
-                   {"resolve", "Show what each node takes of a list, and why", set_up_resolve},
-                   {"lint", "Tell which nodes cannot use a list, and why", set_up_lint},
-                   {"check", "Prove that an image can start on its platforms", set_up_check},
-                   {"invoke", "Call a running action as the platform would", set_up_invoke},
-                   {"sbom", "Make the bill of materials of an image", set_up_sbom},
-                   {"digest", "Print the digest of an image or list", set_up_digest},
-                   {"images", "List the images of the local store", set_up_images},
-                   {"doctor", "Find out what works at a registry", set_up_doctor},
-                   {"login", "Try and keep the credentials of a registry", set_up_login},
-                   {"logout", "Forget the credentials of a registry", set_up_logout},
-                   {"tag", "Give an image further names", set_up_tag},
-                   {"tags", "List the tags of a repository", set_up_tags},
-                   {"rm", "Remove images, or tags of a registry", set_up_rm},
-                   {"manifest", "Make lists of images that exist, as `docker manifest` does",
-                    set_up_manifest},
-                   {"layer", "Change a layer of an image on all its platforms", set_up_layer},
-               });
+  add_commands(
+      app, registration,
+      {
+          {"init", "Write a starter build file and handler", set_up_init},
+          {"build", "Build every platform of a build file", set_up_build},
+          {"lock", "Write down the packages of all platforms", set_up_lock},
+          {"run", "Start a function or an image on this machine", set_up_run},
+          {"push", "Publish images of the local store", set_up_push},
+          {"pull", "Fetch images into the local store", set_up_pull},
+          {"copy", "Copy an image or list to another place", set_up_copy},
+          {"inspect", "Show a list or image as a tree", set_up_inspect},
+          {"resolve", "Show what each node takes of a list, and why", set_up_resolve},
+          {"lint", "Tell which nodes cannot use a list, and why", set_up_lint},
+          {"place", "Say where pods of a list may run, in the platform's words", set_up_place},
+          {"check", "Prove that an image can start on its platforms", set_up_check},
+          {"invoke", "Call a running action as the platform would", set_up_invoke},
+          {"sbom", "Make the bill of materials of an image", set_up_sbom},
+          {"digest", "Print the digest of an image or list", set_up_digest},
+          {"images", "List the images of the local store", set_up_images},
+          {"doctor", "Find out what works at a registry", set_up_doctor},
+          {"login", "Try and keep the credentials of a registry", set_up_login},
+          {"logout", "Forget the credentials of a registry", set_up_logout},
+          {"tag", "Give an image further names", set_up_tag},
+          {"tags", "List the tags of a repository", set_up_tags},
+          {"rm", "Remove images, or tags of a registry", set_up_rm},
+          {"manifest", "Make lists of images that exist, as `docker manifest` does",
+           set_up_manifest},
+          {"layer", "Change a layer of an image on all its platforms", set_up_layer},
+      });
 }
 
 ConsoleOptions console_options(const CommonOptions& common) {

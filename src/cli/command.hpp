@@ -57,6 +57,7 @@ void set_up_copy(CLI::App& command, Registration registration);
 void set_up_inspect(CLI::App& command, Registration registration);
 void set_up_resolve(CLI::App& command, Registration registration);
 void set_up_lint(CLI::App& command, Registration registration);
+void set_up_place(CLI::App& command, Registration registration);
 void set_up_check(CLI::App& command, Registration registration);
 void set_up_invoke(CLI::App& command, Registration registration);
 void set_up_sbom(CLI::App& command, Registration registration);

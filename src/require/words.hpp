@@ -8,9 +8,10 @@
 #include <string>
 #include <string_view>
 
+#include <fnimage/require/selection.hpp>
+
 namespace fnimage::require {
 
-inline constexpr std::string_view cpuid_label = "feature.node.kubernetes.io/cpu-cpuid.";
 inline constexpr std::string_view gpu_memory_label = "nvidia.com/gpu.memory";  // MiB
 inline constexpr std::string_view compute_major_label = "nvidia.com/gpu.compute.major";
 inline constexpr std::string_view compute_minor_label = "nvidia.com/gpu.compute.minor";

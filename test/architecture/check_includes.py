@@ -19,6 +19,7 @@ MODULES = {  # module -> directory
     "node": "src/node",
     "require": "src/require",
     "resolve": "src/resolve",
+    "place": "src/place",
     "action": "src/action",
     "layer": "src/layer",
     "archive": "src/archive",
@@ -41,6 +42,7 @@ ALLOWED = {
     "node": {"base", "manifest"},
     "require": {"base", "manifest", "node"},
     "resolve": {"base", "manifest", "registry", "node", "require"},
+    "place": {"base", "manifest", "registry", "node", "require", "resolve"},
     "action": {"base", "registry"},
     "layer": {"base", "manifest"},
     "archive": {"base", "manifest", "registry", "layer"},
@@ -60,8 +62,8 @@ ALLOWED = {
         "base", "manifest", "registry", "node", "require", "resolve", "layer", "archive", "sbom", "build", "report"
     },
     "cli": {
-        "base", "manifest", "registry", "node", "require", "resolve", "action", "layer", "archive", "source", "runtime",
-        "check", "sbom", "build", "run", "report"
+        "base", "manifest", "registry", "node", "require", "resolve", "place", "action", "layer", "archive", "source",
+        "runtime", "check", "sbom", "build", "run", "report"
     },
 }
 LIBRARIES = {  # first part of an include path -> modules that may use it; libraries not named here are free to all

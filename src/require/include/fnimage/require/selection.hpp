@@ -14,6 +14,9 @@
 
 namespace fnimage::require {
 
+/// What Node Feature Discovery puts before the name of a processor's feature.
+inline constexpr std::string_view cpuid_label = "feature.node.kubernetes.io/cpu-cpuid.";
+
 /// core/v1 NodeSelectorRequirement.
 enum class Operator : std::uint8_t { in, not_in, exists, does_not_exist, gt, lt };
 /// "In", "NotIn", …
