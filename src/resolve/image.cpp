@@ -68,6 +68,12 @@ const manifest::Index* ResolvedImage::variant_index(std::size_t variant) const n
              : nullptr;
 }
 
+const manifest::Descriptor* ResolvedImage::variant_root(std::size_t variant) const noexcept {
+  return variant < variants_.size() && variants_[variant].tree
+             ? &variants_[variant].tree->root().descriptor
+             : nullptr;
+}
+
 Result<std::vector<EntryFacts>> ResolvedImage::facts(std::optional<std::size_t> variant) const {
   if (variant && (*variant >= variants_.size() || !variants_[*variant].tree)) {
     return fail(ErrorCode::not_found, fmt::format("{} has no such variant to use", name_));

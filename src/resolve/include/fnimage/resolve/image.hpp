@@ -94,6 +94,8 @@ class ResolvedImage {
   [[nodiscard]] std::span<const Variant> variants() const noexcept { return variants_; }
   /// Null when that variant cannot be used.
   [[nodiscard]] const manifest::Index* variant_index(std::size_t variant) const noexcept;
+  /// Of that variant's list. Null when it cannot be used.
+  [[nodiscard]] const manifest::Descriptor* variant_root(std::size_t variant) const noexcept;
   /// Of the list, or of a variant's: one for each entry, in the list's order; of a single image
   /// just one. Error: invalid_input for requirements that are not understood; not_found for a
   /// variant that cannot be used.
