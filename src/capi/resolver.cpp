@@ -1,13 +1,20 @@
 // Nodes and resolvers of fnimage.h. A resolver has a transport of its own, which is stopped when it
 // is freed: nobody waits for a registry then.
+#include <algorithm>
 #include <chrono>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include <fnimage/base/json.hpp>
+#include <fnimage/base/text.hpp>
+#include <fnimage/manifest/reference.hpp>
 #include <fnimage/node/node.hpp>
+#include <fnimage/place/format.hpp>
+#include <fnimage/place/resolved.hpp>
 #include <fnimage/registry/host_config.hpp>
 #include <fnimage/registry/location.hpp>
 #include <fnimage/registry/oci_layout.hpp>
@@ -140,6 +147,60 @@ Result<std::string> run_choose(const fnimage_resolver* resolver, const char* ref
   return to_json_text(json);
 }
 
+/// The variant of that suffix; nullopt: the list itself is meant.
+Result<std::optional<std::size_t>> variant_named(const resolve::ResolvedImage& image,
+                                                 const std::optional<std::string>& suffix) {
+  if (!suffix) {
+    return std::nullopt;
+  }
+  const auto variants = image.variants();
+  const auto found =
+      std::find_if(variants.begin(), variants.end(),
+                   [&](const resolve::Variant& variant) { return variant.suffix == *suffix; });
+  if (found == variants.end()) {
+    return fail(ErrorCode::not_found,
+                image.name() + " has no variant \"" + printable(*suffix) + "\"");
+  }
+  return static_cast<std::size_t>(found - variants.begin());
+}
+
+/// What the function is called, from the last part of the repository.
+std::string function_name(const char* reference) {
+  const auto parsed = manifest::Reference::parse(reference);
+  const std::string repository = parsed ? parsed->repository() : std::string("function");
+  return repository.substr(repository.rfind('/') + 1);
+}
+
+Result<std::string> run_place(const fnimage_resolver* resolver, const char* reference,
+                              const fnimage_nodes* nodes, const char* options_text,
+                              const fnimage_cancel* cancel) {
+  FNIMAGE_CHECK(require_resolver(resolver, reference));
+  FNIMAGE_TRY(Options json, Options::parse(options_text, "options of the placement"));
+  FNIMAGE_TRY(const auto word, json.text("format"));
+  FNIMAGE_TRY(const auto suffix, json.text("variant"));
+  FNIMAGE_CHECK(json.require_all_known());
+  FNIMAGE_TRY(const place::Format format, place::parse_format(word.value_or("affinity")));
+  FNIMAGE_TRY(const resolve::KnownImage known,
+              resolver->resolver->image(reference, token_of(cancel)));
+  const resolve::ResolvedImage& image = *known.image;
+  FNIMAGE_TRY(const auto variant, variant_named(image, suffix));
+  place::Options options;
+  if (nodes != nullptr && !nodes->nodes.empty()) {
+    options.runtimes = place::runtimes_of(nodes->nodes);
+  }
+  FNIMAGE_TRY(const place::Placement placement, place::place(image, variant, options));
+  const manifest::Descriptor& root = variant ? *image.variant_root(*variant) : image.root();
+  FNIMAGE_TRY(const place::Rendered rendered,
+              place::render(placement, format,
+                            {.image = image.name() + "@" + root.digest.str(),
+                             .name = function_name(reference)}));
+  nlohmann::ordered_json result = report::to_json(known);
+  result["format"] = std::string(place::to_string(format));
+  result["placement"] = nlohmann::ordered_json::parse(rendered.json);
+  result["notes"] = placement.notes;
+  return to_json_text(result);
+}
+
 Result<std::string> statistics_of(const fnimage_resolver* resolver) {
   FNIMAGE_CHECK(require_given(resolver, "the resolver"));
   const resolve::ResolverStatistics seen = resolver->resolver->statistics();
@@ -199,6 +260,15 @@ int fnimage_resolver_choose(const fnimage_resolver* resolver, const char* refere
                             char** result_json, fnimage_error** error) {
   return fnimage::capi::text_at_border(result_json, error, [&] {
     return fnimage::capi::run_choose(resolver, reference, nodes, cancel);
+  });
+}
+
+int fnimage_resolver_place(const fnimage_resolver* resolver, const char* reference,
+                           const fnimage_nodes* nodes, const char* options_json,
+                           const fnimage_cancel* cancel, char** result_json,
+                           fnimage_error** error) {
+  return fnimage::capi::text_at_border(result_json, error, [&] {
+    return fnimage::capi::run_place(resolver, reference, nodes, options_json, cancel);
   });
 }
 

@@ -59,7 +59,8 @@ ALLOWED = {
     "run": {"base", "manifest", "registry", "layer", "runtime", "check", "build"},
     "report": {"base", "manifest", "registry", "node", "require", "resolve", "layer", "source", "sbom", "build"},
     "capi": {
-        "base", "manifest", "registry", "node", "require", "resolve", "layer", "archive", "sbom", "build", "report"
+        "base", "manifest", "registry", "node", "require", "resolve", "place", "layer", "archive", "sbom", "build",
+        "report"
     },
     "cli": {
         "base", "manifest", "registry", "node", "require", "resolve", "place", "action", "layer", "archive", "source",

@@ -158,8 +158,8 @@ typedef struct fnimage_context fnimage_context;
  * Makes a context; asks nothing of the network.
  * @param options_json all members are optional:
  *   - `"cacheDirectory"`, `"localStore"`: paths, instead of the user's (`$XDG_CACHE_HOME/fnimage`,
- *     `$XDG_DATA_HOME/fnimage/store`); `"uploadJournal"`: path of a directory where uploads of large
- *     blobs are noted, so that the next process goes on with them (default: nowhere);
+ *     `$XDG_DATA_HOME/fnimage/store`); `"uploadJournal"`: path of a directory where uploads of
+ * large blobs are noted, so that the next process goes on with them (default: nowhere);
  *   - `"userConfiguration"`: false = no file of the user's is read: no `registries.json`, shared
  *     certificates, stored credentials (default: true);
  *   - `"plainHttp"`, `"insecure"`, `"tlsVerify"`: as the options of the command of these names, for
@@ -167,7 +167,8 @@ typedef struct fnimage_context fnimage_context;
  *   - `"registries"`: path of a file like `registries.json`, instead of the user's;
  *   - `"credentials"`: `[{"registry": "host:port", "username": …, "password": …}]`, or
  *     `"identityToken"`, or `"registryToken"`; `"authFile"`: path of a docker `config.json`;
- *   - `"connections"` to one registry (8), `"limitRate"` in bytes per second, `"requestsPerSecond"`,
+ *   - `"connections"` to one registry (8), `"limitRate"` in bytes per second,
+ * `"requestsPerSecond"`,
  *     `"retries"` (4), `"retryForSeconds"`, `"threads"` of a build (0 = one per processor).
  * @param callback may be null.
  * @param user_data handed to the callback; must live as long as the context and what is made of it.
@@ -218,8 +219,9 @@ FNIMAGE_API int fnimage_build(const fnimage_context* context, const char* option
  *   - `"image"`: `"oci:DIR[:tag]"`, an archive, or a name in the local store;
  *   - `"references"`: where to: `["registry/name:tag"]`; without it, to what the image is called;
  *   - all others are optional: `"tagPlatforms"`: false = no `<tag>-<arch>`; `"referrers"`: what
- *     refers to it goes along; `"lint"`: false = a list that nodes cannot use, too; `"repair"`: look for lost blobs; `"expectAbsent"`: only when there is
- *     no such tag; `"expectDigest"`: only when it stands there.
+ *     refers to it goes along; `"lint"`: false = a list that nodes cannot use, too; `"repair"`:
+ * look for lost blobs; `"expectAbsent"`: only when there is no such tag; `"expectDigest"`: only
+ * when it stands there.
  * @param context must not be null.
  * @param cancel stops it; may be null.
  * @param[out] result_json what `fnimage push --json` prints: `{"pushed": [{"reference", "digest",
@@ -262,8 +264,8 @@ typedef struct fnimage_resolver fnimage_resolver;
  * @param context must not be null.
  * @param options_json all members are optional; times are in milliseconds:
  *   - `"tagLifetimeMs"` (30000): after so long the registry is asked again what a tag stands for;
- *     `"missingLifetimeMs"` (10000), `"failureLifetimeMs"` (5000): so long it is believed that there
- *     is no such image, and that the registry is away;
+ *     `"missingLifetimeMs"` (10000), `"failureLifetimeMs"` (5000): so long it is believed that
+ * there is no such image, and that the registry is away;
  *   - `"maxStaleMs"` (for ever): so old may be what is answered while the registry is away;
  *     `"patienceMs"` (2000): so long is waited for it when something is known;
  *   - `"maxBytes"` of all that is kept (64 MiB), `"threads"` that wait for registries (8);
@@ -284,10 +286,10 @@ FNIMAGE_API void fnimage_resolver_free(fnimage_resolver* resolver);
  * @param cancel stops it; may be null.
  * @param[out] result_json `{"reference", "digest", "mediaType", "list", "staleMs", "warnings",
  *   "node", "platform", "cpuVariant", "runtime", "outcome", "taken", "pull", "variant", "unsure",
- *   "foreign", "requires", "pullSize"}`: the outcome is `"taken"`, `"no-match"`, `"unfit"` (the node
- *   lacks what the image requires) or `"broken"`; `"taken"` the descriptor of the image, `"pull"`
- *   what is to be pulled, both null unless one is taken; `"unsure"`: the node does not say whether
- *   it has all that is required; `"foreign"`: it will be pulled and not start. May be null.
+ *   "foreign", "requires", "pullSize"}`: the outcome is `"taken"`, `"no-match"`, `"unfit"` (the
+ * node lacks what the image requires) or `"broken"`; `"taken"` the descriptor of the image,
+ * `"pull"` what is to be pulled, both null unless one is taken; `"unsure"`: the node does not say
+ * whether it has all that is required; `"foreign"`: it will be pulled and not start. May be null.
  * @param[out] error why not; may be null.
  */
 FNIMAGE_API int fnimage_resolver_resolve(const fnimage_resolver* resolver, const char* reference,
@@ -307,6 +309,27 @@ FNIMAGE_API int fnimage_resolver_resolve(const fnimage_resolver* resolver, const
 FNIMAGE_API int fnimage_resolver_choose(const fnimage_resolver* resolver, const char* reference,
                                         const fnimage_nodes* nodes, const fnimage_cancel* cancel,
                                         char** result_json, fnimage_error** error);
+
+/**
+ * Where pods of a list may run.
+ * @param resolver must not be null.
+ * @param reference as for fnimage_resolver_resolve().
+ * @param nodes of the cluster: their runtimes decide which architectures count; null = those that
+ *   Kubernetes usually runs on.
+ * @param options_json `"format"`: `"affinity"` (when it is absent), `"selector"`, `"json-patch"`,
+ *   `"openwhisk"`, `"invoker-tags"`, `"knative"`, `"openfaas"`, `"pod"`, `"nfd"`; `"variant"`:
+ * place this variant ("gpu") instead of the list. May be null.
+ * @param cancel stops it; may be null.
+ * @param[out] result_json `{"reference", "digest", "mediaType", "list", "staleMs", "warnings",
+ *   "format", "placement", "notes"}`: the placement as `fnimage place --format F --json` prints it.
+ *   May be null.
+ * @param[out] error why not: FNIMAGE_ERROR_UNSUPPORTED for what the format cannot say exactly. May
+ *   be null.
+ */
+FNIMAGE_API int fnimage_resolver_place(const fnimage_resolver* resolver, const char* reference,
+                                       const fnimage_nodes* nodes, const char* options_json,
+                                       const fnimage_cancel* cancel, char** result_json,
+                                       fnimage_error** error);
 
 /** The next who asks for this image has its registry asked, as after a push. */
 FNIMAGE_API int fnimage_resolver_expire(const fnimage_resolver* resolver, const char* reference,

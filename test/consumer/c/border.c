@@ -59,6 +59,8 @@ static void check_null_resolvers(void) {
   REFUSED(fnimage_resolver_resolve(NULL, "a", "{}", NULL, &text, &error), FNIMAGE_ERROR_INVALID_ARGUMENT, "the resolver is null");
   CHECK(text == NULL);
   REFUSED(fnimage_resolver_choose(NULL, "a", NULL, NULL, NULL, &error), FNIMAGE_ERROR_INVALID_ARGUMENT, "the resolver is null");
+  REFUSED(fnimage_resolver_place(NULL, "a", NULL, NULL, NULL, &text, &error), FNIMAGE_ERROR_INVALID_ARGUMENT,
+          "the resolver is null");
   REFUSED(fnimage_resolver_expire(NULL, "a", &error), FNIMAGE_ERROR_INVALID_ARGUMENT, "the resolver is null");
   REFUSED(fnimage_resolver_statistics(NULL, &text, &error), FNIMAGE_ERROR_INVALID_ARGUMENT, "the resolver is null");
 }
@@ -154,6 +156,11 @@ static void check_resolver(const fnimage_context* context) {
   CHECK(strstr(text, "\"outcome\":\"taken\"") != NULL);
   fnimage_string_free(text);
   CHECK(fnimage_resolver_resolve(resolver, "oci:layout:one", node, NULL, NULL, NULL) == FNIMAGE_OK);
+  CHECK(fnimage_resolver_place(resolver, "oci:layout:one", nodes, "{\"format\": \"pod\"}", NULL, &text, NULL) == FNIMAGE_OK);
+  CHECK(strstr(text, "\"kind\":\"Pod\"") != NULL);
+  fnimage_string_free(text);
+  REFUSED(fnimage_resolver_place(resolver, "oci:layout:one", NULL, "{\"form\": 1}", NULL, &text, &error),
+          FNIMAGE_ERROR_INVALID_ARGUMENT, "there is no option \"form\"");
   CHECK(fnimage_resolver_expire(resolver, "oci:layout:one", NULL) == FNIMAGE_OK);
   CHECK(fnimage_resolver_statistics(resolver, &text, NULL) == FNIMAGE_OK);
   fnimage_string_free(text);

@@ -125,6 +125,16 @@ class ClientTest(unittest.TestCase):
         one = resolver.resolve(f"{self.layout}:latest", json.dumps(resolve_test.node("power-2", "ppc64le", "cri-o://1.30.2")))
         self.assertEqual(("power-2", built["linux/ppc64le"]), (one["node"], one["taken"]["digest"]))
         self.assertEqual(found["digest"], one["digest"])
+        placed = resolver.place(f"{self.layout}:latest", nodes)
+        required = placed["placement"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        self.assertIn({"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64", "ppc64le"]},
+                      required["nodeSelectorTerms"][0]["matchExpressions"])
+        self.assertEqual((found["digest"], "affinity"), (placed["digest"], placed["format"]))
+        with self.assertRaises(fnimage.Error) as refused:
+            resolver.place(f"{self.layout}:latest", format="selector")
+        self.assertIn("affinity", refused.exception.hint)
+        with self.assertRaises(fnimage.Error):
+            resolver.place(f"{self.layout}:latest", variant="gpu")
         resolver.expire(f"{self.layout}:latest")
         self.assertGreaterEqual(resolver.statistics()["refreshes"], 1)
 

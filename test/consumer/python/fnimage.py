@@ -45,6 +45,7 @@ def load(path="libfnimage.so.0"):
             ("resolver_create", ctypes.c_int, [handle, text, error, error]), ("resolver_free", None, [handle]),
             ("resolver_resolve", ctypes.c_int, [handle, text, text, handle, error, error]),
             ("resolver_choose", ctypes.c_int, [handle, text, handle, handle, error, error]),
+            ("resolver_place", ctypes.c_int, [handle, text, handle, text, handle, error, error]),
             ("resolver_expire", ctypes.c_int, [handle, text, error]),
             ("resolver_statistics", ctypes.c_int, [handle, error, error])):
         function = getattr(library, f"fnimage_{name}")
@@ -149,6 +150,11 @@ class Resolver:
         """Many."""
         return json.loads(self.context.text(self.library.fnimage_resolver_choose, self.handle, reference.encode(),
                                             nodes.handle, cancel and cancel.handle))
+
+    def place(self, reference, nodes=None, cancel=None, **options):
+        """Where pods of it may run."""
+        return json.loads(self.context.text(self.library.fnimage_resolver_place, self.handle, reference.encode(),
+                                            nodes and nodes.handle, json.dumps(options).encode(), cancel and cancel.handle))
 
     def expire(self, reference):
         error = ctypes.c_void_p()
