@@ -46,9 +46,9 @@ test/fuzz/run.sh build/asan-ubsan 60
 
 say "Unit tests of the threaded modules under the thread sanitizer (clang++)"
 cmake --preset tsan >/dev/null
-compile --preset tsan --target base_test layer_test registry_stores_test registry_client_test
+compile --preset tsan --target base_test layer_test registry_stores_test registry_client_test resolve_test
 # What hostile archives do, they do in one thread.
-check --preset tsan -R '^(base|layer|registry_stores|registry_client)\.' -E 'Bomb|Hostile|TarScanner'
+check --preset tsan -R '^(base|layer|registry_stores|registry_client|resolve)\.' -E 'Bomb|Hostile|TarScanner'
 
 say "Building (g++, optimised)"
 cmake --preset ci >/dev/null

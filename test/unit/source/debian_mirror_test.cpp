@@ -182,7 +182,8 @@ class Mirror : public ::testing::Test {
 TEST_F(Mirror, GivesTreesForBothArchitectures) {
   const auto amd64 = unwrap(build("amd64", settings()));
   const auto ppc64le = unwrap(build("ppc64le", settings()));
-  ASSERT_THAT(names_of(amd64), testing::ElementsAre("base", "packages-all", "packages", "configuration"));
+  ASSERT_THAT(names_of(amd64),
+              testing::ElementsAre("base", "packages-all", "packages", "configuration"));
   EXPECT_EQ(amd64[1].tree.key(), ppc64le[1].tree.key());
   EXPECT_NE(amd64[2].tree.key(), ppc64le[2].tree.key());
   EXPECT_EQ(text_of(amd64[1].tree, "usr/share/tool/data"), "shared");
