@@ -50,8 +50,8 @@ std::string to_line(const check::Finding& finding) {
 std::string check_text(const Checked& checked) {
   std::string text = printable(checked.name) + "\n";
   if (!checked.list.empty()) {
-    text +=
-        fmt::format("the list: {}\n{}", count_findings(checked.list), to_text(checked.list, "  "));
+    text += fmt::format("the list: {}\n{}", count_findings(checked.list),
+                        cli::to_text(checked.list, "  "));
   }
   for (const check::StoredImage& image : checked.images) {
     const check::Report& report = image.report;

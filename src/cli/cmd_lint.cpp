@@ -50,7 +50,7 @@ std::string lint_text(const Linted& linted) {
                                : std::string("single image, pulled by nodes of any platform");
   return fmt::format("{}\n{}  {}: {}\n", printable(linted.name), linted.root.digest().str(), kind,
                      count_findings(linted.findings)) +
-         to_text(linted.findings, "  ");
+         cli::to_text(linted.findings, "  ");
 }
 
 nlohmann::ordered_json lint_json(const Linted& linted, bool is_good) {

@@ -233,7 +233,7 @@ void print_all_pushed(const std::vector<build::Published>& all, Session& session
       results.push_back(to_json(pushed));
     } else {
       session.console().print(session.common().quiet ? pushed.result.root.digest.str() + "\n"
-                                                     : to_text(pushed));
+                                                     : cli::to_text(pushed));
     }
   }
   if (session.common().json) {
