@@ -71,6 +71,7 @@ Result<Format> parse_format(std::string_view word) {
     return found->second;
   }
   std::vector<std::string> names;
+  names.reserve(format_names.size());
   for (const auto& [name, format] : format_names) {
     names.emplace_back(name);
   }

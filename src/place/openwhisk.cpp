@@ -158,14 +158,17 @@ Result<Draft> draft_invoker_tags(const Placement& placement) {
   FNIMAGE_TRY(Tags tags, tags_of(placement));
   Draft draft;
   const Json words = tags.words;
-  draft.comments = {
-      "The action asks for tags; invokers have them in whisk.invoker.resource.tags, each tag on "
-      "all",
-      "nodes that it is about, and only there. The annotation of the action:",
-      fmt::format("  wsk action update ACTION -a invoker-resources '{}'", words.dump()),
-      "Give tags to all invokers. An action without the annotation goes to untagged invokers first",
-      "and, when these are busy, to tagged ones: also to one of another architecture, where its",
-      "image does not start."};
+  draft.comments.emplace_back("The action asks for tags; invokers have them in");
+  draft.comments.emplace_back(
+      "whisk.invoker.resource.tags, each tag on all nodes that it is about, and only there:");
+  draft.comments.push_back(
+      fmt::format("  wsk action update ACTION -a invoker-resources '{}'", words.dump()));
+  draft.comments.emplace_back(
+      "Give tags to all invokers. An action without the annotation goes to untagged invokers "
+      "first");
+  draft.comments.emplace_back(
+      "and, when these are busy, to tagged ones: also to one of another architecture, where its");
+  draft.comments.emplace_back("image does not start.");
   FNIMAGE_CHECK(add_resource_comments(draft, placement));
   if (!placement.tolerations.empty()) {
     draft.comments.emplace_back("Taints are a matter of the invokers' own pods.");

@@ -27,7 +27,7 @@ using manifest::Platform;
 using nlohmann::json;
 using test::unwrap;
 
-constexpr std::size_t cases = 4'000;
+constexpr std::size_t cases = 3'000;
 constexpr std::size_t nodes_of_a_case = 8;
 
 bool runs_on(const NodeMachine& machine, const Platform& platform) {
