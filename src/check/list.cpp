@@ -20,7 +20,6 @@ namespace {
 using manifest::Descriptor;
 using manifest::Digest;
 using manifest::Document;
-using manifest::Finding;
 
 /// What is known of one entry's image.
 struct EntryImage {
@@ -75,12 +74,13 @@ Result<std::map<Digest, EntryImage>> read_entries(registry::ImageStore& store,
   return images;
 }
 
-Result<std::vector<Finding>> lint_image(registry::ImageStore& store, const Document& document) {
+Result<std::vector<manifest::Finding>> lint_image(registry::ImageStore& store,
+                                                  const Document& document) {
   FNIMAGE_TRY(const manifest::ImageManifest image, document.image());
-  std::vector<Finding> findings = manifest::validate(image);
+  std::vector<manifest::Finding> findings = manifest::validate(image);
   if (manifest::is_config_type(image.config.media_type)) {
     FNIMAGE_TRY(const manifest::ImageConfig config, registry::read_config(store, image.config));
-    std::vector<Finding> more = manifest::validate(image, config);
+    std::vector<manifest::Finding> more = manifest::validate(image, config);
     std::move(more.begin(), more.end(), std::back_inserter(findings));
   }
   return findings;
@@ -88,26 +88,26 @@ Result<std::vector<Finding>> lint_image(registry::ImageStore& store, const Docum
 
 }  // namespace
 
-Result<std::vector<Finding>> lint_list(const Document& list,
-                                       const manifest::ConfigPlatforms& configs) {
-  FNIMAGE_TRY(std::vector<Finding> findings, manifest::lint(list, configs));
+Result<std::vector<manifest::Finding>> lint_list(const Document& list,
+                                                 const manifest::ConfigPlatforms& configs) {
+  FNIMAGE_TRY(std::vector<manifest::Finding> findings, manifest::lint(list, configs));
   FNIMAGE_TRY(const manifest::Index index, list.index());
-  std::vector<Finding> needs = require::lint(index);
+  std::vector<manifest::Finding> needs = require::lint(index);
   // Errors stay in front.
   findings.insert(findings.begin(), std::make_move_iterator(needs.begin()),
                   std::make_move_iterator(needs.end()));
   return findings;
 }
 
-Result<std::vector<Finding>> lint_stored(registry::ImageStore& store, const Document& root,
-                                         std::size_t parallel) {
+Result<std::vector<manifest::Finding>> lint_stored(registry::ImageStore& store,
+                                                   const Document& root, std::size_t parallel) {
   if (!root.is_index()) {
-    return root.is_image() ? lint_image(store, root) : std::vector<Finding>();
+    return root.is_image() ? lint_image(store, root) : std::vector<manifest::Finding>();
   }
   FNIMAGE_TRY(const manifest::Index index, root.index());
   FNIMAGE_TRY(const auto images, read_entries(store, index, parallel));
   manifest::ConfigPlatforms configs;
-  std::vector<Finding> findings;
+  std::vector<manifest::Finding> findings;
   for (std::size_t i = 0; i < index.manifests.size(); ++i) {
     const auto image = images.find(index.manifests[i].digest);
     if (image == images.end()) {
@@ -116,12 +116,14 @@ Result<std::vector<Finding>> lint_stored(registry::ImageStore& store, const Docu
     if (image->second.platform) {
       configs.emplace(image->first, *image->second.platform);
     } else if (image->second.is_missing) {
-      findings.push_back({missing_image_rule, fmt::format("/manifests/{}", i),
-                          fmt::format("{} is not there", image->first.str()),
-                          "push the image, or take the entry out of the list"});
+      manifest::Finding& finding = findings.emplace_back();
+      finding.rule = missing_image_rule;
+      finding.path = fmt::format("/manifests/{}", i);
+      finding.message = fmt::format("{} is not there", image->first.str());
+      finding.fix = "push the image, or take the entry out of the list";
     }
   }
-  FNIMAGE_TRY(std::vector<Finding> more, lint_list(root, configs));
+  FNIMAGE_TRY(std::vector<manifest::Finding> more, lint_list(root, configs));
   std::move(more.begin(), more.end(), std::back_inserter(findings));
   return findings;
 }
