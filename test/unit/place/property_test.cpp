@@ -293,7 +293,9 @@ class Exactness : public testing::Test {
     const json bare = {{"kind", "Pod"},
                        {"spec", {{"containers", {{{"name", "f"}, {"image", "x"}}}}}}};
     const Rendered patch = unwrap(render(placement, Format::json_patch, {}));
-    compare(one, wanted, bare.patch(parsed(patch)).at("spec"), patch, Format::json_patch);
+    const json placed = bare.patch(parsed(patch)).at("spec");
+    expect_valid(validity::faults_of_spec(placed, false), patch);
+    compare(one, wanted, placed, patch, Format::json_patch);
     const auto fitted =
         render(placement, Format::json_patch, {.image = {}, .name = {}, .pod = &one.pod});
     const json& before = one.pod.at("spec");
@@ -308,6 +310,7 @@ class Exactness : public testing::Test {
       return;
     }
     const json after = one.pod.patch(parsed(*fitted)).at("spec");
+    expect_valid(validity::faults_of_spec(after, false), *fitted);
     json both = before;  // all tolerations of both
     for (const json& toleration : needs.value("tolerations", json::array())) {
       both["tolerations"].push_back(toleration);
