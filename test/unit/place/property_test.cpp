@@ -172,6 +172,8 @@ class Exactness : public testing::Test {
     check_parts(one, *placed, wanted);
     check_whole(one, *placed, wanted);
     check_openwhisk(one, *placed, wanted);
+    check_openfaas(one, *placed, wanted);
+    check_invoker_tags(one, *placed);
     check_patches(one, *placed, wanted);
   }
 
@@ -289,6 +291,94 @@ class Exactness : public testing::Test {
     compare(one, invokers, spec, *openwhisk, Format::openwhisk);
   }
 
+  /// What OpenFaaS makes of a Function and its Profile.
+  static json made_by_openfaas(const json& emitted) {
+    const bool is_list = emitted.at("kind") == "List";
+    const json function = (is_list ? emitted.at("items").at(0) : emitted).at("spec");
+    json spec = is_list ? emitted.at("items").at(1).at("spec") : json::object();
+    for (const json& constraint : function.value("constraints", json::array())) {
+      const auto text = constraint.get<std::string>();
+      spec["nodeSelector"][text.substr(0, text.find('='))] = text.substr(text.find('=') + 1);
+    }
+    json resources = json::object();
+    for (const char* field : {"requests", "limits"}) {
+      if (function.contains(field)) {
+        resources[field] = function.at(field);
+      }
+    }
+    spec["containers"] = {
+        {{"name", "f"}, {"image", function.at("image")}, {"resources", resources}}};
+    EXPECT_EQ(is_list, function.contains("annotations"));
+    return spec;
+  }
+
+  void check_openfaas(const Case& one, const Placement& placement,
+                      const std::vector<bool>& wanted) {
+    const auto openfaas =
+        render(placement, Format::openfaas,
+               {.image = "registry.example/f@" + manifest::Digest::of("list").str(), .name = "f"});
+    if (!openfaas) {
+      EXPECT_EQ(openfaas.error().code(), ErrorCode::unsupported);
+      tally.add("no openfaas");
+      return;
+    }
+    const json spec = made_by_openfaas(parsed(*openfaas));
+    expect_valid(validity::faults_of_spec(spec, true), *openfaas);
+    compare(one, wanted, spec, *openfaas, Format::openfaas);
+  }
+
+  /// A node as an invoker's tags see it: its taints, processors and memory are the invoker's
+  /// matter.
+  static RandomNode roomy(RandomNode node) {
+    constexpr std::uint64_t plenty = std::uint64_t{1} << 50;
+    node.node.taints.clear();
+    node.node.unschedulable = false;
+    for (node::Resources* resources : {&node.node.allocatable, &node.node.capacity}) {
+      resources->cpu_millis = plenty;
+      resources->memory_bytes = plenty;
+    }
+    return node;
+  }
+
+  /// Whether an invoker on that node bears a tag, by what is said of it.
+  static bool bears(const json& meaning, const json& node) {
+    if (meaning.contains("resources")) {
+      const json spec = {
+          {"containers", {{{"resources", {{"requests", meaning.at("resources")}}}}}}};
+      return kubernetes::has_room(spec, node);
+    }
+    const json spec = {
+        {"affinity",
+         {{"nodeAffinity",
+           {{"requiredDuringSchedulingIgnoredDuringExecution",
+             {{"nodeSelectorTerms", {{{"matchExpressions", meaning.at("nodes")}}}}}}}}}}};
+    return kubernetes::selects(spec, node.at("metadata").at("labels"));
+  }
+
+  void check_invoker_tags(const Case& one, const Placement& placement) {
+    const auto tags = render(placement, Format::invoker_tags, {});
+    if (!tags) {
+      EXPECT_EQ(tags.error().code(), ErrorCode::unsupported);
+      tally.add("no invoker-tags");
+      return;
+    }
+    const json emitted = parsed(*tags);
+    const json meanings = emitted.at("whisk.invoker.resource.tags");
+    EXPECT_EQ(emitted.at("annotations").at("invoker-resources").size(), meanings.size());
+    for (const RandomNode& node : one.nodes) {
+      if (node.node.machine.platform.os != "linux") {
+        continue;
+      }
+      const bool is_eligible =
+          std::all_of(meanings.begin(), meanings.end(),
+                      [&](const json& meaning) { return bears(meaning, node.object); });
+      EXPECT_EQ(is_eligible, qualifies(one.made, one.runtimes, roomy(node).node))
+          << tags->yaml << node.object.dump() << "\n"
+          << emit(one.made.list);
+      tally.add(is_eligible ? "eligible" : "not eligible");
+    }
+  }
+
   void check_patches(const Case& one, const Placement& placement, const std::vector<bool>& wanted) {
     const json bare = {{"kind", "Pod"},
                        {"spec", {{"containers", {{{"name", "f"}, {"image", "x"}}}}}}};
@@ -344,7 +434,8 @@ TEST_F(Exactness, EmittedAndResolvedNodesAreTheSame) {
   const std::size_t answers = tally["yes"] + tally["no"];
   EXPECT_GT(tally["yes"], answers / 8);
   EXPECT_GT(tally["no"], answers / 8);
-  for (const char* often : {"selector", "no selector", "openwhisk", "no openwhisk"}) {
+  for (const char* often : {"selector", "no selector", "openwhisk", "no openwhisk", "openfaas",
+                            "no openfaas", "no invoker-tags", "eligible", "not eligible"}) {
     EXPECT_GT(tally[often], cases / 20) << often;
   }
   EXPECT_GT(tally["contradicted"], 0U);
