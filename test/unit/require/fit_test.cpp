@@ -4,6 +4,8 @@
 #include <fnimage/require/fit.hpp>
 #include <fnimage/test/result_matchers.hpp>
 
+#include "platforms.hpp"
+
 namespace fnimage::require {
 namespace {
 
@@ -12,11 +14,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr std::uint64_t gibibyte = std::uint64_t{1} << 30;
 const std::string cpuid = "feature.node.kubernetes.io/cpu-cpuid.";
-
-const manifest::Platform amd64{"linux", "amd64", {}, {}, {}};
-const manifest::Platform power{"linux", "ppc64le", {}, {}, {}};
 
 Node described() {
   return {.name = "worker-1",

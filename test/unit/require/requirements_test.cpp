@@ -4,6 +4,8 @@
 #include <fnimage/require/requirements.hpp>
 #include <fnimage/test/result_matchers.hpp>
 
+#include "platforms.hpp"
+
 namespace fnimage::require {
 namespace {
 
@@ -14,8 +16,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
-
-constexpr std::uint64_t gibibyte = std::uint64_t{1} << 30;
 
 manifest::Platform platform_of(std::string_view text) {
   return unwrap(manifest::Platform::parse(text));

@@ -2,6 +2,8 @@
 #include <fnimage/require/selection.hpp>
 #include <fnimage/test/result_matchers.hpp>
 
+#include "platforms.hpp"
+
 namespace fnimage::require {
 namespace {
 
@@ -12,9 +14,6 @@ using ::testing::Pair;
 using ::testing::UnorderedElementsAre;
 
 constexpr std::uint64_t mebibyte = std::uint64_t{1} << 20;
-
-const manifest::Platform amd64{"linux", "amd64", {}, {}, {}};
-const manifest::Platform power{"linux", "ppc64le", {}, {}, {}};
 
 Requirements with_gpu(Gpu gpu) {
   return {.gpu = std::move(gpu)};
