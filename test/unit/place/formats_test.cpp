@@ -41,7 +41,7 @@ Rendered rendered(const Placement& placement, Format format) {
   return unwrap(render(placement, format, target()));
 }
 
-const require::Requirements gpu{.gpu = require::Gpu{.vendor = "nvidia"}};
+const require::Requirements needs_gpu{.gpu = require::Gpu{.vendor = "nvidia"}};
 
 TEST(Formats, NamesAreReadAndRefused) {
   for (const char* name : {"affinity", "selector", "json-patch", "openwhisk", "invoker-tags",
@@ -107,12 +107,12 @@ TEST(Formats, OpenwhiskOfMoreFoldsTheInvokersOwnTerm) {
   EXPECT_EQ(spec["containers"], json::array({{{"name", "user-action"}}}));
   EXPECT_THAT(both.yaml, HasSubstr("user-pod-node-affinity.enabled to false"));
   EXPECT_THAT(both.yaml, HasSubstr("--memory 2048"));
-  EXPECT_THAT(render(placement_of({"amd64"}, gpu), Format::openwhisk, {}),
+  EXPECT_THAT(render(placement_of({"amd64"}, needs_gpu), Format::openwhisk, {}),
               fails_with(ErrorCode::unsupported, HasSubstr("nvidia.com/gpu")));
 }
 
 TEST(Formats, TagsOfInvokers) {
-  const Rendered tags = rendered(placement_of({"ppc64le"}, gpu), Format::invoker_tags);
+  const Rendered tags = rendered(placement_of({"ppc64le"}, needs_gpu), Format::invoker_tags);
   const json value = json::parse(tags.json);
   EXPECT_EQ(value["annotations"]["invoker-resources"], json({"ppc64le", "gpu"}));
   EXPECT_EQ(value["whisk.invoker.resource.tags"][0]["nodes"][0]["key"], "kubernetes.io/arch");
@@ -143,7 +143,7 @@ TEST(Formats, OpenfaasHasAProfileForTheRest) {
   const json two = json::parse(rendered(placement_of({"amd64", "ppc64le"}), Format::openfaas).json);
   EXPECT_FALSE(two["items"][0]["spec"].contains("constraints"));
   EXPECT_TRUE(two["items"][1]["spec"].contains("affinity"));
-  EXPECT_THAT(render(placement_of({"amd64"}, gpu), Format::openfaas, target()),
+  EXPECT_THAT(render(placement_of({"amd64"}, needs_gpu), Format::openfaas, target()),
               fails_with(ErrorCode::unsupported, HasSubstr("nvidia.com/gpu")));
 }
 

@@ -16,7 +16,7 @@ using nlohmann::json;
 using require::Requirements;
 using test::unwrap;
 
-constexpr std::uint64_t gibibyte = std::uint64_t{1} << 30U;
+constexpr std::uint64_t gib = std::uint64_t{1} << 30U;
 
 const std::vector<std::string> cpu_features{"AVX2", "AVX512F", "MMA", "VSX"};
 
@@ -54,7 +54,7 @@ require::Toleration random_toleration(Random& random) {
 require::Gpu random_gpu(Random& random) {
   require::Gpu gpu{.vendor = random.one_in(4) ? "amd" : "nvidia", .count = 1 + random.below(2)};
   if (gpu.vendor == "nvidia" && random.one_in(2)) {
-    gpu.memory_bytes = gibibyte * random.pick(std::vector<std::uint64_t>{8, 16, 24});
+    gpu.memory_bytes = gib * random.pick(std::vector<std::uint64_t>{8, 16, 24});
   }
   if (gpu.vendor == "nvidia" && random.one_in(2)) {
     gpu.compute = random.pick(std::vector<require::ComputeCapability>{{7, 0}, {7, 5}, {8, 6}});
@@ -68,7 +68,7 @@ Requirements random_requirements(Random& random) {
     needs.cpu_millis = random.pick(std::vector<std::uint64_t>{500, 1500, 2000, 4000});
   }
   if (random.one_in(3)) {
-    needs.memory_bytes = gibibyte * random.pick(std::vector<std::uint64_t>{1, 4, 8});
+    needs.memory_bytes = gib * random.pick(std::vector<std::uint64_t>{1, 4, 8});
   }
   if (random.one_in(5)) {
     needs.gpu = random_gpu(random);

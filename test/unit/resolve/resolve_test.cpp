@@ -25,9 +25,9 @@ using ::testing::SizeIs;
 constexpr std::uint64_t shared_size = 1000;
 
 /// A store with images of one layer of their own and one that all share.
-class World {
+class ListWorld {
  public:
-  World() { shared_.size = shared_size; }
+  ListWorld() { shared_.size = shared_size; }
 
   /// The entry of an image; its own layer has that size.
   Descriptor image(const Platform& platform, std::uint64_t size, std::string_view salt = "") {
@@ -92,7 +92,7 @@ node::Node node_of(const Platform& platform, std::string_view runtime = "contain
 }
 
 TEST(Resolve, EachNodeTakesItsOwn) {
-  World world;
+  ListWorld world;
   const Descriptor x86 = world.image(amd64, 10);
   const Descriptor power = world.image(ppc64le, 20);
   const Document list = world.list({x86, power}, "latest");
@@ -116,7 +116,7 @@ TEST(Resolve, EachNodeTakesItsOwn) {
 }
 
 TEST(Resolve, NothingForANodeIsAnAnswerWithTheReason) {
-  World world;
+  ListWorld world;
   Descriptor debian_name = world.image(ppc64le, 20);
   debian_name.platform->architecture = "ppc64el";
   Descriptor statement = world.image(amd64, 1);
@@ -133,7 +133,7 @@ TEST(Resolve, NothingForANodeIsAnAnswerWithTheReason) {
 }
 
 TEST(Resolve, RuntimesDiffer) {
-  World world;
+  ListWorld world;
   Descriptor v1 = world.image(amd64, 10);
   v1.platform->variant = "v1";
   const Document list = world.list({v1}, "latest");
@@ -142,7 +142,7 @@ TEST(Resolve, RuntimesDiffer) {
 }
 
 TEST(Resolve, WhatIsPulledTooCounts) {
-  World world;
+  ListWorld world;
   const Descriptor first = world.image(amd64, 10);
   const Descriptor second = world.image(amd64, 500, "2026-01-01T00:00:00Z");
   const Document list = world.list({first, second}, "latest");
@@ -155,7 +155,7 @@ TEST(Resolve, WhatIsPulledTooCounts) {
 }
 
 TEST(Resolve, WhatNodesHaveIsNotPulledAgain) {
-  World world;
+  ListWorld world;
   const Document before = world.list({world.image(amd64, 10), world.image(ppc64le, 20)}, "v1");
   const Document after = world.list({world.image(amd64, 11), world.image(ppc64le, 20)}, "v2");
   const Options options{.held = {{.store = world.store.get(), .selector = std::string("v1")}}};
@@ -173,7 +173,7 @@ TEST(Resolve, WhatNodesHaveIsNotPulledAgain) {
 }
 
 TEST(Resolve, TagsOfThePlatformsAreFoundWhenTheyStandThere) {
-  World world;
+  ListWorld world;
   const Descriptor x86 = world.image(amd64, 10);
   const Descriptor power = world.image(ppc64le, 20);
   const Document list = world.list({x86, power}, "latest");
@@ -189,7 +189,7 @@ TEST(Resolve, TagsOfThePlatformsAreFoundWhenTheyStandThere) {
 }
 
 TEST(Resolve, ASingleImageIsPulledUnchecked) {
-  World world;
+  ListWorld world;
   const Descriptor power = world.image(ppc64le, 20);
   const Document image = unwrap(world.store->get_manifest(power.digest));
   const Answer right = world.ask_one(image, node_of(ppc64le), {.tag = "latest"});
@@ -205,7 +205,7 @@ TEST(Resolve, ASingleImageIsPulledUnchecked) {
 }
 
 TEST(Resolve, ConfigsAreHeldAgainstTheNode) {
-  World world;
+  ListWorld world;
   Descriptor lies = world.image(ppc64le, 20);
   lies.platform = amd64;
   const Answer warned = world.ask_one(world.list({lies}, "lies"), node_of(amd64));
@@ -225,7 +225,7 @@ TEST(Resolve, ConfigsAreHeldAgainstTheNode) {
 }
 
 TEST(Resolve, AMissingImageIsAnAnswer) {
-  World world;
+  ListWorld world;
   Descriptor gone = world.image(amd64, 10);
   gone.digest = Digest::of("gone");
   const Document list = world.list({gone, world.image(ppc64le, 20)}, "half");
@@ -236,7 +236,7 @@ TEST(Resolve, AMissingImageIsAnAnswer) {
 }
 
 TEST(Resolve, ListsWithinListsAreFollowed) {
-  World world;
+  ListWorld world;
   const Descriptor power = world.image(ppc64le, 20);
   Descriptor inner = world.list({world.image(amd64, 10), power}, "inner").descriptor();
   inner.platform = ppc64le;
@@ -255,7 +255,7 @@ TEST(Resolve, ListsWithinListsAreFollowed) {
 }
 
 TEST(Resolve, WhatIsNoImageIsRefused) {
-  World world;
+  ListWorld world;
   const Document other = unwrap(Document::from_bytes(
       R"({"mediaType": "application/vnd.example+json"})", "application/vnd.example+json", "x"));
   EXPECT_THAT(world.ask(other, {node_of(amd64)}),
@@ -263,7 +263,7 @@ TEST(Resolve, WhatIsNoImageIsRefused) {
 }
 
 TEST(Resolve, TooManyNodesAndEntriesAreRefused) {
-  World world;
+  ListWorld world;
   const std::vector<Descriptor> entries(5000, world.image(amd64, 10));
   const Document list = world.list(entries, "latest");
   const std::vector<node::Node> nodes(1000, node_of(amd64));
@@ -271,7 +271,7 @@ TEST(Resolve, TooManyNodesAndEntriesAreRefused) {
 }
 
 TEST(Resolve, HostileSizesDoNotOverflow) {
-  World world;
+  ListWorld world;
   constexpr std::uint64_t huge = std::uint64_t{1} << 62;
   std::vector<Descriptor> entries;
   for (std::uint64_t i = 0; i < 5; ++i) {
