@@ -5,9 +5,11 @@
 #include <array>
 #include <exception>
 #include <iterator>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -15,6 +17,7 @@
 #include <fnimage/manifest/reference.hpp>
 #include <fnimage/place/format.hpp>
 #include <fnimage/place/resolved.hpp>
+#include <fnimage/require/selection.hpp>
 
 namespace controller {
 
@@ -118,6 +121,79 @@ OwnChoice own_choice_of(const json& spec) {
   return choice;
 }
 
+/// A nodeSelectorTerm as it is judged.
+struct OwnTerm {
+  fnimage::require::Term labels;
+  fnimage::require::Term fields;
+};
+
+/// Where the pod's own nodeSelector and required affinity let it go; read once, asked per node.
+struct OwnNodes {
+  fnimage::require::Term selector;
+  std::optional<std::vector<OwnTerm>> any{};  ///< nullopt = no affinity
+};
+
+/// Nullopt for what is not understood.
+std::optional<fnimage::require::Term> read_expressions(const json* list) {
+  using fnimage::require::Operator;
+  constexpr std::array operators{Operator::in,     Operator::not_in,
+                                 Operator::exists, Operator::does_not_exist,
+                                 Operator::gt,     Operator::lt};
+  fnimage::require::Term term;
+  for (const json& one : list != nullptr && list->is_array() ? *list : json::array()) {
+    const std::string word = text_of(member_of(&one, "operator"));
+    const auto* const op = std::find_if(operators.begin(), operators.end(), [&](Operator known) {
+      return word == fnimage::require::to_string(known);
+    });
+    if (op == operators.end()) {
+      return std::nullopt;
+    }
+    auto& read = term.emplace_back();
+    read.key = text_of(member_of(&one, "key"));
+    read.op = *op;
+    const json* values = member_of(&one, "values");
+    for (const json& value : values != nullptr && values->is_array() ? *values : json::array()) {
+      read.values.push_back(text_of(&value));
+    }
+  }
+  return term;
+}
+
+/// Terms that are not understood or say nothing hold for no node, and are not among them.
+OwnNodes own_nodes_of(const json& spec) {
+  OwnNodes own;
+  const json* selector = member_of(&spec, "nodeSelector");
+  if (selector != nullptr && selector->is_object()) {
+    for (const auto& [key, value] : selector->items()) {
+      own.selector.push_back({.key = key, .values = {text_of(&value)}});
+    }
+  }
+  const json* affinity = member_of(member_of(&spec, "affinity"), "nodeAffinity");
+  const json* terms = member_of(member_of(affinity, required_terms), "nodeSelectorTerms");
+  if (terms == nullptr || !terms->is_array()) {
+    return own;
+  }
+  own.any.emplace();
+  for (const json& term : *terms) {
+    auto labels = read_expressions(member_of(&term, "matchExpressions"));
+    auto fields = read_expressions(member_of(&term, "matchFields"));
+    if (labels && fields && !(labels->empty() && fields->empty())) {
+      own.any->push_back({std::move(*labels), std::move(*fields)});
+    }
+  }
+  return own;
+}
+
+bool lets_onto(const OwnNodes& own, const fnimage::node::Node& node) {
+  const auto holds = [&](const OwnTerm& term) {
+    return fnimage::require::matches(term.labels, node.labels) &&
+           (term.fields.empty() ||
+            fnimage::require::matches(term.fields, {{"metadata.name", node.name}}));
+  };
+  return fnimage::require::matches(own.selector, node.labels) &&
+         (!own.any || std::any_of(own.any->begin(), own.any->end(), holds));
+}
+
 /// An image that was found for a container.
 struct Found {
   resolve::KnownImage known;
@@ -126,14 +202,17 @@ struct Found {
   std::vector<std::string> warnings{};
 };
 
-/// The best variant that a node that is ready takes; the list itself when no node does.
-std::optional<std::size_t> variant_for(const resolve::ResolvedImage& image, const State& state,
-                                       const std::string& name,
+/// The best variant that a ready node takes to which the pod may go; the list itself when no node
+/// does.
+std::optional<std::size_t> variant_for(const resolve::ResolvedImage& image, const json& spec,
+                                       const State& state, const std::string& name,
                                        std::vector<std::string>& warnings) {
+  const OwnNodes own = own_nodes_of(spec);
   std::optional<std::size_t> best;
   bool is_taken = false;
   for (const fnimage::node::Node& node : state.nodes) {
-    const resolve::Choice choice = node.ready ? image.choose(node) : resolve::Choice();
+    const resolve::Choice choice =
+        node.ready && lets_onto(own, node) ? image.choose(node) : resolve::Choice();
     is_taken = is_taken || choice;
     if (choice && choice.variant && (!best || *choice.variant < *best)) {
       best = choice.variant;
@@ -146,8 +225,8 @@ std::optional<std::size_t> variant_for(const resolve::ResolvedImage& image, cons
   return best;
 }
 
-Result<Found> find(const Use& use, const State& state, resolve::Resolver& resolver,
-                   const std::stop_token& stop) {
+Result<Found> find(const Use& use, const json& spec, const State& state,
+                   resolve::Resolver& resolver, const std::stop_token& stop) {
   Found found;
   const std::string name = fnimage::printable(use.image);
   FNIMAGE_TRY(found.known, resolver.image(use.image, stop));
@@ -159,7 +238,7 @@ Result<Found> find(const Use& use, const State& state, resolve::Resolver& resolv
   for (const std::string& warning : found.known.image->warnings()) {
     found.warnings.push_back(fmt::format("{}: {}", name, warning));
   }
-  found.variant = variant_for(*found.known.image, state, name, found.warnings);
+  found.variant = variant_for(*found.known.image, spec, state, name, found.warnings);
   place::Options options{.runtimes = state.runtimes};
   if (!use.function->runtimes.empty()) {
     options.runtimes = {.all = use.function->runtimes};
@@ -219,13 +298,13 @@ Result<void> apply(json& spec, const Use& use, const Found& found) {
 }
 
 /// What is to be said of a pod that has chosen.
-Verdict leave_alone(const std::vector<Use>& uses, const OwnChoice& choice, const State& state,
-                    resolve::Resolver& resolver, const std::stop_token& stop) {
+Verdict leave_alone(const std::vector<Use>& uses, const json& spec, const OwnChoice& choice,
+                    const State& state, resolve::Resolver& resolver, const std::stop_token& stop) {
   Verdict verdict;
   verdict.message = fmt::format("{} says where it runs", choice.text);
   verdict.warnings.push_back(fmt::format("fnimage leaves the pod as it is: {}", verdict.message));
   for (const Use& use : uses) {
-    const auto found = find(use, state, resolver, stop);
+    const auto found = find(use, spec, state, resolver, stop);
     for (const std::string& architecture : choice.architectures) {
       const bool has = !found || std::any_of(found->placement.platforms.begin(),
                                              found->placement.platforms.end(),
@@ -270,7 +349,7 @@ Result<Verdict> place_pod(const json& pod, const std::vector<Use>& uses, const S
   Verdict failed;
   json placed = pod;
   for (const Use& use : uses) {
-    Result<Found> found = find(use, state, resolver, stop);
+    Result<Found> found = find(use, placed["spec"], state, resolver, stop);
     const Result<void> applied =
         found ? apply(placed["spec"], use, *found) : tl::make_unexpected(found.error());
     if (!applied) {
@@ -316,7 +395,7 @@ Result<Verdict> decide(const Review& review, const State& state, resolve::Resolv
   }
   const OwnChoice choice = own_choice_of(*spec);
   if (!choice.text.empty()) {
-    return leave_alone(uses, choice, state, resolver, stop);
+    return leave_alone(uses, *spec, choice, state, resolver, stop);
   }
   try {
     return place_pod(pod, uses, state, resolver, fail_closed, stop);

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <iostream>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <utility>
@@ -37,11 +38,13 @@ sigset_t block_signals() {
   return signals;
 }
 
-Result<std::shared_ptr<fnimage::registry::Client>> client_of(const controller::Options& options) {
+Result<std::shared_ptr<fnimage::registry::Client>> client_of(const controller::Options& options,
+                                                             std::stop_token stop) {
   fnimage::build::EnvironmentOptions wanted;
   wanted.client.plain_http = options.plain_http;
   wanted.client.tls.ca_file = options.ca_file;
   wanted.client.retry.attempts = 2;  // whoever asks has seconds
+  wanted.stop = std::move(stop);
   FNIMAGE_TRY(wanted.client.hosts,
               fnimage::registry::read_host_config(fnimage::registry::host_config_file()));
   FNIMAGE_TRY(auto made, fnimage::build::OwnedEnvironment::open(std::move(wanted),
@@ -64,7 +67,8 @@ Result<void> run(const controller::Options& options) {
   sigset_t signals = block_signals();
   FNIMAGE_TRY(const auto certificate,
               controller::Certificate::open(options.certificate, options.key));
-  FNIMAGE_TRY(auto client, client_of(options));
+  std::stop_source network;
+  FNIMAGE_TRY(auto client, client_of(options, network.get_token()));
   fnimage::resolve::Resolver resolver(
       fnimage::resolve::open_with(std::move(client), options.store));
   controller::Inventory inventory(options.nodes, options.functions);
@@ -72,11 +76,13 @@ Result<void> run(const controller::Options& options) {
   FNIMAGE_TRY(const int port, server.bind());
   const std::jthread watcher(
       [&](const std::stop_token& stop) { watch(stop, inventory, *certificate, server); });
-  const std::jthread answering([&] { server.run(); });
+  std::jthread answering([&] { server.run(); });
   std::cout << fmt::format("listening on https://{}:{}", options.host, port) << std::endl;
   int signal = 0;
   sigwait(&signals, &signal);
   server.stop();
+  answering.join();        // whoever has asked is answered
+  network.request_stop();  // a registry that says nothing would hold up the end for a minute
   return {};
 }
 

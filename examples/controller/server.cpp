@@ -2,10 +2,12 @@
 #include "server.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <chrono>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -147,6 +149,7 @@ struct Server::Impl {
   Deadlines deadlines;
   std::mutex mutex;
   std::string problem;
+  std::atomic<bool> has_ended{false};
   httplib::SSLServer http;
 };
 
@@ -172,9 +175,15 @@ fnimage::Result<int> Server::bind() {
 
 void Server::run() {
   impl_->http.listen_after_bind();
+  impl_->has_ended = true;
 }
 
 void Server::stop() {
+  // Before it runs, httplib's stop() does nothing.
+  constexpr std::chrono::milliseconds pause{1};
+  while (!impl_->http.is_running() && !impl_->has_ended) {
+    std::this_thread::sleep_for(pause);
+  }
   impl_->http.stop();
 }
 

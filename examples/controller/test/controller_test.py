@@ -274,6 +274,30 @@ class ControllerTest(command.CommandTest):
         self.write_nodes([*NODES[:-1], away])
         self.eventually(lambda: nodes_of(self.place("deployment")) == {"amd64-ssd", "power-ssd", "power-plain"})
 
+    def test_a_variant_is_of_a_node_that_the_pod_may_go_to(self):
+        self.publish(self.image, "variants: [gpu]\n")
+        fast = self.publish(f"{self.image}-gpu", GPU)
+        self.start()
+        pod = self.place("openwhisk")  # the node with the GPU is no invoker
+        self.assertEqual({"amd64-ssd", "power-ssd"}, nodes_of(pod))
+        self.assertNotIn("-gpu", pod["spec"]["containers"][0]["image"])
+        chosen = copy.deepcopy(NODES)
+        chosen[-1]["metadata"]["labels"]["openwhisk-role"] = "invoker"
+        self.write_nodes(chosen)
+        self.eventually(lambda: self.place("openwhisk")["spec"]["containers"][0]["image"] == f"{self.image}-gpu@{fast}")
+        for selector, terms, is_fast in (({"disk": "ssd"}, None, False), ({"nvidia.com/gpu.memory": "40960"}, None, True),
+                                         ({}, [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["arm"]}]}], False),
+                                         ({}, [{"matchExpressions": [{"key": "disk", "operator": "DoesNotExist"}]}], True)):
+            with self.subTest(selector=selector, terms=terms):
+                review = self.recorded("deployment")
+                spec = review["request"]["object"]["spec"]
+                spec["nodeSelector"] = selector
+                if terms:
+                    spec["affinity"] = {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": terms}}}
+                response = self.review(review)
+                pod = patched(review["request"]["object"], json.loads(base64.b64decode(response["patch"])))
+                self.assertEqual(is_fast, "-gpu@" in pod["spec"]["containers"][0]["image"])
+
     def test_pods_that_choose_are_left_alone(self):
         self.start()
         self.leaves("own-arch", "its nodeSelector says where it runs", "no image for s390x")
@@ -359,6 +383,27 @@ class ControllerTest(command.CommandTest):
         self.start()
         with socket.create_connection(("127.0.0.1", self.port)):  # a client that says nothing
             self.place("deployment")
+            self.server.send_signal(signal.SIGTERM)
+            self.assertEqual(0, self.server.wait())
+
+    def test_whoever_has_asked_is_answered_at_the_end(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            self.write_functions({"images": "127.0.0.1:*"})
+            self.start("--deadline", "2")
+            review = self.recorded("deployment", f"127.0.0.1:{silent.getsockname()[1]}/team/digits:latest")
+            with self.connect() as connection:
+                connection.request("POST", "/mutate", json.dumps(review), {"Content-Type": "application/json"})
+                asked, _ = silent.accept()  # so the request is under way
+                with asked:
+                    self.server.send_signal(signal.SIGTERM)
+                    answer = connection.getresponse()
+                    self.assertTrue(json.loads(answer.read())["response"]["allowed"])
+                    connection.close()
+                    self.assertEqual(0, self.server.wait())  # with the registry still silent
+
+    def test_ends_at_once_after_it_began(self):
+        for _ in range(20):
+            self.start()
             self.server.send_signal(signal.SIGTERM)
             self.assertEqual(0, self.server.wait())
 
