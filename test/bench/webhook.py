@@ -44,7 +44,7 @@ def measure(scratch, port, connections):
     if "Non-2xx" in done or "Socket errors" in done:
         raise SystemExit(done)
     found = {name: re.search(pattern, done)[1] for name, pattern in
-             (("p50", r"50%\s+(\S+)"), ("p99", r"99%\s+(\S+)"), ("rate", r"Requests/sec:\s+(\S+)"))}
+             (("p50", r"\n +50%\s+(\S+)"), ("p99", r"\n +99%\s+(\S+)"), ("rate", r"Requests/sec:\s+(\S+)"))}
     print(f"{connections:3} connections: {float(found['rate']):8.0f} requests/s   p50 {found['p50']:>8}   p99 {found['p99']:>8}", flush=True)
 
 
@@ -62,7 +62,8 @@ def main():
         subprocess.run([FNIMAGE, "build", "-q", "--push", "--plain-http", "-t", image, "project"], cwd=scratch, env=environment, check=True)
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=bench",
                         "-keyout", "tls.key", "-out", "tls.crt"], cwd=scratch, check=True, capture_output=True)
-        nodes = [resolve_test.node(f"node-{i}", "ppc64le" if i % 3 else "amd64", "containerd://2.1.4") for i in range(NODES)]
+        nodes = [resolve_test.node(f"node-{i}", "ppc64le" if i % 3 else "amd64", "containerd://2.1.4", labels={"openwhisk-role": "invoker"})
+                 for i in range(NODES)]
         (scratch / "nodes/nodes.json").write_text(resolve_test.listed(*nodes))
         (scratch / "functions/all.json").write_text(json.dumps({"images": f"{registry}/*"}))
         review = (SOURCE / "examples/controller/test/requests/openwhisk.json").read_text().replace("@IMAGE@", image)
