@@ -2,6 +2,7 @@
 // Kubernetes. See README.md.
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <stop_token>
@@ -45,6 +46,10 @@ Result<std::shared_ptr<fnimage::registry::Client>> client_of(const controller::O
   wanted.client.tls.ca_file = options.ca_file;
   wanted.client.retry.attempts = 2;  // whoever asks has seconds
   wanted.stop = std::move(stop);
+  // Nothing is built and nothing stored: the user's directories, which a container may lack, are
+  // not needed.
+  wanted.cache_directory = std::filesystem::temp_directory_path();
+  wanted.local_store = options.store.empty() ? wanted.cache_directory : options.store;
   FNIMAGE_TRY(wanted.client.hosts,
               fnimage::registry::read_host_config(fnimage::registry::host_config_file()));
   FNIMAGE_TRY(auto made, fnimage::build::OwnedEnvironment::open(std::move(wanted),

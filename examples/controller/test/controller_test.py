@@ -352,6 +352,11 @@ class ControllerTest(command.CommandTest):
         self.eventually(lambda: self.ask("GET", "/readyz")[0] == 200)
         self.assertIn("fnimage_nodes 2\n", self.ask("GET", "/metrics")[1])
 
+    def test_a_container_has_no_home(self):
+        self.environment = lambda: {"PATH": os.environ["PATH"]}
+        self.start()
+        self.assertEqual((200, "ok\n"), self.ask("GET", "/readyz"))
+
     def test_a_renewed_certificate(self):
         self.start()
         self.ask("GET", "/healthz")
