@@ -1,7 +1,6 @@
 // fnimage place: where pods of a list may run, in the words of the platform that runs them.
 #include <algorithm>
 #include <chrono>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -12,7 +11,6 @@
 #include <nlohmann/json.hpp>
 
 #include <fnimage/base/json.hpp>
-#include <fnimage/base/stream.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/base/time.hpp>
 #include <fnimage/base/worker_pool.hpp>
@@ -24,6 +22,7 @@
 
 #include "command.hpp"
 #include "json_text.hpp"
+#include "node_options.hpp"
 #include "sbom.hpp"
 #include "standard_input.hpp"
 
@@ -47,14 +46,6 @@ struct PlaceArguments {
   bool local = false;
 };
 
-Result<std::string> read_input(const std::string& file, std::size_t limit) {
-  return file == "-" ? read_standard_input(limit) : read_file(file, limit);
-}
-
-std::string input_name(const std::string& file) {
-  return file == "-" ? "standard input" : file;
-}
-
 Result<place::Options> placing_options(const PlaceArguments& arguments) {
   place::Options options;
   for (const std::string& text : arguments.platforms) {
@@ -66,12 +57,7 @@ Result<place::Options> placing_options(const PlaceArguments& arguments) {
   for (const std::string& text : arguments.runtimes) {
     FNIMAGE_TRY(options.runtimes.all.emplace_back(), manifest::parse_runtime(text));
   }
-  std::vector<node::Node> nodes;
-  for (const std::string& file : arguments.nodes) {
-    FNIMAGE_TRY(const std::string text, read_input(file, node::max_nodes_bytes));
-    FNIMAGE_TRY(std::vector<node::Node> read, node::read_nodes(text, input_name(file)));
-    std::move(read.begin(), read.end(), std::back_inserter(nodes));
-  }
+  FNIMAGE_TRY(const std::vector<node::Node> nodes, read_node_files(arguments.nodes));
   if (!nodes.empty()) {
     options.runtimes = place::runtimes_of(nodes);
   }

@@ -6,7 +6,6 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include <fnimage/base/stream.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/node/host.hpp>
 #include <fnimage/node/label.hpp>
@@ -148,15 +147,18 @@ void add_node_options(CLI::App& command, NodeArguments& arguments) {
       ->needs(platform);
 }
 
-Result<std::vector<node::Node>> nodes_of(const NodeArguments& arguments) {
+Result<std::vector<node::Node>> read_node_files(const std::vector<std::string>& files) {
   std::vector<node::Node> nodes;
-  for (const std::string& file : arguments.files) {
-    FNIMAGE_TRY(const std::string text, file == "-" ? read_standard_input(node::max_nodes_bytes)
-                                                    : read_file(file, node::max_nodes_bytes));
-    FNIMAGE_TRY(std::vector<node::Node> read,
-                node::read_nodes(text, file == "-" ? "standard input" : file));
+  for (const std::string& file : files) {
+    FNIMAGE_TRY(const std::string text, read_input(file, node::max_nodes_bytes));
+    FNIMAGE_TRY(std::vector<node::Node> read, node::read_nodes(text, input_name(file)));
     std::move(read.begin(), read.end(), std::back_inserter(nodes));
   }
+  return nodes;
+}
+
+Result<std::vector<node::Node>> nodes_of(const NodeArguments& arguments) {
+  FNIMAGE_TRY(std::vector<node::Node> nodes, read_node_files(arguments.files));
   FNIMAGE_TRY(std::vector<node::Node> others, nodes_of_platforms(arguments));
   std::move(others.begin(), others.end(), std::back_inserter(nodes));
   if (nodes.empty()) {

@@ -30,6 +30,9 @@ struct NodeArguments {
 /// --node, --platform, --label, --cpu, --memory, --resource.
 void add_node_options(CLI::App& command, NodeArguments& arguments);
 
+/// Nodes of files as kubectl writes them, "-" for standard input. Errors: those of reading.
+Result<std::vector<node::Node>> read_node_files(const std::vector<std::string>& files);
+
 /// Those of the files, or one for each platform, or else this machine. Errors: invalid_argument for
 /// the options, those of reading.
 Result<std::vector<node::Node>> nodes_of(const NodeArguments& arguments);

@@ -32,4 +32,12 @@ Result<std::string> read_standard_input(std::uint64_t limit) {
   return read_all(input, limit);
 }
 
+Result<std::string> read_input(const std::string& file, std::uint64_t limit) {
+  return file == "-" ? read_standard_input(limit) : read_file(file, limit);
+}
+
+std::string input_name(const std::string& file) {
+  return file == "-" ? "standard input" : file;
+}
+
 }  // namespace fnimage::cli
