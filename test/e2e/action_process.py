@@ -124,8 +124,9 @@ class ServerTest:
             value = {"started": str(started), "go_on": str(go_on)}
             call = threading.Thread(target=lambda: answers.append(action.client.run(value)))
             call.start()
-            while not started.exists():
+            while call.is_alive() and not started.exists():
                 time.sleep(0.01)
+            self.assertTrue(started.exists(), answers and answers[0].body)
             action.client.run({}).expect(503)
             go_on.touch()
             call.join()

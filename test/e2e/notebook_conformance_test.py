@@ -506,9 +506,9 @@ class KernelTest(ModeTest, ActionTest):
         code_cell("started = ''\ngo_on = ''", "parameters"),
         "import http.client, os, pathlib, signal, time\n"
         "os.kill(os.getppid(), signal.SIGTERM)\n"
-        "def turned_away():\n"  # the signal is seen some time after it was sent
+        "def turned_away():\n"  # the signal is seen soon after it was sent
         "    port = int(os.environ['FNIMAGE_PORT'])\n"
-        "    proxy = http.client.HTTPConnection('127.0.0.1', port, timeout=0.1)\n"
+        "    proxy = http.client.HTTPConnection('127.0.0.1', port, timeout=1)\n"
         "    try:\n"
         "        proxy.request('POST', '/run', '{}')\n"
         "        return proxy.getresponse().status == 503\n"

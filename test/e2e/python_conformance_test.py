@@ -8,6 +8,7 @@ code) and what needs control over the process: image environment, imports, signa
 
 import base64
 import ctypes
+import http.client
 import io
 import os
 import pathlib
@@ -23,6 +24,19 @@ import conformance
 from action_process import ActionTest, ServerTest, installed
 
 PROXY = installed(sys.argv.pop(1))
+
+
+def turned_away(port):
+    """Whether a request is answered at once, and by 503; one that is not stays in a queue, of which
+    the proxy has few places."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("POST", "/run", "{}")
+        return connection.getresponse().status == 503
+    except OSError:
+        return False
+    finally:
+        connection.close()
 
 
 class PythonActionTest(ServerTest, ActionTest):
@@ -176,6 +190,54 @@ class PythonActionTest(ServerTest, ActionTest):
             libc = ctypes.CDLL(None, use_errno=True)
             self.assertEqual(libc.tgkill(process, others.pop(), signal.SIGTERM), 0)
             self.assertEqual(action.process.wait(), 0)
+
+    def test_stop_signal_during_a_call_of_a_library_turns_others_away(self):
+        # Nothing but the other thread ends the wait for a mutex, and no handler in Python runs.
+        source = (
+            "import ctypes, os, pathlib, threading, time\n"
+            "def main(args):\n"
+            "    libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)\n"
+            "    def unlock():\n"
+            "        while not os.path.exists(args['go_on']): time.sleep(0.01)\n"
+            "        libc.pthread_mutex_unlock(mutex)\n"
+            "    libc.pthread_mutex_lock(mutex)\n"
+            "    threading.Thread(target=unlock).start()\n"
+            "    pathlib.Path(args['started']).touch()\n"
+            "    libc.pthread_mutex_lock(mutex)\n"
+            "    return {'finished': True}\n"
+        )
+        started, go_on = self.root / "started", self.root / "go-on"
+        with self.baked(source) as action:
+            action.client.init().expect(200)
+            answers = []
+            value = {"started": str(started), "go_on": str(go_on)}
+            call = threading.Thread(target=lambda: answers.append(action.client.run(value)))
+            call.start()
+            conformance.wait_until(lambda: started.exists() or not call.is_alive())
+            action.process.terminate()
+            conformance.wait_until(lambda: turned_away(action.port) or not call.is_alive())
+            self.assertTrue(call.is_alive() and turned_away(action.port))
+            go_on.touch()
+            call.join()
+            self.assertEqual(answers[0].expect(200), {"finished": True})
+            self.assertEqual(action.process.wait(), 0)
+
+    def test_child_processes_end_by_the_stop_signal(self):
+        source = (
+            "import multiprocessing, time\n"
+            "def main(args):\n"
+            "    context = multiprocessing.get_context('fork')\n"
+            "    child = context.Process(target=time.sleep, args=(3600,))\n"
+            "    child.start()\n"
+            "    child.terminate()\n"
+            "    child.join()\n"
+            "    return {'ended': child.exitcode}\n"
+        )
+        with self.baked(source) as action:
+            action.client.init().expect(200)
+            for _ in range(20):  # and the runtime does not take it for its own
+                answer = action.client.run({}).expect(200)
+                self.assertEqual(answer, {"ended": -signal.SIGTERM})
 
 
 if __name__ == "__main__":

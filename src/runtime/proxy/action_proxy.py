@@ -35,7 +35,6 @@ MAX_BODY = 72 << 20  # 48 MiB of code are 64 MiB in base64; the rest is for env 
 MAX_UNPACKED = 512 << 20  # what a zip sent with /init may grow to
 MAX_CONNECTIONS = 8  # bounds threads, and bodies held in memory
 IDLE_SECONDS = 30  # a client that sends nothing for so long is dropped
-SIGNAL_SECONDS = 0.5  # how late SIGTERM may be seen at worst
 DRAIN_SECONDS = 5  # how long answers may take to leave after SIGTERM
 
 
@@ -374,21 +373,10 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def next_job(jobs):
-    """A signal that comes just before the wait, or that another thread receives, does not end the
-    wait, and its Python handler runs on this thread only: so the wait ends by itself now and then.
-    """
-    while True:
-        try:
-            return jobs.get(timeout=SIGNAL_SECONDS)
-        except queue.Empty:
-            pass
-
-
 def work(jobs, operations, prepare):
     """The main thread's loop: one request at a time until the stop signal's empty job."""
     logs = (LogStream(sys.stdout), LogStream(sys.stderr))
-    for path, body, reply in iter(lambda: next_job(jobs), None):
+    for path, body, reply in iter(jobs.get, None):
         if isinstance(body, ActionError):
             result = body.status, encode({"error": str(body)})
         else:
@@ -401,6 +389,52 @@ def work(jobs, operations, prepare):
                 log.mark_end()
         reply.put(result)
         prepare()
+
+
+def at_stop_signal(stop):
+    """Calls `stop` at SIGTERM, perhaps more than once.
+
+    A handler in Python runs on the main thread only, and not before that has come back from a
+    library's call, which may take minutes. What C writes to the wakeup descriptor comes at once, so
+    a thread waits for it; the handler is for a function that took the descriptor for itself."""
+    signals, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
+
+    def watch():
+        try:
+            while received := os.read(signals, 64):  # the signals' numbers, a byte each
+                if signal.SIGTERM in received:
+                    return stop()
+        except OSError:
+            pass  # closed by user code
+
+    signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: stop())
+    leave_children_alone(signal.getsignal(signal.SIGTERM), wakeup)
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def leave_children_alone(handler, wakeup):
+    """Has SIGTERM end a forked child (multiprocessing stops its workers so) as it ends any process.
+    The child has the handler and shares the pipe, so the signal has to wait until it has
+    neither."""
+    masks = threading.local()
+
+    def before():
+        masks.saved = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def after():
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.saved)
+
+    def forget():
+        if signal.getsignal(signal.SIGTERM) is handler:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        descriptor = signal.set_wakeup_fd(-1)
+        if descriptor != wakeup:
+            signal.set_wakeup_fd(descriptor)
+        after()
+
+    os.register_at_fork(before=before, after_in_parent=after, after_in_child=forget)
 
 
 def operations_of(action):
@@ -420,11 +454,11 @@ def serve(action):
     operations = operations_of(action)
     server = Server(int(os.environ.get("FNIMAGE_PORT", "8080")), tuple(operations), jobs)
 
-    def stop(_signal, _frame):
+    def stop():
         server.stopping = True
         jobs.put(None)  # SimpleQueue.put may interrupt a SimpleQueue.get of its own thread
 
-    signal.signal(signal.SIGTERM, stop)
+    at_stop_signal(stop)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     work(jobs, operations, action.prepare)
     server.drain()
