@@ -8,7 +8,7 @@ set -euo pipefail
 declare -A group=(
   [build]="g++ cmake ninja-build pkg-config ccache git ca-certificates gpgv debian-archive-keyring
     libcurl4-openssl-dev libssl-dev nlohmann-json3-dev libarchive-dev libzstd-dev liblzma-dev libfmt-dev
-    libexpected-dev libyaml-cpp-dev libdeflate-dev libcli11-dev"
+    libexpected-dev libyaml-cpp-dev libdeflate-dev libcli11-dev libboost-dev"
   [quickstart]="curl docker-registry"
   [test]="libgtest-dev libgmock-dev python3 clang-14 clang-format-14 clang-tidy-14
     libclang-rt-14-dev curl openssl docker-registry skopeo umoci podman buildah docker.io runc fuse-overlayfs

@@ -1,0 +1,57 @@
+// The embedded registry: a store directory served as an OCI registry (distribution-spec 1.1) over
+// HTTP or HTTPS. Thread-safety: run() on one thread, the rest from any.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <fnimage/base/result.hpp>
+
+namespace fnimage::server {
+
+/// Certificate and key, both PEM. They are read again when they change.
+struct Certificate {
+  std::filesystem::path chain;  ///< the server's certificate, then those up to the root
+  std::filesystem::path key;
+};
+
+struct ServerOptions {
+  /// Made if missing. Each repository is an OCI image layout below it, at the repository's name.
+  std::filesystem::path directory;
+  std::string address = "127.0.0.1";  ///< numeric; "::" = all
+  std::uint16_t port = 0;             ///< 0 = any that is free
+  std::optional<Certificate> certificate{};
+  bool can_delete = true;     ///< else DELETE of content is answered 405
+  bool is_read_only = false;  ///< nothing can be changed
+  bool takes_sparse = false;  ///< lists of manifests that are not here may be put
+  /// Gets a line for each request, without its end. Called from several threads at once.
+  std::function<void(const std::string& line)> access_log{};
+};
+
+class Server {
+ public:
+  /// Opens the store and begins to listen. Errors: invalid_argument (address), unavailable (port in
+  /// use), already_exists (another server uses the directory), tls (certificate, key), those of the
+  /// file system.
+  static Result<std::unique_ptr<Server>> open(ServerOptions options);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  ~Server();
+
+  [[nodiscard]] std::uint16_t port() const noexcept;
+  /// Serves until stop(), then lets requests in progress end for a bounded time.
+  void run();
+  /// May be called before run(), too; safe in no signal handler.
+  void stop();
+
+ private:
+  struct Impl;
+  explicit Server(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fnimage::server

@@ -1,0 +1,154 @@
+// The registry's content on disk: a directory with an OCI image layout for each repository at the
+// repository's name, readable by any tool that knows layouts, with the server or without it.
+//
+//   team/action/oci-layout, index.json, blobs/sha256/…    the repository team/action
+//   .fnimage.uploads/<id>/                                  uploads in progress, of all
+//   repositories
+//
+// A part of a repository's name that is a file's name in a layout ("blobs", "index.json",
+// "oci-layout") has a '_' behind it on disk, where no name may end. index.json is the truth about
+// tags and manifests; other processes may change it at any time under the layout's lock. Blobs that
+// several repositories have are one file with several names (hard links).
+//
+// Crash-safety: what a method has returned success for survives the process's death and a power
+// cut. Thread-safety: all methods from several threads; changes of one repository are linearizable.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fnimage/base/result.hpp>
+#include <fnimage/manifest/descriptor.hpp>
+#include <fnimage/registry/store.hpp>
+
+#include "http/open_file.hpp"
+
+namespace fnimage::server {
+
+/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` parts joined by '/', at most 255 characters
+/// (distribution-spec, Pulling manifests).
+bool is_valid_repository(std::string_view name) noexcept;
+
+/// What must hold for a change to happen (RFC 9110 13.1.1, 13.1.2), judged and done in one step.
+/// Both empty: always.
+struct Condition {
+  /// If-Match: the tag or manifest stands for one of these now; empty list = it exists ("*").
+  std::optional<std::vector<manifest::Digest>> match{};
+  /// If-None-Match: it stands for none of these; empty list = it does not exist ("*").
+  std::optional<std::vector<manifest::Digest>> none_match{};
+
+  [[nodiscard]] bool holds(const std::optional<manifest::Digest>& current) const;
+};
+
+enum class Outcome : std::uint8_t { done, absent, refused };  ///< refused: the condition
+
+struct StoredManifest {
+  manifest::Descriptor descriptor;  ///< media type, digest (sha256 or sha512), size, artifact type
+  std::shared_ptr<const std::string> bytes;
+};
+
+struct NewManifest {
+  std::string bytes;
+  std::string media_type;
+  manifest::Digest digest;        ///< of the bytes; verified by the caller
+  std::vector<std::string> tags;  ///< to move to it, in one step
+};
+
+class Repository {
+ public:
+  virtual ~Repository() = default;
+  [[nodiscard]] virtual const std::string& name() const noexcept = 0;
+
+  /// The manifest that a tag or digest stands for. A blob that was never put as a manifest is none.
+  virtual Result<std::optional<StoredManifest>> manifest(const registry::Selector& selector) = 0;
+  /// Stores the bytes and moves the tags. @param condition about tags[0], or the digest when there
+  /// are no tags. Error: no_space.
+  virtual Result<Outcome> put_manifest(const NewManifest& manifest, const Condition& condition) = 0;
+  virtual Result<Outcome> remove_tag(const std::string& tag, const Condition& condition) = 0;
+  /// Removes a manifest and all tags that stand for it. Its blobs stay.
+  virtual Result<Outcome> remove_manifest(const manifest::Digest& digest,
+                                          const Condition& condition) = 0;
+  /// Sorted (bytewise).
+  virtual Result<std::shared_ptr<const std::vector<std::string>>> tags() = 0;
+  /// Manifests whose subject is `digest`, also one that is not here, with artifactType and
+  /// annotations (distribution-spec, Listing Referrers): sorted by digest.
+  virtual Result<std::vector<manifest::Descriptor>> referrers(const manifest::Digest& digest) = 0;
+
+  /// Nullopt = not here. What was put as a manifest counts as a blob, too.
+  virtual Result<std::optional<std::shared_ptr<const OpenFile>>> blob(
+      const manifest::Digest& digest) = 0;
+  [[nodiscard]] virtual bool has_blob(const manifest::Digest& digest) const = 0;
+  virtual Result<Outcome> remove_blob(const manifest::Digest& digest) = 0;
+  /// Gives a blob of another repository a name here. False = it is not there.
+  virtual Result<bool> mount(const manifest::Digest& digest, Repository& from) = 0;
+};
+
+/// A blob that is being uploaded. append() and finish() of one upload exclude each other: who comes
+/// second gets already_exists at once, since a client that has given a request up and sends the
+/// next must not wait for the old one; the server then answers 409 or 416.
+class Upload {
+ public:
+  virtual ~Upload() = default;
+  [[nodiscard]] virtual const std::string& id() const noexcept = 0;
+  /// Bytes that are safe.
+  [[nodiscard]] virtual std::uint64_t size() const noexcept = 0;
+
+  /// One request's bytes. They count from the moment when they are written, whether the request
+  /// ends well or not: that is what a resumed upload goes on from.
+  class Writing {
+   public:
+    virtual ~Writing() = default;
+    /// Error: no_space, io.
+    virtual Result<void> write(Bytes bytes) = 0;
+    /// Makes the upload a blob of its repository, and ends it. The upload stays as it is on an
+    /// error: verification (another digest), no_space.
+    virtual Result<void> finish(const manifest::Digest& digest) = 0;
+  };
+  /// Error: already_exists while another Writing lives.
+  virtual Result<std::unique_ptr<Writing>> begin() = 0;
+};
+
+struct StoreLimits {
+  std::size_t uploads = 10'000;                  ///< open at once; more: rate_limited
+  std::chrono::seconds upload_lifetime{86'400};  ///< since the last byte
+};
+
+class Store {
+ public:
+  /// Opens a directory, creating it if missing. It may hold anything else besides; only layouts are
+  /// looked at. Uploads that a former process left are there. Errors: permission_denied,
+  /// already_exists (another server uses it).
+  static Result<std::unique_ptr<Store>> open(const std::filesystem::path& directory,
+                                             const StoreLimits& limits = {});
+  virtual ~Store() = default;
+
+  /// Names, sorted.
+  virtual Result<std::vector<std::string>> repositories() = 0;
+  /// Null = there is none of this (valid) name.
+  virtual Result<std::shared_ptr<Repository>> find(const std::string& name) = 0;
+  /// The repository, made if missing. Error: no_space.
+  virtual Result<std::shared_ptr<Repository>> create(const std::string& name) = 0;
+
+  /// A new upload with a random id of 128 bits. @param owner who may go on with it; empty =
+  /// anybody.
+  /// @param algorithm what it will be verified by, for speed only.
+  virtual Result<std::shared_ptr<Upload>> begin_upload(const std::string& repository,
+                                                       const std::string& owner,
+                                                       std::string_view algorithm = "sha256") = 0;
+  /// Null = no such upload in this repository of this owner.
+  virtual Result<std::shared_ptr<Upload>> find_upload(const std::string& id,
+                                                      const std::string& repository,
+                                                      const std::string& owner) = 0;
+  /// Ends an upload and drops its bytes. False = there is none.
+  virtual Result<bool> remove_upload(const std::string& id, const std::string& repository,
+                                     const std::string& owner) = 0;
+  /// Drops uploads whose time is up; to be called now and then.
+  virtual void expire_uploads() = 0;
+};
+
+}  // namespace fnimage::server
