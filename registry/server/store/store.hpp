@@ -82,7 +82,9 @@ class Repository {
   /// Nullopt = not here. What was put as a manifest counts as a blob, too.
   virtual Result<std::optional<std::shared_ptr<const OpenFile>>> blob(
       const manifest::Digest& digest) = 0;
-  [[nodiscard]] virtual bool has_blob(const manifest::Digest& digest) const = 0;
+  /// In bytes; nullopt = not here.
+  [[nodiscard]] virtual std::optional<std::uint64_t> blob_size(
+      const manifest::Digest& digest) const = 0;
   virtual Result<Outcome> remove_blob(const manifest::Digest& digest) = 0;
   /// Gives a blob of another repository a name here. False = it is not there.
   virtual Result<bool> mount(const manifest::Digest& digest, Repository& from) = 0;

@@ -1,0 +1,127 @@
+#include "api/api.hpp"
+
+#include <string_view>
+
+#include "api/blobs.hpp"
+#include "api/listing.hpp"
+#include "api/manifests.hpp"
+#include "api/reply.hpp"
+#include "api/target.hpp"
+#include "api/uploads.hpp"
+
+namespace fnimage::server {
+
+namespace {
+
+bool is_reading(std::string_view method) {
+  return method == "GET" || method == "HEAD";
+}
+
+/// The methods of an endpoint, those that change something last.
+std::string_view methods_of(Endpoint endpoint, const ApiOptions& options) {
+  const bool can_delete = options.can_delete && !options.is_read_only;
+  switch (endpoint) {
+    case Endpoint::manifest:
+      return options.is_read_only ? "GET, HEAD"
+             : can_delete         ? "GET, HEAD, PUT, DELETE"
+                                  : "GET, HEAD, PUT";
+    case Endpoint::blob:
+      return can_delete ? "GET, HEAD, DELETE" : "GET, HEAD";
+    case Endpoint::uploads:
+      return options.is_read_only ? "" : "POST";
+    case Endpoint::upload:
+      return options.is_read_only ? "" : "GET, HEAD, PATCH, PUT, DELETE";
+    default:
+      return "GET, HEAD";
+  }
+}
+
+bool allows(std::string_view methods, std::string_view method) {
+  while (!methods.empty()) {
+    if (methods.substr(0, methods.find(',')) == method) {
+      return true;
+    }
+    constexpr std::string_view separator = ", ";
+    const std::size_t next = methods.find(separator);
+    methods.remove_prefix(next == std::string_view::npos ? methods.size()
+                                                         : next + separator.size());
+  }
+  return false;
+}
+
+Answer answer_manifest(const ApiContext& api, const Target& target, const Request& request) {
+  if (request.method == "PUT") {
+    return put_manifest(api, target, request);
+  }
+  return request.method == "DELETE" ? delete_manifest(api, target, request)
+                                    : get_manifest(api, target, request);
+}
+
+Answer answer_upload(const ApiContext& api, const Target& target, const Request& request) {
+  if (request.method == "PATCH") {
+    return continue_upload(api, target, request);
+  }
+  if (request.method == "PUT") {
+    return finish_upload(api, target, request);
+  }
+  return request.method == "DELETE" ? cancel_upload(api, target) : upload_state(api, target);
+}
+
+Answer dispatch(const ApiContext& api, const Target& target, const Request& request) {
+  switch (target.endpoint) {
+    case Endpoint::catalog:
+      return list_repositories(api, request);
+    case Endpoint::tags:
+      return list_tags(api, target, request);
+    case Endpoint::referrers:
+      return list_referrers(api, target, request);
+    case Endpoint::manifest:
+      return answer_manifest(api, target, request);
+    case Endpoint::blob:
+      return request.method == "DELETE" ? delete_blob(api, target) : get_blob(api, target, request);
+    case Endpoint::uploads:
+      return begin_upload(api, target, request);
+    case Endpoint::upload:
+      return answer_upload(api, target, request);
+    default:
+      return json_reply("{}\n");
+  }
+}
+
+}  // namespace
+
+bool Api::is_quick(const Request& request) const {
+  const auto target = parse_target(request.path);
+  if (!target) {
+    return true;
+  }
+  switch (target->endpoint) {
+    case Endpoint::base:
+    case Endpoint::tags:
+    case Endpoint::upload:  // what takes long there is the end of a body
+      return true;
+    case Endpoint::manifest:
+      return request.method != "DELETE";
+    case Endpoint::blob:
+      return is_reading(request.method);
+    default:
+      return false;
+  }
+}
+
+Answer Api::answer(const Request& request) {
+  const auto target = parse_target(request.path);
+  if (!target) {
+    return error_reply(status::not_found, code::unsupported, "there is nothing at this path");
+  }
+  const std::string_view methods = methods_of(target->endpoint, context_.options);
+  Answer result = allows(methods, request.method) ? dispatch(context_, *target, request)
+                                                  : Answer(method_reply(methods));
+  if (auto* response = std::get_if<Response>(&result)) {
+    // Docker's clients take a server without it for no registry.
+    response->headers.push_back({"Docker-Distribution-API-Version", "registry/2.0"});
+  }
+  return result;
+}
+
+}  // namespace fnimage::server

@@ -1,0 +1,15 @@
+// /v2/<name>/manifests/<reference>: get, put, delete (distribution-spec end-3, end-7, end-9).
+// Thread-safety: pure but for the store.
+#pragma once
+
+#include "api/access.hpp"
+#include "api/target.hpp"
+#include "http/exchange.hpp"
+
+namespace fnimage::server {
+
+Response get_manifest(const ApiContext& api, const Target& target, const Request& request);
+Answer put_manifest(const ApiContext& api, const Target& target, const Request& request);
+Response delete_manifest(const ApiContext& api, const Target& target, const Request& request);
+
+}  // namespace fnimage::server
