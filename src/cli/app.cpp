@@ -124,6 +124,7 @@ void set_up(CLI::App& app, Registration registration) {
           {"manifest", "Make lists of images that exist, as `docker manifest` does",
            set_up_manifest},
           {"layer", "Change a layer of an image on all its platforms", set_up_layer},
+          {"serve", "Serve a directory as a registry", set_up_serve},
       });
 }
 

@@ -70,6 +70,7 @@ void set_up_tag(CLI::App& command, Registration registration);
 void set_up_tags(CLI::App& command, Registration registration);
 void set_up_rm(CLI::App& command, Registration registration);
 void set_up_manifest(CLI::App& command, Registration registration);
+void set_up_serve(CLI::App& command, Registration registration);
 void set_up_layer(CLI::App& command, Registration registration);
 
 }  // namespace fnimage::cli

@@ -1,0 +1,30 @@
+// A line for each request that was answered, in the format that log readers know from web servers
+// (the "common log format"). Thread-safety: as Handler.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "http/exchange.hpp"
+
+namespace fnimage::server {
+
+class AccessLog final : public Handler {
+ public:
+  using Write = std::function<void(const std::string& line)>;
+  /// @param inner answers the requests; not owned. @param write may be called from several threads
+  /// at once.
+  AccessLog(Handler& inner, Write write) : inner_(inner), write_(std::move(write)) {}
+
+  [[nodiscard]] bool is_quick(const Request& request) const override {
+    return inner_.is_quick(request);
+  }
+  Answer answer(const Request& request) override { return inner_.answer(request); }
+  void answered(const Request& request, int status, std::uint64_t sent) override;
+
+ private:
+  Handler& inner_;
+  Write write_;
+};
+
+}  // namespace fnimage::server

@@ -1,0 +1,127 @@
+// fnimage serve: a directory as an OCI registry.
+#include <charconv>
+#include <cstdio>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <fnimage/base/text.hpp>
+#include <fnimage/server/server.hpp>
+
+#include "command.hpp"
+#include "json_text.hpp"
+
+namespace fnimage::cli {
+
+namespace {
+
+struct ServeArguments {
+  std::string store;
+  std::string address = "127.0.0.1:30501";
+  std::string certificate;
+  std::string key;
+  bool is_read_only = false;
+  bool keeps_content = false;
+  bool takes_sparse = false;
+  bool logs_access = false;
+};
+
+/// "HOST:PORT", "[::1]:PORT", ":PORT".
+Result<void> read_address(const std::string& text, server::ServerOptions& options) {
+  const std::size_t colon = text.rfind(':');
+  std::string host = text.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  }
+  const std::string port = colon == std::string::npos ? std::string() : text.substr(colon + 1);
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), options.port);
+  if (port.empty() || error != std::errc() || end != port.data() + port.size()) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("\"{}\" is no address with a port", printable(text)),
+                "write HOST:PORT, e.g. 127.0.0.1:30501, or :30501 for all addresses");
+  }
+  options.address = host.empty() ? "::" : host == "localhost" ? "127.0.0.1" : host;
+  return {};
+}
+
+/// A line to standard error for each request; lines of several threads stay whole.
+std::function<void(const std::string&)> access_log_writer() {
+  const auto mutex = std::make_shared<std::mutex>();
+  return [mutex](const std::string& line) {
+    const std::lock_guard lock(*mutex);
+    std::fprintf(stderr, "%s\n", line.c_str());
+  };
+}
+
+Result<server::ServerOptions> server_options(const ServeArguments& arguments) {
+  server::ServerOptions options{.directory = arguments.store};
+  FNIMAGE_CHECK(read_address(arguments.address, options));
+  if (arguments.certificate.empty() != arguments.key.empty()) {
+    return fail(ErrorCode::invalid_argument,
+                "a certificate needs its key, and a key its certificate",
+                "name both: --tls-cert FILE --tls-key FILE");
+  }
+  if (!arguments.certificate.empty()) {
+    options.certificate = server::Certificate{arguments.certificate, arguments.key};
+  }
+  options.is_read_only = arguments.is_read_only;
+  options.can_delete = !arguments.keeps_content;
+  options.takes_sparse = arguments.takes_sparse;
+  if (arguments.logs_access) {
+    options.access_log = access_log_writer();
+  }
+  return options;
+}
+
+std::string url_of(const server::ServerOptions& options, std::uint16_t port) {
+  const bool is_v6 = options.address.find(':') != std::string::npos;
+  return fmt::format("{}://{}{}{}:{}", options.certificate ? "https" : "http", is_v6 ? "[" : "",
+                     options.address, is_v6 ? "]" : "", port);
+}
+
+Result<void> run_serve(const ServeArguments& arguments, Session& session) {
+  FNIMAGE_TRY(server::ServerOptions options, server_options(arguments));
+  FNIMAGE_TRY(const auto server, server::Server::open(options));
+  const std::stop_token at_once = session.take_signals();
+  const std::stop_callback on_signal(session.stop_token(), [&] { server->stop(); });
+  const std::string url = url_of(options, server->port());
+  // Whoever started it may wait for this line.
+  session.console().print(session.common().json
+                              ? json_lines({{"url", url}, {"store", arguments.store}})
+                              : fmt::format("serving {} at {}\n", printable(arguments.store), url));
+  server->run();
+  return {};
+}
+
+}  // namespace
+
+void set_up_serve(CLI::App& command, Registration registration) {
+  const auto arguments = std::make_shared<ServeArguments>();
+  command
+      .add_option("--store", arguments->store,
+                  "The directory; made if missing. Each repository is an OCI layout in it")
+      ->required();
+  command
+      .add_option("--addr", arguments->address,
+                  "HOST:PORT with a numeric HOST; :PORT = all addresses, port 0 = any that is free")
+      ->capture_default_str();
+  command.add_option("--tls-cert", arguments->certificate, "PEM file: serve HTTPS with it");
+  command.add_option("--tls-key", arguments->key, "PEM file with the certificate's key");
+  command.add_flag("--read-only", arguments->is_read_only, "Nothing can be pushed or deleted");
+  command.add_flag("--no-delete", arguments->keeps_content, "Nothing can be deleted");
+  command.add_flag("--sparse", arguments->takes_sparse,
+                   "Take manifests whose layers or platforms are not here");
+  command.add_flag("--access-log", arguments->logs_access,
+                   "A line on standard error for each request");
+  complete(command, registration,
+           "Ends with SIGTERM or SIGINT, after the requests that are being answered.\n"
+           "Example:\n  fnimage serve --store /srv/registry --addr :30501",
+           [arguments](Session& session) { return run_serve(*arguments, session); });
+}
+
+}  // namespace fnimage::cli
