@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -185,8 +186,8 @@ class StreamConnection final : public Connection,
     }
     parser_.emplace();
     parser_->header_limit(static_cast<std::uint32_t>(shared_.limits.head_bytes));
-    parser_->body_limit(boost::none);  // the handler's matter
-    if (buffer_.size() > 0) {          // it came with the one before
+    parser_->body_limit(std::numeric_limits<std::uint64_t>::max());  // the handler's matter
+    if (buffer_.size() > 0) {                                        // it came with the one before
       return receive_head();
     }
     buffer_.shrink_to_fit();

@@ -58,6 +58,10 @@ std::optional<HeadFault> fault_of_framing(const HeadFields& fields) {
   if (lengths > 1) {
     return HeadFault{400, "there is more than one Content-Length"};
   }
+  const std::string_view length = as_view(fields[http::field::content_length]);
+  if (length.find_first_not_of("0123456789") != std::string_view::npos) {
+    return HeadFault{400, "Content-Length is not one number"};  // "3, 3" passes the parser
+  }
   if (encodings > 1 ||
       (encodings == 1 && lower(as_view(fields[http::field::transfer_encoding])) != "chunked")) {
     return HeadFault{501, "only chunked is known as a Transfer-Encoding"};
