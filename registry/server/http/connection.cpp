@@ -122,9 +122,9 @@ class StreamConnection final : public Connection,
 
  public:
   template <class... Arguments>
-  StreamConnection(Loop& loop, Shared& shared, std::shared_ptr<asio::ssl::context> tls,
+  StreamConnection(Loop& loop, Shared& shared, Slot slot, std::shared_ptr<asio::ssl::context> tls,
                    Arguments&&... arguments)
-      : Connection(loop, shared),
+      : Connection(loop, shared, std::move(slot)),
         tls_(std::move(tls)),
         stream_(std::forward<Arguments>(arguments)...),
         buffer_(shared.limits.head_bytes + first_read) {}
@@ -189,6 +189,9 @@ class StreamConnection final : public Connection,
     parser_->body_limit(std::numeric_limits<std::uint64_t>::max());  // the handler's matter
     if (buffer_.size() > 0) {                                        // it came with the one before
       return receive_head();
+    }
+    if (shared_.is_full) {
+      return linger();
     }
     buffer_.shrink_to_fit();
     enter(Phase::idle, is_first_ ? shared_.limits.head_time : shared_.limits.idle_time);
@@ -408,7 +411,10 @@ class StreamConnection final : public Connection,
     const bool can_skip =
         !has_unread_ || (request_.content_length.value_or(small_unread + 1) <= small_unread &&
                          request_.header("Expect").empty());
-    keeps_alive_ = keeps_alive_ && can_skip && !response_.closes && !shared_.is_stopping;
+    // Somebody else waits for a place, and gets this one.
+    const bool is_wanted = !shared_.is_full;
+    keeps_alive_ =
+        keeps_alive_ && can_skip && is_wanted && !response_.closes && !shared_.is_stopping;
     constexpr unsigned version_1_0 = 10;
     head_ = response_head(response_, length_of(response_), keeps_alive_,
                           parser_->get().version() == version_1_0);
@@ -642,28 +648,35 @@ class StreamConnection final : public Connection,
 
 }  // namespace
 
-Connection::Connection(Loop& loop, Shared& shared) : loop_(loop), shared_(shared) {
+Slot::~Slot() {
+  if (shared_ == nullptr) {
+    return;
+  }
+  shared_->open.fetch_sub(1);
+  if (shared_->is_full.exchange(false)) {
+    shared_->has_room();
+  }
+}
+
+Connection::Connection(Loop& loop, Shared& shared, Slot slot)
+    : loop_(loop), shared_(shared), slot_(std::move(slot)) {
   loop_.connections.insert(this);
-  shared_.open.fetch_add(1);
 }
 
 Connection::~Connection() {
   loop_.connections.erase(this);
-  shared_.open.fetch_sub(1);
-  if (shared_.is_full.exchange(false)) {
-    shared_.has_room();
-  }
 }
 
 std::shared_ptr<Connection> make_connection(TcpSocket socket,
                                             std::shared_ptr<asio::ssl::context> tls, Loop& loop,
-                                            Shared& shared) {
+                                            Shared& shared, Slot slot) {
   if (tls == nullptr) {
-    return std::make_shared<StreamConnection<TcpSocket>>(loop, shared, nullptr, std::move(socket));
+    return std::make_shared<StreamConnection<TcpSocket>>(loop, shared, std::move(slot), nullptr,
+                                                         std::move(socket));
   }
   auto& context = *tls;
-  return std::make_shared<StreamConnection<TlsStream>>(loop, shared, std::move(tls),
-                                                       std::move(socket), context);
+  return std::make_shared<StreamConnection<TlsStream>>(loop, shared, std::move(slot),
+                                                       std::move(tls), std::move(socket), context);
 }
 
 }  // namespace fnimage::server

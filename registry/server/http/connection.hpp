@@ -41,6 +41,20 @@ struct Shared {
   std::function<void()> has_room{};   ///< called then, from any thread
 };
 
+/// A place among the connections that may be open at once; taken as soon as one is accepted.
+class Slot {
+ public:
+  explicit Slot(Shared& shared) : shared_(&shared) { shared.open.fetch_add(1); }
+  Slot(Slot&& other) noexcept : shared_(std::exchange(other.shared_, nullptr)) {}
+  Slot(const Slot&) = delete;
+  Slot& operator=(const Slot&) = delete;
+  Slot& operator=(Slot&&) = delete;
+  ~Slot();
+
+ private:
+  Shared* shared_;
+};
+
 class Connection {
  public:
   using Clock = std::chrono::steady_clock;
@@ -60,14 +74,17 @@ class Connection {
   [[nodiscard]] virtual Clock::time_point since() const = 0;
 
  protected:
-  Connection(Loop& loop, Shared& shared);
+  Connection(Loop& loop, Shared& shared, Slot slot);
   Loop& loop_;      // NOLINT(cppcoreguidelines-non-private-member-variables-in-classes)
   Shared& shared_;  // NOLINT(cppcoreguidelines-non-private-member-variables-in-classes)
+
+ private:
+  Slot slot_;
 };
 
 /// It lives as long as there is something to wait for. @param tls null = plain.
 std::shared_ptr<Connection> make_connection(boost::asio::ip::tcp::socket socket,
                                             std::shared_ptr<boost::asio::ssl::context> tls,
-                                            Loop& loop, Shared& shared);
+                                            Loop& loop, Shared& shared, Slot slot);
 
 }  // namespace fnimage::server

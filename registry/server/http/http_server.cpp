@@ -207,10 +207,11 @@ class BeastServer final : public HttpServer {
       if (error) {
         return accept_later();
       }
-      asio::post(loop.context, [this, &loop, socket = std::move(socket)]() mutable {
-        const auto tls = tls_ == nullptr ? nullptr : tls_->current();
-        make_connection(std::move(socket), tls, loop, shared_)->begin();
-      });
+      asio::post(loop.context,
+                 [this, &loop, socket = std::move(socket), slot = Slot(shared_)]() mutable {
+                   const auto tls = tls_ == nullptr ? nullptr : tls_->current();
+                   make_connection(std::move(socket), tls, loop, shared_, std::move(slot))->begin();
+                 });
       accept();
     });
   }
