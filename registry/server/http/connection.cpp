@@ -190,9 +190,6 @@ class StreamConnection final : public Connection,
     if (buffer_.size() > 0) {                                        // it came with the one before
       return receive_head();
     }
-    if (shared_.is_full) {
-      return linger();
-    }
     buffer_.shrink_to_fit();
     enter(Phase::idle, is_first_ ? shared_.limits.head_time : shared_.limits.idle_time);
     is_first_ = false;

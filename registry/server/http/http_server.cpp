@@ -102,7 +102,7 @@ class BeastServer final : public HttpServer {
       loops_.push_back(std::make_unique<Loop>());
     }
     acceptor_.emplace(first());
-    shared_.has_room = [this] { asio::post(first(), [this] { accept(); }); };
+    shared_.has_room = [this] { asio::post(first(), [this] { admit(); }); };
   }
 
   ~BeastServer() override { shared_.workers.join(); }
@@ -193,11 +193,8 @@ class BeastServer final : public HttpServer {
   // New connections.
 
   void accept() {
-    if (shared_.is_stopping || !acceptor_->is_open()) {
+    if (!acceptor_->is_open()) {
       return;
-    }
-    if (shared_.open >= shared_.limits.connections) {
-      return make_room();
     }
     Loop& loop = *loops_[next_++ % loops_.size()];
     acceptor_->async_accept(loop.context, [this, &loop](error_code error, tcp::socket socket) {
@@ -207,13 +204,27 @@ class BeastServer final : public HttpServer {
       if (error) {
         return accept_later();
       }
-      asio::post(loop.context,
-                 [this, &loop, socket = std::move(socket), slot = Slot(shared_)]() mutable {
-                   const auto tls = tls_ == nullptr ? nullptr : tls_->current();
-                   make_connection(std::move(socket), tls, loop, shared_, std::move(slot))->begin();
-                 });
-      accept();
+      newest_.emplace(std::move(socket), loop);
+      admit();
     });
+  }
+
+  /// Begins the connection that was accepted last, as soon as there is room.
+  void admit() {
+    if (!newest_ || shared_.is_stopping) {
+      return;
+    }
+    if (shared_.open >= shared_.limits.connections) {
+      return make_room();
+    }
+    Loop& loop = newest_->second;
+    asio::post(loop.context,
+               [this, &loop, socket = std::move(newest_->first), slot = Slot(shared_)]() mutable {
+                 const auto tls = tls_ == nullptr ? nullptr : tls_->current();
+                 make_connection(std::move(socket), tls, loop, shared_, std::move(slot))->begin();
+               });
+    newest_.reset();
+    accept();
   }
 
   void accept_later() {
@@ -232,7 +243,7 @@ class BeastServer final : public HttpServer {
       asio::post(loop->context, [&loop = *loop] { close_longest_idle(loop); });
     }
     if (shared_.open < shared_.limits.connections && shared_.is_full.exchange(false)) {
-      accept();  // one ended just before it was said that somebody waits
+      admit();  // one ended just before it was said that somebody waits
     }
   }
 
@@ -275,6 +286,7 @@ class BeastServer final : public HttpServer {
   std::vector<std::unique_ptr<Loop>> loops_{};  // ends first, with the connections that know it
   std::optional<tcp::acceptor> acceptor_{};
   std::unique_ptr<TlsContext> tls_{};
+  std::optional<std::pair<tcp::socket, Loop&>> newest_{};  ///< waits for room
   std::size_t next_ = 0;
   std::uint16_t port_ = 0;
 };
