@@ -21,13 +21,17 @@ using manifest::Digest;
 
 namespace {
 
-/// Another process may have given the file its name and not synced it yet.
-Result<void> sync_blob(const fs::path& file) {
+/// Another process may have given the file its name and not synced it yet. False = it has just been
+/// removed.
+Result<bool> sync_blob(const fs::path& file) {
   const FileHandle handle(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!handle && errno == ENOENT) {
+    return false;
+  }
   if (!handle || (::fsync(handle.get()) != 0 && errno != EINVAL && errno != EROFS)) {
     return fail(error_from_errno(errno, "sync " + file.string()));
   }
-  return {};
+  return true;
 }
 
 bool is_out_of_space(int errno_value) noexcept {
@@ -94,7 +98,10 @@ Result<void> BlobFiles::put(const Digest& digest, const std::string& bytes) cons
   // Compared whole, since damage need not change the size.
   FNIMAGE_TRY(const auto stored, read(digest, bytes.size()));
   if (stored) {
-    return sync_blob(path_of(digest));
+    FNIMAGE_TRY(const bool is_there, sync_blob(path_of(digest)));
+    if (is_there) {
+      return {};
+    }
   }
   FNIMAGE_TRY(AtomicFile file, AtomicFile::create(directory_of(digest)));
   FNIMAGE_CHECK(file.write(as_bytes(bytes)));
@@ -135,16 +142,23 @@ Result<bool> BlobFiles::link(const Digest& digest, const BlobFiles& from) const 
   if (!source) {
     return false;
   }
+  FNIMAGE_TRY(const bool is_source_there, sync_blob(file));
+  if (!is_source_there) {
+    return false;
+  }
   FNIMAGE_CHECK(make_directory(digest));
-  FNIMAGE_CHECK(sync_blob(file));
+  bool has_name = false;
   if (const auto standing = FileStamp::of(path); standing && standing->size == source->size) {
-    FNIMAGE_CHECK(sync_blob(path));
-  } else if (::link(file.c_str(), path.c_str()) != 0) {
+    FNIMAGE_TRY(has_name, sync_blob(path));
+  }
+  if (!has_name && ::link(file.c_str(), path.c_str()) != 0) {
     if (is_out_of_space(errno)) {
       return fail(error_from_errno(errno, "write " + path.string()));
     }
-    // It is there with another size, was removed meanwhile, or the file systems do not allow it.
-    FNIMAGE_CHECK(copy_from(digest, file, source->size));
+    // It is there with another size, or the file systems do not allow it.
+    if (auto copied = copy_from(digest, file, source->size); !copied) {
+      return FileStamp::of(file) ? Result<bool>(fail(std::move(copied).error())) : false;
+    }
   }
   FNIMAGE_CHECK(sync(digest));
   return true;

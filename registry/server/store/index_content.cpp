@@ -278,10 +278,17 @@ bool IndexDraft::remove_tag(const std::string& tag) {
 
 bool IndexDraft::remove_manifest(const Digest& digest) {
   const std::vector<EntryPtr> standing = of_digest(digest);
-  for (const EntryPtr& entry : standing) {
-    drop(entry);
+  if (standing.empty()) {
+    return false;
   }
-  return !standing.empty();
+  IndexContent& next = edited();
+  const auto is_of_it = [&](const EntryPtr& entry) { return entry->digest == digest; };
+  std::erase_if(next.by_tag_, is_of_it);  // all at once: it may have thousands of tags
+  std::erase_if(next.by_digest_, is_of_it);
+  for (const EntryPtr& entry : standing) {
+    next.bytes_ -= entry->text.size();
+  }
+  return true;
 }
 
 }  // namespace fnimage::server

@@ -6,7 +6,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include <fnimage/base/text.hpp>
 
@@ -99,6 +99,9 @@ Result<void> DiskUpload::write(const FileHandle& file, Bytes bytes) {
   // Writing to disk begins early, so that finish() has little to wait for.
   constexpr std::uint64_t flushed_at_once = std::uint64_t{8} << 20;
   while (!bytes.empty()) {
+    if (is_over_) {
+      return upload_is_over();
+    }
     const std::uint64_t at = size_;
     const ssize_t count = ::pwrite(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(at));
     if (count < 0 && errno == EINTR) {
@@ -207,6 +210,7 @@ bool DiskUpload::drop_if_older_than(Clock::time_point time) {
     }
     is_over_ = true;
   }
+  (void)::truncate(data().c_str(), 0);  // a request may hold the file open: its room is free now
   remove_directory();
   return true;
 }

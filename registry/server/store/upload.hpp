@@ -46,7 +46,7 @@ class DiskUpload final : public Upload, public std::enable_shared_from_this<Disk
 
   [[nodiscard]] const UploadSession& session() const noexcept { return session_; }
   void set_last_use(Clock::time_point time);
-  /// Drops the bytes; whoever writes fails at the end. False = it has ended already.
+  /// Drops the bytes; whoever writes fails with not_found. False = it has ended already.
   bool drop();
   /// drop(), unless somebody is writing or the last byte is younger.
   bool drop_if_older_than(Clock::time_point time);
@@ -70,9 +70,9 @@ class DiskUpload final : public Upload, public std::enable_shared_from_this<Disk
   std::atomic<std::uint64_t> size_;  ///< of the file; set by the Writing only
   RunningHash hash_;                 ///< the Writing's; its size() may lag behind
   mutable std::mutex mutex_;
-  bool is_busy_ = false;        // guarded by mutex_: a Writing lives
-  bool is_over_ = false;        // guarded by mutex_
-  Clock::time_point last_use_;  // guarded by mutex_
+  bool is_busy_ = false;              // guarded by mutex_: a Writing lives
+  std::atomic<bool> is_over_{false};  ///< set under mutex_
+  Clock::time_point last_use_;        // guarded by mutex_
 };
 
 }  // namespace fnimage::server
