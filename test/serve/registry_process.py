@@ -39,12 +39,11 @@ def environment(home):
 class Server:
     """A running server. The directory stays when it ends, so that another can be started on it."""
 
-    def __init__(self, directory, *options, home=None):
+    def __init__(self, directory, *options, home=None, prefix=()):
         self.directory = pathlib.Path(directory)
-        self.options = options
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [FNIMAGE, "serve", "--json", "--store", directory, "--addr", "127.0.0.1:0", *options],
+            [*prefix, FNIMAGE, "serve", "--json", "--store", directory, "--addr", "127.0.0.1:0", *options],
             stdout=subprocess.PIPE, stderr=self.errors, env=environment(home or self.directory.parent))
         line = self.process.stdout.readline()
         if not line:
