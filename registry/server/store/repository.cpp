@@ -78,7 +78,7 @@ Result<std::shared_ptr<const std::string>> DiskRepository::bytes_of(const Digest
 /// What is not here needs no look into all lists.
 std::optional<Descriptor> DiskRepository::child(const IndexContent::Ptr& content,
                                                 const Digest& digest) {
-  return has_blob(digest) ? graph_.child(content, digest) : std::nullopt;
+  return blob_size(digest) ? graph_.child(content, digest) : std::nullopt;
 }
 
 Result<std::optional<StoredManifest>> DiskRepository::manifest(const registry::Selector& selector) {
@@ -119,8 +119,8 @@ Result<std::optional<std::shared_ptr<const OpenFile>>> DiskRepository::blob(cons
   return blobs_.open(digest);
 }
 
-bool DiskRepository::has_blob(const Digest& digest) const {
-  return blobs_.size_of(digest).has_value();
+std::optional<std::uint64_t> DiskRepository::blob_size(const Digest& digest) const {
+  return blobs_.size_of(digest);
 }
 
 Result<void> DiskRepository::adopt_blob(const Digest& digest, const fs::path& file) {
@@ -130,7 +130,7 @@ Result<void> DiskRepository::adopt_blob(const Digest& digest, const fs::path& fi
 
 Result<bool> DiskRepository::mount(const Digest& digest, Repository& from) {
   const auto* source = dynamic_cast<const DiskRepository*>(&from);
-  if (source == nullptr || !source->has_blob(digest)) {
+  if (source == nullptr || !source->blob_size(digest)) {
     return false;
   }
   if (source == this) {

@@ -115,7 +115,7 @@ Result<Outcome> DiskRepository::apply(IndexDraft& draft, const Change& change) {
       if (content.find(*change.digest) != nullptr) {
         return Outcome::refused;
       }
-      return has_blob(*change.digest) ? Outcome::done : Outcome::absent;
+      return blob_size(*change.digest) ? Outcome::done : Outcome::absent;
   }
   return fail(ErrorCode::internal, "a change of no kind");
 }

@@ -66,7 +66,7 @@ TEST_F(StoreUploadTest, BecomesABlob) {
   EXPECT_EQ(find(upload->id()), nullptr);
   EXPECT_THAT(upload->begin(), fails_with(ErrorCode::not_found));
   EXPECT_TRUE(fs::is_empty(uploads()));
-  EXPECT_FALSE(repository()->has_blob(Digest::of("other bytes")));
+  EXPECT_FALSE(repository()->blob_size(Digest::of("other bytes")));
 }
 
 TEST_F(StoreUploadTest, EmptyBlob) {
@@ -173,7 +173,7 @@ TEST_F(StoreUploadTest, RemovedWhileARequestWrites) {
   EXPECT_TRUE(unwrap(store().remove_upload(upload->id(), name, "me")));
   EXPECT_THAT(writing->write(as_bytes("y")), fails_with(ErrorCode::not_found));
   EXPECT_THAT(writing->finish(Digest::of("x")), fails_with(ErrorCode::not_found));
-  EXPECT_FALSE(repository()->has_blob(Digest::of("x")));
+  EXPECT_FALSE(repository()->blob_size(Digest::of("x")));
 }
 
 TEST_F(StoreUploadTest, ExpiresAfterTheLastByte) {
