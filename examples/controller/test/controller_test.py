@@ -378,7 +378,7 @@ class ControllerTest(command.CommandTest):
             with self.subTest(body[:60]):
                 self.assertEqual(400, self.ask("POST", "/mutate", body)[0])
         self.assertEqual(413, self.ask("POST", "/mutate", b" " * (4 << 20))[0])
-        self.assertEqual(404, self.ask("GET", "/mutate")[0])
+        self.assertEqual(405, self.ask("GET", "/mutate")[0])
         self.assertIn('result="malformed"} 8', self.ask("GET", "/metrics")[1])
         strange = self.recorded("deployment")
         strange["request"]["object"]["spec"] |= {"affinity": "here", "tolerations": 3, "nodeSelector": []}
