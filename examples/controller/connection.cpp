@@ -35,8 +35,7 @@ using boost::system::error_code;
 constexpr std::chrono::seconds handshake_limit{5};
 constexpr std::chrono::seconds request_limit{10};  // from its first byte to its last
 constexpr std::chrono::seconds write_limit{10};
-constexpr std::chrono::seconds goodbye_limit{2};
-constexpr std::chrono::seconds throw_away_limit{5};
+constexpr std::chrono::seconds goodbye_limit{5};
 // Longer than the API server keeps a connection that it does not use (90 s), so that it is never
 // closed just when a request comes.
 constexpr std::chrono::seconds idle_limit{120};
@@ -101,8 +100,8 @@ class TlsConnection final : public Connection, public std::enable_shared_from_th
   Reply reply();
   void write(HttpResponse answer);
   void on_written(error_code error, std::size_t bytes);
-  void throw_away(error_code error, std::size_t bytes);
   void say_goodbye();
+  void throw_away(error_code error, std::size_t bytes);
   void return_room();
 
   Owner& owner_;
@@ -269,28 +268,26 @@ void TlsConnection::on_written(error_code error, std::size_t /*bytes*/) {
   if (response_.keep_alive()) {
     return next_request();
   }
-  if (!has_unread_) {
-    return say_goodbye();
-  }
-  // A socket that is closed while more comes is reset, and then the client may lose the answer.
-  enter(Phase::ending);
-  limit(throw_away_limit);
-  buffer_.clear();
-  throw_away({}, 0);
-}
-
-void TlsConnection::throw_away(error_code error, std::size_t bytes) {
-  thrown_away_ += bytes;
-  if (error || phase() == Phase::closed || thrown_away_ > max_thrown_away) {
-    return;
-  }
-  stream_.async_read_some(buffer_.prepare(buffer_bytes), then(&TlsConnection::throw_away));
+  say_goodbye();
 }
 
 void TlsConnection::say_goodbye() {
   enter(Phase::ending);
   limit(goodbye_limit);
-  stream_.next_layer().async_shutdown([self = shared_from_this()](error_code) {});
+  stream_.next_layer().async_shutdown(
+      [self = shared_from_this()](error_code) { self->throw_away({}, 0); });
+}
+
+/// What the client still sends. A socket that is closed before is reset, and then the client may
+/// lose the answer. It is the socket that is read: TLS ends with the first that comes after its
+/// end.
+void TlsConnection::throw_away(error_code error, std::size_t bytes) {
+  thrown_away_ += bytes;
+  if (error || phase() == Phase::closed || thrown_away_ > max_thrown_away) {
+    return;
+  }
+  buffer_.clear();
+  tcp().async_read_some(buffer_.prepare(buffer_bytes), then(&TlsConnection::throw_away));
 }
 
 }  // namespace
