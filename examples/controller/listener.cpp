@@ -21,7 +21,7 @@ using Phase = Connection::Phase;
 
 // An API server has as many connections as it asks at once: 200 unless it is told otherwise.
 constexpr std::size_t max_connections = 1'024;
-constexpr std::size_t max_room = std::size_t{64} << 20;  // 21 of the largest requests
+constexpr std::size_t max_room = std::size_t{32} << 20;  // 10 of the largest requests
 constexpr std::chrono::milliseconds pause{50};
 // For requests that are only half there when the end comes.
 constexpr std::chrono::seconds time_to_ask{2};

@@ -20,9 +20,9 @@ struct Options {
   bool fail_closed = false;
   std::chrono::milliseconds deadline{8'000};
   std::chrono::milliseconds tag_lifetime{30'000};  ///< see resolve::ResolverOptions
-  bool plain_http = false;          ///< of the registries
-  std::filesystem::path ca_file{};  ///< of the registries
-  std::filesystem::path store{};    ///< OCI layout for images without registry; empty = none
+  bool plain_http = false;                         ///< of the registries
+  std::filesystem::path ca_file{};                 ///< of the registries
+  std::filesystem::path store{};  ///< OCI layout for images without registry; empty = none
   bool help = false;
 };
 

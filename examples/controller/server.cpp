@@ -135,8 +135,7 @@ void Server::Impl::handle(HttpRequest request, const Reply& reply) {
   if (is_mutate && request.method == "POST") {
     return ask(std::move(request), reply);
   }
-  // Pages do not wait for workers, which may all be busy: who asks for them wants to know just
-  // that.
+  // Pages do not wait for workers: that all of these are busy is no reason to be restarted.
   HttpResponse found = is_mutate ? HttpResponse() : page(path_of(request.target));
   if (found.status != not_found &&
       (is_mutate || (request.method != "GET" && request.method != "HEAD"))) {
@@ -216,8 +215,9 @@ HttpResponse Server::Impl::page(std::string_view path) {
 }
 
 HttpResponse Server::Impl::readiness() {
+  const auto state = inventory.state();
   std::string text;
-  for (const std::string& file : inventory.state()->problems) {
+  for (const std::string& file : state->problems) {
     text += fnimage::printable(file) + "\n";
   }
   {
