@@ -15,20 +15,6 @@ namespace fs = std::filesystem;
 using manifest::Descriptor;
 using manifest::Digest;
 
-namespace {
-
-/// Locks are taken on files of the layout, not on what a link of that name leads to.
-Result<void> refuse_link(const fs::path& file) {
-  std::error_code error;
-  const auto status = fs::symlink_status(file, error);
-  if (fs::exists(status) && !fs::is_regular_file(status)) {
-    return fail(ErrorCode::already_exists, file.string() + " is in the way: it is no regular file");
-  }
-  return {};
-}
-
-}  // namespace
-
 DiskRepository::DiskRepository(std::string name, const fs::path& root,
                                std::shared_ptr<ManifestCache> cache,
                                const manifest::ListLimits& limits)
@@ -54,8 +40,8 @@ Result<void> DiskRepository::begin_writing() {
   }
   FNIMAGE_CHECK(make_plain_directory(directory_ / "blobs"));
   FNIMAGE_CHECK(make_plain_directory(directory_ / "blobs" / "sha256"));
-  FNIMAGE_CHECK(refuse_link(directory_ / registry::layout_lock_file));
-  FNIMAGE_CHECK(refuse_link(directory_ / registry::layout_writers_file));
+  FNIMAGE_CHECK(refuse_other_than_file(directory_ / registry::layout_lock_file));
+  FNIMAGE_CHECK(refuse_other_than_file(directory_ / registry::layout_writers_file));
   FNIMAGE_CHECK(registry::make_layout(directory_));
   FNIMAGE_TRY(FileLock held, FileLock::acquire_shared(directory_ / registry::layout_writers_file));
   writing_.emplace(std::move(held));

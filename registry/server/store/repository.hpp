@@ -58,7 +58,7 @@ class DiskRepository final : public Repository {
     std::optional<manifest::Digest> digest{};
     const Condition* condition = nullptr;
     bool is_child = false;  ///< the manifest is known by a list only
-    Result<Outcome> outcome = Outcome::absent;
+    Result<Outcome> outcome = fail(ErrorCode::internal, "the change was not done");
   };
   Result<Outcome> run(Change change);
   Result<void> commit(const std::vector<Change*>& changes);

@@ -147,6 +147,26 @@ TEST_F(StoreManifestTest, MediaTypeThatNobodyCouldReadIsRefused) {
   EXPECT_THAT(*unwrap(repository()->tags()), ElementsAre("v0"));
 }
 
+TEST_F(StoreManifestTest, WhatCouldNotBeAskedForIsRefused) {
+  EXPECT_THAT(repository()->put_manifest(image("a", {"v1", "not a tag"}), always),
+              fails_with(ErrorCode::invalid_argument));
+  const auto large = image("a", {"v1"}, std::string(manifest::max_document_bytes, ' '));
+  EXPECT_THAT(repository()->put_manifest(large, always), fails_with(ErrorCode::invalid_input));
+  EXPECT_THAT(*unwrap(repository()->tags()), IsEmpty());
+}
+
+TEST_F(StoreManifestTest, RemovedRepositoryIsNotMadeAgainByRemovals) {
+  const auto in = repository();
+  const auto put = image("a", {"v1"});
+  unwrap(in->put_manifest(put, always));
+  fs::remove_all(path() / "team");
+  EXPECT_EQ(unwrap(in->remove_tag("v1", always)), Outcome::absent);
+  EXPECT_EQ(unwrap(in->remove_manifest(put.digest, always)), Outcome::absent);
+  EXPECT_EQ(unwrap(in->remove_blob(put.digest)), Outcome::absent);
+  EXPECT_THAT(in->manifest("v1"), fails_with(ErrorCode::not_found));
+  EXPECT_FALSE(fs::exists(path() / "team"));
+}
+
 TEST_F(StoreManifestTest, ConditionTable) {
   const Digest a = Digest::of("a");
   const Digest b = Digest::of("b");
