@@ -27,6 +27,8 @@ struct ApiContext {
 
 /// Whether a repository that the request's path does not name may be read, too.
 bool may_pull(const ApiContext& api, const std::string& name);
+/// Whether a list of repositories, which may be asked for, has this one.
+bool is_listed(const ApiContext& api, const std::string& name);
 /// Who may go on with an upload that the request begins; empty = everybody.
 std::string upload_owner(const ApiContext& api);
 

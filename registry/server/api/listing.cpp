@@ -131,7 +131,7 @@ Response list_repositories(const ApiContext& api, const Request& request) {
   if (!names) {
     return failure_reply(names.error());
   }
-  std::erase_if(*names, [&](const std::string& name) { return !may_pull(api, name); });
+  std::erase_if(*names, [&](const std::string& name) { return !is_listed(api, name); });
   auto page = page_of(*names, Query(request.query));
   return page ? page_reply(nlohmann::json::object(), "repositories", std::move(*page),
                            "/v2/_catalog")
