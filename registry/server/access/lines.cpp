@@ -34,7 +34,7 @@ std::vector<std::string_view> words_of(std::string_view line) {
   }
 }
 
-Error at_line(const std::string& file, std::size_t number, Error error) {
+Error at_line(const std::string& file, std::size_t number, const Error& error) {
   return Error(error.code(), fmt::format("{}:{}: {}", printable(file), number, error.message()))
       .with_hint(error.hint());
 }

@@ -23,6 +23,6 @@ std::vector<Line> lines_of(std::string_view text);
 std::vector<std::string_view> words_of(std::string_view line);
 
 /// "FILE:7: message"
-Error at_line(const std::string& file, std::size_t number, Error error);
+Error at_line(const std::string& file, std::size_t number, const Error& error);
 
 }  // namespace fnimage::server

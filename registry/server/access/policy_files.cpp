@@ -44,7 +44,7 @@ Result<std::unique_ptr<PolicyFiles>> PolicyFiles::open(const AccessOptions& opti
 }
 
 std::shared_ptr<const Policy> PolicyFiles::current() {
-  const auto known = [&] {
+  auto known = [&] {
     const std::lock_guard lock(mutex_);
     return policy_;
   }();
