@@ -44,15 +44,18 @@ bool before(const Descriptor& a, const Descriptor& b) {
 
 }  // namespace
 
-Result<Index> Index::parse(std::string_view bytes) {
-  FNIMAGE_TRY(const nlohmann::json value, parse_json(bytes, "list", {max_document_bytes}));
+static_assert(ListLimits{}.max_bytes == max_document_bytes &&
+              ListLimits{}.max_entries == max_array_entries);
+
+Result<Index> Index::parse(std::string_view bytes, const ListLimits& limits) {
+  FNIMAGE_TRY(const nlohmann::json value, parse_json(bytes, "list", {limits.max_bytes}));
   FNIMAGE_TRY(const JsonObject object, JsonObject::of(value, "list"));
   FNIMAGE_CHECK(refuse_members(object, {"layers", "config"}, "a list"));
   FNIMAGE_TRY(const std::string type,
               read_schema(object, media_type::oci_index, media_type::docker_list));
   Index index;
   index.format = type == media_type::docker_list ? Format::docker : Format::oci;
-  FNIMAGE_TRY(index.manifests, read_descriptors(object, "manifests"));
+  FNIMAGE_TRY(index.manifests, read_descriptors(object, "manifests", limits.max_entries));
   FNIMAGE_TRY(index.annotations, read_string_map(object, "annotations"));
   FNIMAGE_TRY(index.artifact_type, object.string_or("artifactType", {}));
   FNIMAGE_TRY(index.subject, read_optional_descriptor(object, "subject"));

@@ -54,7 +54,8 @@ bool is_media_type(std::string_view text) noexcept {
          is_restricted_name(text.substr(slash + 1));
 }
 
-Result<const json*> read_array(const JsonObject& object, std::string_view key) {
+Result<const json*> read_array(const JsonObject& object, std::string_view key,
+                               std::size_t max_entries) {
   const json* value = object.find(key);
   if (value == nullptr) {
     return value;
@@ -62,9 +63,8 @@ Result<const json*> read_array(const JsonObject& object, std::string_view key) {
   if (!value->is_array()) {
     return refuse_field(object.path_of(key), "not an array");
   }
-  if (value->size() > max_array_entries) {
-    return refuse_field(object.path_of(key),
-                        fmt::format("more than {} entries", max_array_entries));
+  if (value->size() > max_entries) {
+    return refuse_field(object.path_of(key), fmt::format("more than {} entries", max_entries));
   }
   return value;
 }
@@ -139,8 +139,9 @@ Result<std::optional<Descriptor>> read_optional_descriptor(const JsonObject& obj
   return std::optional<Descriptor>(std::move(descriptor));
 }
 
-Result<std::vector<Descriptor>> read_descriptors(const JsonObject& object, std::string_view key) {
-  FNIMAGE_TRY(const json* const array, read_array(object, key));
+Result<std::vector<Descriptor>> read_descriptors(const JsonObject& object, std::string_view key,
+                                                 std::size_t max_entries) {
+  FNIMAGE_TRY(const json* const array, read_array(object, key, max_entries));
   if (array == nullptr) {
     return refuse_field(object.path_of(key), "missing");
   }

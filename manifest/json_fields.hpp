@@ -24,8 +24,9 @@ tl::unexpected<Error> refuse_field(const std::string& path, std::string_view why
 /// `type/subtype` of RFC 6838.
 bool is_media_type(std::string_view text) noexcept;
 
-/// The member as an array of at most max_array_entries, or nullptr when absent.
-Result<const nlohmann::json*> read_array(const JsonObject& object, std::string_view key);
+/// The member as an array of at most `max_entries`, or nullptr when absent.
+Result<const nlohmann::json*> read_array(const JsonObject& object, std::string_view key,
+                                         std::size_t max_entries = max_array_entries);
 
 /// An array of strings; absent = empty.
 Result<std::vector<std::string>> read_strings(const JsonObject& object, std::string_view key);
@@ -44,7 +45,8 @@ Result<Descriptor> read_descriptor(const JsonObject& object, std::string_view ke
 Result<std::optional<Descriptor>> read_optional_descriptor(const JsonObject& object,
                                                            std::string_view key);
 /// A required array of descriptors.
-Result<std::vector<Descriptor>> read_descriptors(const JsonObject& object, std::string_view key);
+Result<std::vector<Descriptor>> read_descriptors(const JsonObject& object, std::string_view key,
+                                                 std::size_t max_entries = max_array_entries);
 
 /// Error unless schemaVersion is 2 and mediaType is absent or one of the pair; returns the
 /// mediaType, empty = absent.

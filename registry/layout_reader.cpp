@@ -8,9 +8,8 @@
 
 #include <fnimage/base/json.hpp>
 #include <fnimage/base/text.hpp>
+#include <fnimage/registry/fallback_tag.hpp>
 #include <fnimage/registry/layout_reader.hpp>
-
-#include "fallback_tag.hpp"
 
 namespace fnimage::registry {
 
@@ -130,8 +129,8 @@ struct LayoutReader::Cache {
   std::shared_ptr<const Index> index{};  // guarded by mutex
 };
 
-LayoutReader::LayoutReader(std::shared_ptr<const LayoutFiles> files)
-    : files_(std::move(files)), cache_(std::make_shared<Cache>()) {}
+LayoutReader::LayoutReader(std::shared_ptr<const LayoutFiles> files, manifest::ListLimits limits)
+    : files_(std::move(files)), limits_(limits), cache_(std::make_shared<Cache>()) {}
 
 Result<Index> LayoutReader::index() const {
   FNIMAGE_TRY(const auto current, this->current());
@@ -139,7 +138,7 @@ Result<Index> LayoutReader::index() const {
 }
 
 Result<std::shared_ptr<const Index>> LayoutReader::current() const {
-  auto text = files_->read(std::string(layout_index), manifest::max_document_bytes);
+  auto text = files_->read(std::string(layout_index), limits_.max_bytes);
   if (!text) {
     return fail(std::move(text).error().while_doing("read the layout's index"));
   }
@@ -147,7 +146,7 @@ Result<std::shared_ptr<const Index>> LayoutReader::current() const {
   if (cache_->index && cache_->text == *text) {
     return cache_->index;
   }
-  auto index = Index::parse(*text);
+  auto index = Index::parse(*text, limits_);
   if (!index) {
     return fail(
         std::move(index).error().while_doing(fmt::format("{}/{}", describe(), layout_index)));

@@ -5,9 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <fnimage/registry/fallback_tag.hpp>
 #include <fnimage/registry/memory_store.hpp>
-
-#include "fallback_tag.hpp"
 
 namespace fnimage::registry {
 

@@ -16,10 +16,9 @@
 #include <fnimage/base/file_lock.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/manifest/reference.hpp>
+#include <fnimage/registry/fallback_tag.hpp>
 #include <fnimage/registry/image_parts.hpp>
 #include <fnimage/registry/oci_layout.hpp>
-
-#include "fallback_tag.hpp"
 
 namespace fnimage::registry {
 
@@ -32,11 +31,8 @@ using manifest::Index;
 
 namespace {
 
-constexpr std::size_t max_entries = 10'000;  ///< that Index::parse() takes
-constexpr std::string_view lock_file = ".fnimage.lock";
 constexpr std::string_view homes_directory =
     ".fnimage.homes";  ///< a file per image, see note_home()
-constexpr std::string_view writers_file = ".fnimage.writers";  ///< held shared by who puts
 
 /// Reads a file of the layout. Opening a FIFO that somebody put there would wait for ever.
 Result<std::string> read_regular(const fs::path& file, std::uint64_t limit) {
@@ -83,7 +79,7 @@ class DirectoryFiles final : public LayoutFiles {
   bool remove_damaged(const Digest& digest) const override {
     std::error_code error;
     const fs::path path = directory_ / layout_blob_name(digest);
-    if (!fs::exists(directory_ / lock_file, error) || !is_damaged(path, digest)) {
+    if (!fs::exists(directory_ / layout_lock_file, error) || !is_damaged(path, digest)) {
       return false;
     }
     fs::resize_file(path, 0, error);
@@ -105,26 +101,32 @@ void set_tag(Index& index, const Document& document, const std::string& tag) {
 
 /// What a layout that is just being made, perhaps by a process that was killed, may hold.
 bool belongs_to_a_layout(const std::string& name) {
-  return name == layout_marker || name == layout_index || name == lock_file ||
-         name == writers_file || name == homes_directory || name == "blobs" ||
+  return name == layout_marker || name == layout_index || name == layout_lock_file ||
+         name == layout_writers_file || name == homes_directory || name == "blobs" ||
          name.starts_with(".tmp-");
 }
 
-Result<void> create_layout(const fs::path& directory) {
-  FNIMAGE_CHECK(make_directories(directory));
-  FNIMAGE_TRY(const FileLock lock, FileLock::acquire(directory / lock_file));
+Result<void> refuse_other_content(const fs::path& directory) {
+  std::error_code error;
+  if (fs::exists(directory / layout_marker, error)) {
+    return {};
+  }
+  for (const auto& entry : fs::directory_iterator(directory, error)) {
+    if (!belongs_to_a_layout(entry.path().filename().string())) {
+      return fail(ErrorCode::already_exists,
+                  fmt::format("{} is not empty and not an OCI layout (it has {})",
+                              directory.string(), printable(entry.path().filename().string(), 80)),
+                  "name an empty or new directory");
+    }
+  }
+  return {};
+}
+
+/// The caller has the layout's lock.
+Result<void> write_layout(const fs::path& directory) {
   std::error_code error;
   const bool is_new = !fs::exists(directory / "blobs" / "sha256", error);
   if (!fs::exists(directory / layout_marker, error)) {
-    for (const auto& entry : fs::directory_iterator(directory, error)) {
-      if (!belongs_to_a_layout(entry.path().filename().string())) {
-        return fail(
-            ErrorCode::already_exists,
-            fmt::format("{} is not empty and not an OCI layout (it has {})", directory.string(),
-                        printable(entry.path().filename().string(), 80)),
-            "name an empty or new directory");
-      }
-    }
     FNIMAGE_CHECK(write_file_atomically(directory / layout_marker, layout_marker_text));
   }
   if (!fs::exists(directory / layout_index, error)) {
@@ -134,12 +136,21 @@ Result<void> create_layout(const fs::path& directory) {
   if (is_new) {  // or a crash may take the directories away from under what is synced in them
     FNIMAGE_CHECK(sync_directory(directory / "blobs"));
     FNIMAGE_CHECK(sync_directory(directory));
-    FNIMAGE_CHECK(sync_directory(fs::absolute(directory, error).parent_path()));
   }
   remove_stale_temporaries(directory);
   remove_stale_temporaries(directory / "blobs" / "sha256");
   remove_stale_temporaries(directory / "blobs" / "sha512");
   return {};
+}
+
+Result<void> create_layout(const fs::path& directory) {
+  FNIMAGE_CHECK(make_directories(directory));
+  FNIMAGE_TRY(const FileLock lock, FileLock::acquire(directory / layout_lock_file));
+  std::error_code error;
+  const bool is_new = !fs::exists(directory / "blobs" / "sha256", error);
+  FNIMAGE_CHECK(refuse_other_content(directory));
+  FNIMAGE_CHECK(write_layout(directory));
+  return is_new ? sync_directory(fs::absolute(directory, error).parent_path()) : Result<void>{};
 }
 
 /// Another process may have renamed a file into place and not synced it yet.
@@ -307,10 +318,13 @@ class NeededParts {
 }  // namespace
 
 struct OciLayout::Impl {
-  explicit Impl(const fs::path& path)
-      : directory(path), reader(std::make_shared<DirectoryFiles>(path)) {}
+  Impl(const fs::path& path, const manifest::ListLimits& index_limits)
+      : directory(path),
+        limits(index_limits),
+        reader(std::make_shared<DirectoryFiles>(path), index_limits) {}
 
   fs::path directory;
+  manifest::ListLimits limits;
   LayoutReader reader;
   std::mutex mutex;
   std::optional<FileLock> writing;  ///< so that reclaim() of others does nothing
@@ -318,7 +332,7 @@ struct OciLayout::Impl {
   Result<void> begin_writing() {
     const std::lock_guard guard(mutex);
     if (!writing) {
-      FNIMAGE_TRY(FileLock held, FileLock::acquire_shared(directory / writers_file));
+      FNIMAGE_TRY(FileLock held, FileLock::acquire_shared(directory / layout_writers_file));
       writing.emplace(std::move(held));
     }
     return {};
@@ -328,7 +342,7 @@ struct OciLayout::Impl {
   Result<std::optional<FileLock>> stop_writing() {
     const std::lock_guard guard(mutex);
     writing.reset();
-    return FileLock::try_acquire(directory / writers_file);
+    return FileLock::try_acquire(directory / layout_writers_file);
   }
 
   [[nodiscard]] fs::path path_of(const Digest& digest) const {
@@ -360,12 +374,12 @@ struct OciLayout::Impl {
   /// Changes index.json under the lock: read anew, edited, written back in one step.
   template <class Edit>
   Result<void> edit_index(Edit edit) {
-    FNIMAGE_TRY(const FileLock lock, FileLock::acquire(directory / lock_file));
+    FNIMAGE_TRY(const FileLock lock, FileLock::acquire(directory / layout_lock_file));
     FNIMAGE_TRY(Index index, reader.index());
     FNIMAGE_CHECK(edit(index));
     const std::string text = emit(index);
     // What nobody could read any more must not be written.
-    if (text.size() > manifest::max_document_bytes || index.manifests.size() > max_entries) {
+    if (text.size() > limits.max_bytes || index.manifests.size() > limits.max_entries) {
       return fail(
           ErrorCode::no_space,
           fmt::format("{} is full: it names {} images", reader.describe(), index.manifests.size()),
@@ -378,11 +392,17 @@ struct OciLayout::Impl {
 OciLayout::OciLayout(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 OciLayout::~OciLayout() = default;
 
-Result<std::unique_ptr<OciLayout>> OciLayout::open(const fs::path& directory, Mode mode) {
+Result<void> make_layout(const fs::path& directory) {
+  FNIMAGE_TRY(const FileLock lock, FileLock::acquire(directory / layout_lock_file));
+  return write_layout(directory);
+}
+
+Result<std::unique_ptr<OciLayout>> OciLayout::open(const fs::path& directory, Mode mode,
+                                                   const manifest::ListLimits& limits) {
   if (mode == Mode::create) {
     FNIMAGE_CHECK(create_layout(directory));
   }
-  auto impl = std::make_unique<Impl>(directory);
+  auto impl = std::make_unique<Impl>(directory, limits);
   if (mode == Mode::create) {
     // From now on: what is found to be there already must not be reclaimed either.
     FNIMAGE_CHECK(impl->begin_writing());

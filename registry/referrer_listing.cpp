@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "fallback_tag.hpp"
+#include <fnimage/registry/fallback_tag.hpp>
 
 namespace fnimage::registry {
 

@@ -6,10 +6,10 @@
 
 #include <fmt/format.h>
 
+#include <fnimage/registry/fallback_tag.hpp>
 #include <fnimage/registry/referrers.hpp>
 #include <fnimage/registry/transfer.hpp>
 
-#include "fallback_tag.hpp"
 #include "referrer_listing.hpp"
 
 namespace fnimage::registry {

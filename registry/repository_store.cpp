@@ -13,9 +13,9 @@
 #include <fnimage/base/text.hpp>
 #include <fnimage/manifest/media_types.hpp>
 #include <fnimage/manifest/reference.hpp>
+#include <fnimage/registry/fallback_tag.hpp>
 
 #include "error_body.hpp"
-#include "fallback_tag.hpp"
 #include "mirrors.hpp"
 #include "referrer_listing.hpp"
 #include "remote_content.hpp"

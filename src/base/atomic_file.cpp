@@ -163,6 +163,17 @@ Result<void> AtomicFile::write(Bytes bytes) {
   return {};
 }
 
+Result<void> AtomicFile::sync() {
+  if (fd_ < 0) {
+    return fail(ErrorCode::internal, "sync of a file that is already committed");
+  }
+  if (::fsync(fd_) != 0) {
+    const fs::path directory = directory_of(path_);
+    return fail(storage_error(errno, "write to " + directory.string(), directory));
+  }
+  return {};
+}
+
 Result<void> AtomicFile::commit(const fs::path& final_path, bool durable) {
   if (fd_ < 0) {
     return fail(ErrorCode::internal, "commit of a file that is already committed");

@@ -61,6 +61,7 @@ ErrorCode code_from_errno(int value) noexcept {
       return ErrorCode::permission_denied;
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:  // a limit on the size of files is a quota, too
       return ErrorCode::no_space;
     case EINVAL:
     case ENAMETOOLONG:

@@ -2,8 +2,8 @@
 // repository's name, readable by any tool that knows layouts, with the server or without it.
 //
 //   team/action/oci-layout, index.json, blobs/sha256/…    the repository team/action
-//   .fnimage.uploads/<id>/                                  uploads in progress, of all
-//   repositories
+//   .fnimage.uploads/<id>/                                uploads in progress, of all repositories
+//   .fnimage.server                                       locked by the server
 //
 // A part of a repository's name that is a file's name in a layout ("blobs", "index.json",
 // "oci-layout") has a '_' behind it on disk, where no name may end. index.json is the truth about
@@ -24,6 +24,8 @@
 
 #include <fnimage/base/result.hpp>
 #include <fnimage/manifest/descriptor.hpp>
+#include <fnimage/manifest/index.hpp>
+#include <fnimage/registry/layout_reader.hpp>
 #include <fnimage/registry/store.hpp>
 
 #include "http/open_file.hpp"
@@ -118,6 +120,11 @@ class Upload {
 struct StoreLimits {
   std::size_t uploads = 10'000;                  ///< open at once; more: rate_limited
   std::chrono::seconds upload_lifetime{86'400};  ///< since the last byte
+  /// Repositories that are kept in memory. Each holds up to two files open, so fewer are kept when
+  /// the process may have few (a quarter of ulimit -n).
+  std::size_t repositories = 1'000;
+  std::size_t manifest_bytes = std::size_t{64} << 20;  ///< of manifests that are kept in memory
+  manifest::ListLimits index = registry::layout_index_limits;  ///< of one repository's index.json
 };
 
 class Store {

@@ -86,18 +86,35 @@ TEST_F(OciLayoutDamageTest, WhatIsRightOrOfAnotherToolIsNotRemoved) {
 
 TEST_F(OciLayoutDamageTest, IndexThatNobodyCouldReadIsNotWritten) {
   manifest::Index index;
-  for (int i = 0; i < 10'000; ++i) {
+  for (int i = 0; i < 100; ++i) {
     auto entry = list_.descriptor();
     entry.annotations.emplace(manifest::annotation::ref_name, "t" + std::to_string(i));
     index.manifests.push_back(std::move(entry));
   }
   write(path() / "index.json", emit(index));
+  layout_ = unwrap(OciLayout::open(path(), OciLayout::Mode::existing, {.max_entries = 100}));
   const auto put = layout_->put_manifest(list_, "one more");
   ASSERT_THAT(put, fails_with(ErrorCode::no_space, HasSubstr("full")));
   EXPECT_THAT(put.error().hint(), HasSubstr("fnimage rm"));
   EXPECT_THAT(layout_->remove_tag("t7"), is_ok());
   EXPECT_THAT(layout_->put_manifest(list_, "one more"), is_ok());
-  EXPECT_EQ(unwrap(layout_->tags()).size(), 10'000U);
+  EXPECT_EQ(unwrap(layout_->tags()).size(), 100U);
+}
+
+TEST_F(OciLayoutDamageTest, IndexMayBeLongerThanADocumentFromOutside) {
+  manifest::Index index;
+  for (int i = 0; i < 20'000; ++i) {
+    auto entry = list_.descriptor();
+    entry.annotations.emplace(manifest::annotation::ref_name, "t" + std::to_string(i));
+    index.manifests.push_back(std::move(entry));
+  }
+  const std::string text = emit(index);
+  ASSERT_GT(text.size(), manifest::max_document_bytes);
+  write(path() / "index.json", text);
+  EXPECT_THAT(manifest::Index::parse(text), fails_with(ErrorCode::invalid_input));
+  layout_ = unwrap(OciLayout::open(path(), OciLayout::Mode::existing));
+  EXPECT_THAT(layout_->put_manifest(list_, "one-more"), is_ok());
+  EXPECT_EQ(unwrap(layout_->tags()).size(), 20'001U);
 }
 
 TEST_F(OciLayoutDamageTest, DigestOfALayerIsNoManifest) {

@@ -2,6 +2,7 @@
 // a value type.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,6 +14,12 @@
 
 namespace fnimage::manifest {
 
+/// How long a list may be. As they stand: for documents from outside.
+struct ListLimits {
+  std::size_t max_bytes = std::size_t{4} * 1024 * 1024;
+  std::size_t max_entries = 10'000;
+};
+
 struct Index {
   Format format = Format::oci;
   std::vector<Descriptor> manifests;
@@ -23,8 +30,8 @@ struct Index {
   friend bool operator==(const Index&, const Index&) = default;
 
   /// Error: invalid_input with the JSON path; a document that also has "layers" or "config" is
-  /// refused (V11). At most 10,000 entries.
-  static Result<Index> parse(std::string_view bytes);
+  /// refused (V11), as is one beyond the limits.
+  static Result<Index> parse(std::string_view bytes, const ListLimits& limits = {});
 
   /// Adds an entry, or replaces the one of the same platform. Entries stay sorted: by os,
   /// architecture, variant, the baseline (no variant) before its variants, entries without platform

@@ -21,6 +21,9 @@ namespace fnimage::registry {
 
 inline constexpr std::string_view layout_marker = "oci-layout";
 inline constexpr std::string_view layout_index = "index.json";
+/// Of a layout's index.json where fnimage writes it: a repository of a registry may have many tags.
+inline constexpr manifest::ListLimits layout_index_limits{.max_bytes = std::size_t{256} << 20,
+                                                          .max_entries = 1'000'000};
 inline constexpr std::string_view layout_marker_text = R"({"imageLayoutVersion":"1.0.0"})";
 
 /// "blobs/sha256/<hex>"
@@ -48,7 +51,8 @@ class LayoutFiles {
 
 class LayoutReader {
  public:
-  explicit LayoutReader(std::shared_ptr<const LayoutFiles> files);
+  /// @param limits of index.json.
+  explicit LayoutReader(std::shared_ptr<const LayoutFiles> files, manifest::ListLimits limits = {});
 
   [[nodiscard]] std::string describe() const { return files_->describe(); }
   /// Errors: not_found when it is no layout, unsupported for an unknown version.
@@ -74,6 +78,7 @@ class LayoutReader {
   [[nodiscard]] Result<std::shared_ptr<const manifest::Index>> current() const;
 
   std::shared_ptr<const LayoutFiles> files_;
+  manifest::ListLimits limits_;
   std::shared_ptr<Cache> cache_;
 };
 

@@ -12,13 +12,26 @@
 
 namespace fnimage::registry {
 
+/// Locked while index.json is changed.
+inline constexpr std::string_view layout_lock_file = ".fnimage.lock";
+/// Locked shared by those who put blobs, which nothing names yet: see OciLayout::reclaim().
+inline constexpr std::string_view layout_writers_file = ".fnimage.writers";
+
+/// Makes an empty layout of an existing directory, whatever it holds besides; does nothing to a
+/// layout but to clean up what killed processes left. The directory's own entry in its parent is
+/// the caller's to sync.
+Result<void> make_layout(const std::filesystem::path& directory);
+
 class OciLayout final : public ImageStore {
  public:
   enum class Mode : std::uint8_t { existing, create };
   /// Opens a layout. Mode::create makes an empty one when the directory is missing or empty, and
   /// refuses a directory that holds anything else. Errors: not_found, invalid_input (not a layout,
-  /// unknown version).
-  static Result<std::unique_ptr<OciLayout>> open(const std::filesystem::path& directory, Mode mode);
+  /// unknown version). @param limits of index.json: beyond them no_space when it is written,
+  /// invalid_input when it is read.
+  static Result<std::unique_ptr<OciLayout>> open(
+      const std::filesystem::path& directory, Mode mode,
+      const manifest::ListLimits& limits = layout_index_limits);
   ~OciLayout() override;
 
   [[nodiscard]] std::string describe() const override;

@@ -29,6 +29,10 @@ class AtomicFile final : public Writer {
   /// The temporary file's path, e.g. for reading back what was written.
   [[nodiscard]] const std::filesystem::path& temporary_path() const noexcept { return path_; }
 
+  /// fsync of the bytes alone: for those who commit() several files with durable = false, and sync
+  /// their directory once.
+  Result<void> sync();
+
   /// fsync, rename to `final_path` (same file system), fsync of its directory. Replaces an existing
   /// file.
   /// @param durable false leaves out both fsyncs: for caches that can be made again.

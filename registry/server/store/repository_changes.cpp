@@ -1,0 +1,178 @@
+// Changes of a repository's tags and manifests. All that wait are judged and done one after the
+// other and written with one write of index.json. Order: the bytes of manifests and their names are
+// safe before index.json is replaced, and files go after it is: a crash at any moment leaves blobs
+// that nothing names at worst.
+#include <set>
+
+#include <fnimage/registry/oci_layout.hpp>
+
+#include "store/repository.hpp"
+
+namespace fnimage::server {
+
+using manifest::Digest;
+
+namespace {
+
+std::optional<Digest> digest_of(const IndexEntry* entry) {
+  return entry == nullptr ? std::nullopt : std::optional(entry->digest);
+}
+
+/// What a condition about a put is about.
+std::optional<Digest> standing_for(const IndexContent& content, const NewManifest& manifest) {
+  return digest_of(manifest.tags.empty() ? content.find(manifest.digest)
+                                         : content.find(manifest.tags.front()));
+}
+
+}  // namespace
+
+Result<Outcome> DiskRepository::put_manifest(const NewManifest& manifest,
+                                             const Condition& condition) {
+  FNIMAGE_CHECK(begin_writing());
+  {
+    // Judged once more later; but what is refused now has been refused at this moment, and needs no
+    // write.
+    FNIMAGE_TRY(const auto content, index_.current());
+    if (!condition.holds(standing_for(*content, manifest))) {
+      return Outcome::refused;
+    }
+  }
+  FNIMAGE_CHECK(blobs_.put(manifest.digest, manifest.bytes));
+  FNIMAGE_TRY(const Outcome outcome,
+              run({.kind = Change::Kind::put, .manifest = &manifest, .condition = &condition}));
+  if (outcome == Outcome::done) {
+    cache_->add(manifest.digest, std::make_shared<const std::string>(manifest.bytes));
+  }
+  return outcome;
+}
+
+Result<Outcome> DiskRepository::remove_tag(const std::string& tag, const Condition& condition) {
+  FNIMAGE_CHECK(begin_writing());
+  return run({.kind = Change::Kind::remove_tag, .tag = tag, .condition = &condition});
+}
+
+Result<Outcome> DiskRepository::remove_manifest(const Digest& digest, const Condition& condition) {
+  FNIMAGE_CHECK(begin_writing());
+  FNIMAGE_TRY(const auto content, index_.current());
+  return run({.kind = Change::Kind::remove_manifest,
+              .digest = digest,
+              .condition = &condition,
+              .is_child = content->find(digest) == nullptr && child(content, digest)});
+}
+
+Result<Outcome> DiskRepository::remove_blob(const Digest& digest) {
+  FNIMAGE_CHECK(begin_writing());
+  return run({.kind = Change::Kind::remove_blob, .digest = digest});
+}
+
+Result<Outcome> DiskRepository::run(Change change) {
+  commits_.run(change, [this](const std::vector<Change*>& changes) {
+    if (const auto committed = commit(changes); !committed) {
+      for (Change* one : changes) {
+        one->outcome = fail(committed.error());
+      }
+    }
+  });
+  return std::move(change.outcome);
+}
+
+Result<void> DiskRepository::commit(const std::vector<Change*>& changes) {
+  FNIMAGE_TRY(const FileLock lock, FileLock::acquire(directory_ / registry::layout_lock_file));
+  FNIMAGE_TRY(auto content, index_.current());
+  IndexDraft draft(std::move(content), index_.limits());
+  for (Change* change : changes) {
+    change->outcome = apply(draft, *change);
+  }
+  return finish(draft, changes);
+}
+
+Result<Outcome> DiskRepository::apply(IndexDraft& draft, const Change& change) {
+  const IndexContent& content = draft.content();
+  switch (change.kind) {
+    case Change::Kind::put:
+      return apply_put(draft, change);
+    case Change::Kind::remove_tag: {
+      const auto standing = digest_of(content.find(change.tag));
+      if (!standing) {
+        return Outcome::absent;
+      }
+      if (!change.condition->holds(standing)) {
+        return Outcome::refused;
+      }
+      draft.remove_tag(change.tag);
+      return Outcome::done;
+    }
+    case Change::Kind::remove_manifest:
+      if (content.find(*change.digest) == nullptr && !change.is_child) {
+        return Outcome::absent;
+      }
+      if (!change.condition->holds(change.digest)) {
+        return Outcome::refused;
+      }
+      draft.remove_manifest(*change.digest);
+      return Outcome::done;
+    case Change::Kind::remove_blob:
+      if (content.find(*change.digest) != nullptr) {
+        return Outcome::refused;
+      }
+      return has_blob(*change.digest) ? Outcome::done : Outcome::absent;
+  }
+  return fail(ErrorCode::internal, "a change of no kind");
+}
+
+Result<Outcome> DiskRepository::apply_put(IndexDraft& draft, const Change& change) {
+  const NewManifest& put = *change.manifest;
+  if (!change.condition->holds(standing_for(draft.content(), put))) {
+    return Outcome::refused;
+  }
+  // Somebody may have removed it since it was written.
+  if (blobs_.size_of(put.digest) != put.bytes.size()) {
+    FNIMAGE_CHECK(blobs_.put(put.digest, put.bytes));
+  }
+  FNIMAGE_CHECK(draft.put(
+      {.media_type = put.media_type, .digest = put.digest, .size = put.bytes.size()}, put.tags));
+  return Outcome::done;
+}
+
+Result<void> DiskRepository::finish(const IndexDraft& draft, const std::vector<Change*>& changes) {
+  bool has_put = false;
+  std::set<std::string_view> synced;
+  for (const Change* change : changes) {
+    if (change->kind != Change::Kind::put || change->outcome != Outcome::done) {
+      continue;
+    }
+    has_put = true;
+    if (synced.insert(change->manifest->digest.algorithm()).second) {
+      FNIMAGE_CHECK(blobs_.sync(change->manifest->digest));
+    }
+  }
+  if (draft.is_changed()) {
+    FNIMAGE_CHECK(index_.write(draft.result()));
+  } else if (has_put) {
+    FNIMAGE_CHECK(index_.sync());
+  }
+  return remove_files(*draft.result(), changes);
+}
+
+Result<void> DiskRepository::remove_files(const IndexContent& content,
+                                          const std::vector<Change*>& changes) {
+  std::set<std::string_view> synced;
+  for (const bool is_sync : {false, true}) {
+    for (const Change* change : changes) {
+      const bool removes = change->kind == Change::Kind::remove_manifest ||
+                           change->kind == Change::Kind::remove_blob;
+      if (!removes || change->outcome != Outcome::done ||
+          content.find(*change->digest) != nullptr) {
+        continue;  // among others: it was put again after it was removed
+      }
+      if (!is_sync) {
+        FNIMAGE_CHECK(blobs_.remove(*change->digest));
+      } else if (synced.insert(change->digest->algorithm()).second) {
+        FNIMAGE_CHECK(blobs_.sync(*change->digest));
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace fnimage::server

@@ -1,0 +1,49 @@
+// All uploads of a store. Thread-safety: all methods from several threads.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "store/repositories.hpp"
+#include "store/store.hpp"
+#include "store/upload.hpp"
+
+namespace fnimage::server {
+
+class Uploads : public std::enable_shared_from_this<Uploads> {
+ public:
+  /// Takes over the uploads that are in the directory, which is made if missing.
+  static Result<std::shared_ptr<Uploads>> open(const std::filesystem::path& directory,
+                                               std::shared_ptr<Repositories> repositories,
+                                               const StoreLimits& limits);
+
+  /// Error: rate_limited, no_space.
+  Result<std::shared_ptr<DiskUpload>> begin(UploadSession session);
+  /// Null = there is none that this owner may use.
+  std::shared_ptr<DiskUpload> find(const std::string& id, const std::string& repository,
+                                   const std::string& owner);
+  bool remove(const std::string& id, const std::string& repository, const std::string& owner);
+  void expire();
+  /// Of an upload that has ended.
+  void forget(const std::string& id);
+
+ private:
+  Uploads(std::filesystem::path directory, std::shared_ptr<Repositories> repositories,
+          const StoreLimits& limits);
+  void load();
+  void load(const std::filesystem::path& directory);
+  Result<std::shared_ptr<DiskUpload>> make(const std::string& id, UploadSession session);
+
+  const std::filesystem::path directory_;
+  const std::shared_ptr<Repositories> repositories_;
+  const std::size_t limit_;
+  const std::chrono::seconds lifetime_;
+  std::mutex mutex_;
+  std::unordered_map<std::string, std::shared_ptr<DiskUpload>> by_id_{};  // guarded by mutex_
+  std::size_t being_made_ = 0;                                            // guarded by mutex_
+};
+
+}  // namespace fnimage::server
