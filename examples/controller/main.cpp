@@ -74,8 +74,8 @@ Result<void> run(const controller::Options& options) {
               controller::Certificate::open(options.certificate, options.key));
   std::stop_source network;
   FNIMAGE_TRY(auto client, client_of(options, network.get_token()));
-  fnimage::resolve::Resolver resolver(
-      fnimage::resolve::open_with(std::move(client), options.store));
+  fnimage::resolve::Resolver resolver(fnimage::resolve::open_with(std::move(client), options.store),
+                                      {.tag_lifetime = options.tag_lifetime});
   controller::Inventory inventory(options.nodes, options.functions);
   controller::Server server(options, *certificate, inventory, resolver);
   FNIMAGE_TRY(const int port, server.bind());

@@ -52,10 +52,10 @@ Result<void> set_failing(Options& options, const std::string& text) {
   return {};
 }
 
-Result<void> set_deadline(Options& options, const std::string& text) {
-  constexpr int longest = 30;  // the longest timeoutSeconds of a webhook
-  FNIMAGE_TRY(const int seconds, number_of(text, "--deadline", longest));
-  options.deadline = std::chrono::seconds(seconds);
+Result<void> set_seconds(std::chrono::milliseconds& time, const std::string& text,
+                         std::string_view option, int most) {
+  FNIMAGE_TRY(const int seconds, number_of(text, option, most));
+  time = std::chrono::seconds(seconds);
   return {};
 }
 
@@ -88,6 +88,8 @@ std::string usage() {
          "  --fail open|closed      what happens to pods whose functions cannot be placed\n"
          "                          (default open)\n"
          "  --deadline SECONDS      until there has to be an answer (default 8)\n"
+         "  --tag-lifetime SECONDS  how long a tag is believed before its registry is asked again\n"
+         "                          (default 30)\n"
          "  --plain-http            registries speak HTTP\n"
          "  --ca-file FILE          certificates that registries' are signed with, PEM\n"
          "  --store DIR             OCI layout with the images that are named without registry\n"
@@ -95,6 +97,8 @@ std::string usage() {
 }
 
 Result<Options> parse_options(const std::vector<std::string>& arguments) {
+  constexpr int longest_deadline = 30;  // the longest timeoutSeconds of a webhook
+  constexpr int longest_lifetime = 86'400;
   Options options;
   const auto path = [](std::filesystem::path& place) {
     return [&place](const std::string& text) -> Result<void> {
@@ -102,10 +106,16 @@ Result<Options> parse_options(const std::vector<std::string>& arguments) {
       return {};
     };
   };
+  const auto seconds = [](std::chrono::milliseconds& time, std::string_view option, int most) {
+    return [&time, option, most](const std::string& text) {
+      return set_seconds(time, text, option, most);
+    };
+  };
   const std::map<std::string, std::function<Result<void>(const std::string&)>> with_value{
       {"--listen", [&](const std::string& text) { return set_address(options, text); }},
       {"--fail", [&](const std::string& text) { return set_failing(options, text); }},
-      {"--deadline", [&](const std::string& text) { return set_deadline(options, text); }},
+      {"--deadline", seconds(options.deadline, "--deadline", longest_deadline)},
+      {"--tag-lifetime", seconds(options.tag_lifetime, "--tag-lifetime", longest_lifetime)},
       {"--cert", path(options.certificate)},
       {"--key", path(options.key)},
       {"--nodes", path(options.nodes)},

@@ -19,9 +19,10 @@ struct Options {
   std::filesystem::path functions;
   bool fail_closed = false;
   std::chrono::milliseconds deadline{8'000};
-  bool plain_http = false;          ///< of the registries
-  std::filesystem::path ca_file{};  ///< of the registries
-  std::filesystem::path store{};    ///< OCI layout for images without registry; empty = none
+  std::chrono::milliseconds tag_lifetime{30'000};  ///< see resolve::ResolverOptions
+  bool plain_http = false;                         ///< of the registries
+  std::filesystem::path ca_file{};                 ///< of the registries
+  std::filesystem::path store{};  ///< OCI layout for images without registry; empty = none
   bool help = false;
 };
 

@@ -5,19 +5,24 @@
 #include <atomic>
 #include <charconv>
 #include <chrono>
+#include <exception>
+#include <memory>
 #include <mutex>
+#include <optional>
+#include <stop_token>
 #include <string>
-#include <thread>
+#include <string_view>
 #include <utility>
 
-#include <fmt/format.h>
-#include <httplib.h>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
 
 #include <fnimage/base/text.hpp>
 
 #include "admission.hpp"
-#include "deadline.hpp"
 #include "decision.hpp"
+#include "listener.hpp"
 #include "metrics.hpp"
 
 namespace controller {
@@ -27,22 +32,34 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 
-constexpr std::size_t threads = 128;  // each serves one connection
-constexpr std::chrono::seconds idle_limit{5};
-constexpr std::size_t requests_of_connection = 10'000;
+constexpr std::size_t workers_count = 128;  // most of them wait for registries, if they do anything
 constexpr std::chrono::milliseconds margin{500};  // for the way back to the API server
 
 constexpr int bad_request = 400;
+constexpr int not_found = 404;
+constexpr int wrong_method = 405;
+constexpr int internal_error = 500;
 constexpr int not_ready = 503;
 
+std::string_view path_of(std::string_view target) {
+  return target.substr(0, target.find('?'));
+}
+
 /// What the API server waits: "?timeout=10s". Nullopt = it does not say.
-std::optional<std::chrono::milliseconds> timeout_of(const httplib::Request& request) {
-  const std::string text = request.get_param_value("timeout");
+std::optional<std::chrono::milliseconds> timeout_of(std::string_view target) {
+  constexpr std::string_view name = "timeout=";
   constexpr int longest = 60;
+  target.remove_prefix(std::min(path_of(target).size() + 1, target.size()));
+  while (!target.empty() && !target.starts_with(name)) {
+    target.remove_prefix(std::min(target.find('&'), target.size() - 1) + 1);
+  }
+  const std::string_view text =
+      target.substr(0, target.find('&')).substr(std::min(name.size(), target.size()));
   int seconds = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  const bool is_good =
-      error == std::errc() && std::string_view(end) == "s" && seconds > 0 && seconds <= longest;
+  const bool is_good = error == std::errc() &&
+                       text.substr(static_cast<std::size_t>(end - text.data())) == "s" &&
+                       seconds > 0 && seconds <= longest;
   return is_good ? std::optional<std::chrono::milliseconds>(std::chrono::seconds(seconds))
                  : std::nullopt;
 }
@@ -73,6 +90,15 @@ void log_decision(const Review& review, const Verdict& verdict, std::chrono::nan
   std::fwrite(text.data(), 1, text.size(), stderr);  // one call, so that lines stay whole
 }
 
+/// A pod to decide on. Whoever takes it answers it.
+struct Question {
+  HttpRequest request;
+  Reply reply;
+  boost::asio::steady_timer due;
+  std::stop_source overdue{};
+  std::atomic_flag is_taken{};
+};
+
 }  // namespace
 
 struct Server::Impl {
@@ -81,77 +107,126 @@ struct Server::Impl {
       : options(std::move(given)),
         inventory(nodes_and_functions),
         resolver(images),
-        http([&](SSL_CTX& context) {
-          certificate.serve(context);
-          return true;
-        }) {
-    http.new_task_queue = [] { return new httplib::ThreadPool(threads); };
-    http.set_payload_max_length(max_review_bytes);
-    http.set_read_timeout(idle_limit);
-    http.set_write_timeout(idle_limit);
-    http.set_keep_alive_timeout(idle_limit.count());
-    http.set_keep_alive_max_count(requests_of_connection);
-    http.set_tcp_nodelay(true);
-    http.Post("/mutate", [&](const auto& request, auto& response) { mutate(request, response); });
-    http.Get("/healthz",
-             [](const auto&, auto& response) { response.set_content("ok\n", "text/plain"); });
-    http.Get("/readyz", [&](const auto&, auto& response) { answer_ready(response); });
-    http.Get("/metrics", [&](const auto&, auto& response) {
-      const auto state = inventory.state();
-      response.set_content(
-          metrics.text(resolver.statistics(), state->nodes.size(), state->functions.size()),
-          "text/plain; version=0.0.4");
-    });
-  }
+        listener(certificate, [this](HttpRequest request, const Reply& reply) {
+          handle(std::move(request), reply);
+        }) {}
 
-  void mutate(const httplib::Request& request, httplib::Response& response) {
-    const Clock::time_point begin = Clock::now();
-    const auto refuse = [&](const fnimage::Error& error) {
-      metrics.count_malformed();
-      response.status = bad_request;
-      response.set_content(error.describe() + "\n", "text/plain");
-    };
-    const auto review = parse_review(request.body);
-    if (!review) {
-      return refuse(review.error());
-    }
-    const auto limit =
-        std::min(options.deadline, timeout_of(request).value_or(options.deadline) - margin);
-    const Deadlines::Deadline deadline(deadlines, begin + limit);
-    const auto state = inventory.state();
-    const auto verdict = decide(*review, *state, resolver, options.fail_closed, deadline.token());
-    if (!verdict) {
-      return refuse(verdict.error());
-    }
-    response.set_content(answer(*review, *verdict), "application/json");
-    const auto took = Clock::now() - begin;
-    metrics.count(verdict->kind, took);
-    log_decision(*review, *verdict, took);
-  }
-
-  void answer_ready(httplib::Response& response) {
-    std::string text;
-    for (const std::string& file : inventory.state()->problems) {
-      text += fnimage::printable(file) + "\n";
-    }
-    {
-      const std::lock_guard lock(mutex);
-      text += problem.empty() ? "" : fnimage::printable(problem) + "\n";
-    }
-    response.status = text.empty() ? 200 : not_ready;
-    response.set_content(text.empty() ? "ok\n" : text, "text/plain");
-  }
+  void handle(HttpRequest request, const Reply& reply);
+  void ask(HttpRequest request, const Reply& reply);
+  void answer_once(Question& question);
+  HttpResponse decide_on(const Question& question);
+  HttpResponse refuse(const fnimage::Error& error);
+  HttpResponse page(std::string_view path);
+  HttpResponse readiness();
 
   Options options;
   Inventory& inventory;
   fnimage::resolve::Resolver& resolver;
   Metrics metrics;
-  Deadlines deadlines;
   std::mutex mutex;
-  std::string problem;
-  std::atomic<bool> has_ended{false};
-  httplib::SSLServer http;
+  std::string problem;  // guarded by mutex
+  Listener listener;
+  boost::asio::thread_pool late_worker{1};
+  boost::asio::thread_pool workers{workers_count};
 };
+
+void Server::Impl::handle(HttpRequest request, const Reply& reply) {
+  const bool is_mutate = path_of(request.target) == "/mutate";
+  if (is_mutate && request.method == "POST") {
+    return ask(std::move(request), reply);
+  }
+  // Pages do not wait for workers: that all of these are busy is no reason to be restarted.
+  HttpResponse found = is_mutate ? HttpResponse() : page(path_of(request.target));
+  if (found.status != not_found &&
+      (is_mutate || (request.method != "GET" && request.method != "HEAD"))) {
+    found = {.status = wrong_method,
+             .body = "there is no such method here\n",
+             .allow = is_mutate ? "POST" : "GET, HEAD"};
+  }
+  reply(std::move(found));
+}
+
+void Server::Impl::ask(HttpRequest request, const Reply& reply) {
+  const auto limit =
+      std::min(options.deadline, timeout_of(request.target).value_or(options.deadline) - margin);
+  const auto due = request.read + limit;
+  const std::shared_ptr<Question> question(
+      new Question{std::move(request), reply, boost::asio::steady_timer(late_worker, due)});
+  boost::asio::post(workers, [this, question] { answer_once(*question); });
+  question->due.async_wait([this, asked = std::weak_ptr(question)](const auto& error) {
+    const auto late = error ? nullptr : asked.lock();
+    if (late) {
+      late->overdue.request_stop();
+      answer_once(*late);  // if no worker has come to it: it waits for nothing any more
+    }
+  });
+}
+
+void Server::Impl::answer_once(Question& question) {
+  if (question.is_taken.test_and_set()) {
+    return;
+  }
+  HttpResponse response{.status = internal_error};
+  try {
+    response = decide_on(question);
+  } catch (const std::exception& exception) {
+    response.body = fnimage::printable(exception.what()) + "\n";
+  }
+  question.reply(std::move(response));
+}
+
+HttpResponse Server::Impl::decide_on(const Question& question) {
+  const auto review = parse_review(question.request.body);
+  if (!review) {
+    return refuse(review.error());
+  }
+  const auto state = inventory.state();
+  const auto verdict =
+      decide(*review, *state, resolver, options.fail_closed, question.overdue.get_token());
+  if (!verdict) {
+    return refuse(verdict.error());
+  }
+  HttpResponse response{.body = answer(*review, *verdict), .type = "application/json"};
+  const auto took = Clock::now() - question.request.read;
+  metrics.count(verdict->kind, took);
+  log_decision(*review, *verdict, took);
+  return response;
+}
+
+HttpResponse Server::Impl::refuse(const fnimage::Error& error) {
+  metrics.count_malformed();
+  return {.status = bad_request, .body = error.describe() + "\n"};
+}
+
+HttpResponse Server::Impl::page(std::string_view path) {
+  if (path == "/healthz") {
+    return {.body = "ok\n"};
+  }
+  if (path == "/readyz") {
+    return readiness();
+  }
+  if (path == "/metrics") {
+    const auto state = inventory.state();
+    return {
+        .body = metrics.text(resolver.statistics(), state->nodes.size(), state->functions.size()),
+        .type = "text/plain; version=0.0.4"};
+  }
+  return {.status = not_found, .body = "there is POST /mutate; GET /healthz, /readyz, /metrics\n"};
+}
+
+HttpResponse Server::Impl::readiness() {
+  const auto state = inventory.state();
+  std::string text;
+  for (const std::string& file : state->problems) {
+    text += fnimage::printable(file) + "\n";
+  }
+  {
+    const std::lock_guard lock(mutex);
+    text += problem.empty() ? "" : fnimage::printable(problem) + "\n";
+  }
+  return text.empty() ? HttpResponse{.body = "ok\n"}
+                      : HttpResponse{.status = not_ready, .body = std::move(text)};
+}
 
 Server::Server(Options options, Certificate& certificate, Inventory& inventory,
                fnimage::resolve::Resolver& resolver)
@@ -160,31 +235,15 @@ Server::Server(Options options, Certificate& certificate, Inventory& inventory,
 Server::~Server() = default;
 
 fnimage::Result<int> Server::bind() {
-  const Options& options = impl_->options;
-  int port = options.port;
-  const bool is_bound =
-      impl_->http.is_valid() && (port == 0 ? (port = impl_->http.bind_to_any_port(options.host)) > 0
-                                           : impl_->http.bind_to_port(options.host, port));
-  if (!is_bound) {
-    return fnimage::fail(fnimage::ErrorCode::unavailable,
-                         fmt::format("cannot listen on {}:{}", options.host, options.port),
-                         "is another program listening there?");
-  }
-  return port;
+  return impl_->listener.bind(impl_->options.host, impl_->options.port);
 }
 
 void Server::run() {
-  impl_->http.listen_after_bind();
-  impl_->has_ended = true;
+  impl_->listener.run();
 }
 
 void Server::stop() {
-  // Before it runs, httplib's stop() does nothing.
-  constexpr std::chrono::milliseconds pause{1};
-  while (!impl_->http.is_running() && !impl_->has_ended) {
-    std::this_thread::sleep_for(pause);
-  }
-  impl_->http.stop();
+  impl_->listener.stop();
 }
 
 void Server::report(std::string problem) {

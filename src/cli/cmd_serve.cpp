@@ -143,6 +143,7 @@ Result<void> run_serve(const ServeArguments& arguments, Session& session) {
   session.console().print(session.common().json
                               ? json_lines({{"url", url}, {"store", arguments.store}})
                               : fmt::format("serving {} at {}\n", printable(arguments.store), url));
+  FNIMAGE_CHECK(session.console().close());
   server->run();
   return {};
 }

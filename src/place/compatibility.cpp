@@ -27,11 +27,21 @@ using require::Expression;
 using require::Operator;
 using require::Term;
 
-/// Vendors of graphics processors in the PCI ID repository.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 4> pci_vendors{
-    {{"nvidia", "10de"}, {"amd", "1002"}, {"intel", "8086"}, {"intel-xe", "8086"}}};
-/// PCI classes: VGA, 3D and other display controllers, processing accelerators.
-constexpr std::array<const char*, 4> gpu_classes{"0300", "0302", "0380", "1200"};
+/// A vendor's graphics processors among PCI devices.
+struct PciVendor {
+  std::string_view name;
+  const char* id;
+  bool makes_accelerators = false;  ///< also without a display controller's class
+  bool has_drivers = false;         ///< several, each with a resource of its own
+};
+/// By the PCI ID repository. Intel's processing accelerators are NPUs and FPGAs.
+constexpr std::array<PciVendor, 4> pci_vendors{{{"nvidia", "10de"},
+                                                {"amd", "1002", true},
+                                                {"intel", "8086", false, true},
+                                                {"intel-xe", "8086", false, true}}};
+/// VGA, 3D and other display controllers.
+constexpr std::array<const char*, 3> display_classes{"0300", "0302", "0380"};
+constexpr const char* accelerator_class = "1200";
 constexpr std::string_view empty_config = "{}";
 
 /// One element of a set of features, and what is asked of it.
@@ -86,64 +96,80 @@ Result<Json> match_features(const Term& term, const std::string& platform) {
   return features;
 }
 
-/// That there is a graphics processor at all.
-std::optional<Json> gpu_rule(const require::Requirements& requirements) {
-  if (!requirements.gpu) {
-    return std::nullopt;
-  }
-  const auto* const vendor =
+const PciVendor* vendor_of(const require::Gpu& gpu) {
+  const auto* const found =
       std::find_if(pci_vendors.begin(), pci_vendors.end(),
-                   [&](const auto& known) { return known.first == requirements.gpu->vendor; });
-  if (vendor == pci_vendors.end()) {
-    return std::nullopt;
-  }
-  Json device = {{"vendor", {{"op", "In"}, {"value", Json::array({std::string(vendor->second)})}}},
-                 {"class", {{"op", "In"}, {"value", gpu_classes}}}};
-  return Json{
-      {"name", "gpu"},
-      {"matchFeatures",
-       Json::array({{{"feature", "pci.device"}, {"matchExpressions", std::move(device)}}})}};
+                   [&](const PciVendor& known) { return known.name == gpu.vendor; });
+  return found == pci_vendors.end() ? nullptr : found;
 }
 
-Result<Json> label_rules(const PlacedPlatform& placed) {
-  Json rules = Json::array();
-  const std::vector<Term> terms = require::terms_of(placed.requirements, placed.image_platform);
+/// That there is a graphics processor at all.
+Json device_of(const PciVendor& vendor) {
+  Json classes = display_classes;
+  if (vendor.makes_accelerators) {
+    classes.push_back(accelerator_class);
+  }
+  Json device = {{"vendor", {{"op", "In"}, {"value", Json::array({vendor.id})}}},
+                 {"class", {{"op", "In"}, {"value", std::move(classes)}}}};
+  return {{"feature", "pci.device"}, {"matchExpressions", std::move(device)}};
+}
+
+/// What labels have to say: one of these; none = nothing.
+Result<std::vector<Json>> alternatives_of(const require::Requirements& requirements,
+                                          const manifest::Platform& platform) {
+  std::vector<Json> alternatives;
+  const std::vector<Term> terms = require::terms_of(requirements, platform);
   if (std::any_of(terms.begin(), terms.end(), [](const Term& term) { return term.empty(); })) {
-    return rules;
+    return alternatives;
   }
-  Json alternatives = Json::array();
   for (const Term& term : terms) {
-    FNIMAGE_TRY(Json features, match_features(term, placed.str()));
-    alternatives.push_back({{"matchFeatures", std::move(features)}});
+    FNIMAGE_TRY(alternatives.emplace_back(), match_features(term, platform.str()));
   }
-  Json rule = {{"name", "labels"}};
-  if (alternatives.size() == 1) {
-    rule["matchFeatures"] = alternatives[0]["matchFeatures"];
-  } else {
-    rule["matchAny"] = std::move(alternatives);
-  }
-  rules.push_back(std::move(rule));
-  return rules;
+  return alternatives;
 }
 
-void note_amounts(const PlacedPlatform& placed, Compatibility& compatibility) {
-  for (const auto& [name, amount] : require::resources_of(placed.requirements)) {
-    const bool is_one = amount == "1" && placed.requirements.gpu && name != "cpu";
-    if (!is_one) {
-      compatibility.notes.push_back(fmt::format(
-          "{}: amounts are no features, and {} of {} is not in it", placed.str(), amount, name));
-    }
+/// One for everything: of several rules a NodeFeatureGroup, whose rules these are by the spec,
+/// would take any one for enough.
+Result<std::optional<Json>> rule_of(const require::Requirements& requirements,
+                                    const manifest::Platform& platform) {
+  FNIMAGE_TRY(const std::vector<Json> alternatives, alternatives_of(requirements, platform));
+  Json features = alternatives.size() == 1 ? alternatives.front() : Json::array();
+  const PciVendor* vendor = requirements.gpu ? vendor_of(*requirements.gpu) : nullptr;
+  if (vendor != nullptr) {
+    features.push_back(device_of(*vendor));
+  }
+  Json rule = {{"name", "hardware"}};
+  if (!features.empty()) {
+    rule["matchFeatures"] = std::move(features);
+  }
+  for (std::size_t i = 0; i < alternatives.size() && alternatives.size() > 1; ++i) {
+    rule["matchAny"].push_back({{"matchFeatures", alternatives[i]}});
+  }
+  return rule.size() > 1 ? std::optional(std::move(rule)) : std::nullopt;
+}
+
+void note_amounts(const require::Requirements& requirements, Compatibility& compatibility) {
+  require::Requirements rest = requirements;
+  const PciVendor* vendor = rest.gpu ? vendor_of(*rest.gpu) : nullptr;
+  const bool has_drivers = vendor != nullptr && vendor->has_drivers;
+  if (vendor != nullptr && rest.gpu->count == 1 && !has_drivers) {
+    rest.gpu.reset();  // its device says all
+  }
+  for (const auto& [name, amount] : require::resources_of(rest)) {
+    compatibility.notes.push_back(
+        fmt::format("{}: amounts{} are no features, and {} of {} is not in it",
+                    compatibility.platform, has_drivers ? " and drivers" : "", amount, name));
   }
 }
 
-Result<Compatibility> compatibility_of(const PlacedPlatform& placed) {
-  Compatibility compatibility{.image = placed.image, .platform = placed.image_platform.str()};
-  FNIMAGE_TRY(Json rules, label_rules(placed));
-  if (auto rule = gpu_rule(placed.requirements)) {
-    rules.push_back(std::move(*rule));
-  }
-  note_amounts(placed, compatibility);
-  if (rules.empty()) {
+/// @param platform the image's own
+Result<Compatibility> compatibility_of(const manifest::Descriptor& image,
+                                       const manifest::Platform& platform,
+                                       const require::Requirements& requirements) {
+  Compatibility compatibility{.image = image, .platform = platform.str()};
+  FNIMAGE_TRY(auto rule, rule_of(requirements, platform));
+  note_amounts(requirements, compatibility);
+  if (!rule) {
     return compatibility;
   }
   const Json document = {
@@ -151,10 +177,24 @@ Result<Compatibility> compatibility_of(const PlacedPlatform& placed) {
       {"compatibilities",
        Json::array({{{"description",
                       fmt::format("What the image of {} needs of a node", compatibility.platform)},
-                     {"rules", std::move(rules)}}})}};
+                     {"rules", Json::array({std::move(*rule)})}}})}};
   compatibility.yaml = to_yaml(document);
   compatibility.json = document.dump();
   return compatibility;
+}
+
+/// Unless the image has one, by another platform whose nodes take it.
+Result<void> add_compatibility(std::vector<Compatibility>& all, const manifest::Descriptor& image,
+                               const manifest::Platform& platform,
+                               const require::Requirements& requirements) {
+  const bool is_known = std::any_of(all.begin(), all.end(), [&](const Compatibility& other) {
+    return other.image.digest == image.digest;
+  });
+  if (!is_known) {
+    FNIMAGE_TRY(Compatibility compatibility, compatibility_of(image, platform, requirements));
+    all.push_back(std::move(compatibility));
+  }
+  return {};
 }
 
 Descriptor descriptor_of_text(std::string_view text, std::string_view media_type) {
@@ -182,12 +222,9 @@ Result<bool> is_attached(registry::ImageStore& store, const Descriptor& subject,
 Result<std::vector<Compatibility>> compatibilities_of(const Placement& placement) {
   std::vector<Compatibility> all;
   for (const PlacedPlatform& placed : placement.platforms) {
-    const bool is_known = std::any_of(all.begin(), all.end(), [&](const Compatibility& other) {
-      return other.image.digest == placed.image.digest;
-    });
-    if (!is_known) {
-      FNIMAGE_TRY(Compatibility compatibility, compatibility_of(placed));
-      all.push_back(std::move(compatibility));
+    FNIMAGE_CHECK(add_compatibility(all, placed.image, placed.image_platform, placed.requirements));
+    for (const OtherImage& other : placed.others) {
+      FNIMAGE_CHECK(add_compatibility(all, other.image, other.platform, placed.requirements));
     }
   }
   return all;

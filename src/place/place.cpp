@@ -220,6 +220,9 @@ Result<PlacedPlatform> placed_by(const Images& images, const NodePlatform& platf
           "name the runtime of the cluster with --runtime, or give the list one image for "
           "each platform");
     }
+    if (other != first) {
+      placed.others.push_back({images.at(other), images.platform_of(other)});
+    }
   }
   notes.push_back(
       fmt::format("{}: not all nodes take the same image (fnimage resolve --all-runtimes says why)",

@@ -1,7 +1,10 @@
 """fnimage place: where pods of a list may run, in all formats, for a list of the local store."""
 import json
+import shutil
+import unittest
 
 import command
+import lists_test
 import resolve_test
 
 
@@ -93,6 +96,21 @@ class PlaceTest(command.CommandTest):
         self.assertEqual(first[0]["digest"], again[0]["digest"])
         shown = self.succeed("inspect", "--referrers", "power:1").stdout
         self.assertIn("application/vnd.nfd.image-compatibility.v1alpha1", shown)
+
+    @unittest.skipUnless(shutil.which("docker-registry"), "docker-registry is not installed")
+    def test_compatibility_is_attached_in_a_registry(self):
+        self.write_spec(command.SPEC.replace("[linux/amd64, linux/ppc64le]", "[linux/ppc64le]") +
+                        "requires: {cpu-features: {ppc64le: [MMA]}}\n")
+        with lists_test.registry() as address:
+            name = f"{address}/power:1"
+            self.succeed("build", "-q", "--push", "--plain-http", "-t", name, ".")
+            attach = ("place", "--json", "--plain-http", "--format", "nfd", "--attach", name)
+            at = self.environment() | {"SOURCE_DATE_EPOCH": "1700000000"}
+            first, again = (json.loads(self.run_at(at, *attach))["attached"] for _ in range(2))
+            self.assertEqual([False, True], [first[0]["existed"], again[0]["existed"]])
+            shown = self.succeed("inspect", "--plain-http", "--referrers", name).stdout
+            self.assertIn("application/vnd.nfd.image-compatibility.v1alpha1", shown)
+            self.assertIn(first[0]["digest"][:19], shown)
 
     def run_at(self, environment, *arguments):
         kept, self.environment = self.environment, lambda: environment

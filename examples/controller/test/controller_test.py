@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import time
 import unittest
+import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROGRAM = pathlib.Path(sys.argv[3]).resolve()
@@ -112,8 +114,19 @@ def certificate(directory, name):
     os.replace(directory / "next.crt", directory / "tls.crt")
 
 
-@unittest.skipUnless(shutil.which("docker-registry"), "docker-registry is not installed")
-class ControllerTest(command.CommandTest):
+def is_open(client):
+    """Whether the server has neither said anything on this connection nor closed it."""
+    client.setblocking(False)
+    try:
+        client.recv(1)
+    except (ssl.SSLWantReadError, BlockingIOError):
+        return True
+    except OSError:
+        pass
+    return False
+
+
+class ControllerCase(command.CommandTest):
     def setUp(self):
         super().setUp()
         servers = contextlib.ExitStack()
@@ -159,9 +172,11 @@ class ControllerTest(command.CommandTest):
         self.assertRegex(line, r"^listening on https://127\.0\.0\.1:\d+$", (self.scratch / "log").read_text())
         self.port = int(line.rsplit(":", 1)[1])
 
+    def tls(self):
+        return ssl.create_default_context(cafile=self.scratch / "tls/tls.crt")
+
     def connect(self):
-        context = ssl.create_default_context(cafile=self.scratch / "tls/tls.crt")
-        return contextlib.closing(http.client.HTTPSConnection("127.0.0.1", self.port, context=context))
+        return contextlib.closing(http.client.HTTPSConnection("127.0.0.1", self.port, context=self.tls()))
 
     def ask(self, method, path, body=None):
         with self.connect() as connection:
@@ -169,9 +184,9 @@ class ControllerTest(command.CommandTest):
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
 
-    def eventually(self, check):
+    def eventually(self, check, tries=200):
         """Files are looked at again every second."""
-        for _ in range(200):
+        for _ in range(tries):
             if check():
                 return
             time.sleep(0.1)
@@ -211,6 +226,13 @@ class ControllerTest(command.CommandTest):
         if not fragments:
             self.assertEqual("", warnings)
 
+    def metrics(self):
+        lines = self.ask("GET", "/metrics")[1].splitlines()
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+
+
+@unittest.skipUnless(shutil.which("docker-registry"), "docker-registry is not installed")
+class ControllerTest(ControllerCase):
     def test_pods_land_where_their_image_runs(self):
         self.start()
         pod = self.place("deployment")
@@ -307,6 +329,23 @@ class ControllerTest(command.CommandTest):
             with self.subTest(name):
                 self.leaves(name)
 
+    def test_a_function_says_its_runtimes(self):
+        """The nodes' containerd takes x86_64 for amd64; CRI-O does not."""
+        manifest = f"http://{self.registry}/v2/team/digits/manifests/"
+        kind = "application/vnd.oci.image.index.v1+json"
+        with urllib.request.urlopen(urllib.request.Request(manifest + "latest", headers={"Accept": kind})) as answer:
+            entries = json.load(answer)
+        for entry in entries["manifests"]:
+            if entry["platform"]["architecture"] == "amd64":
+                entry["platform"]["architecture"] = "x86_64"
+        urllib.request.urlopen(urllib.request.Request(manifest + "odd", json.dumps(entries).encode(), {"Content-Type": kind}, method="PUT")).close()
+        odd = self.image.replace(":latest", ":odd")
+        self.start()
+        self.assertEqual({"amd64-ssd", "power-ssd", "power-plain"}, nodes_of(self.place("deployment", odd)))
+        self.write_functions({"images": f"{self.registry}/team/*", "runtimes": ["containerd:2.1", "cri-o"]})
+        self.eventually(lambda: nodes_of(self.place("deployment", odd, again=False)) == {"power-ssd", "power-plain"})
+        self.assertIn("CRI-O", "\n".join(self.warnings))
+
     def test_without_pinning(self):
         self.write_functions({"images": "*/team/*", "pin": False})
         self.start()
@@ -333,6 +372,44 @@ class ControllerTest(command.CommandTest):
         self.place("deployment")
         self.stop_registry()
         self.assertEqual({"amd64-ssd", "power-ssd", "power-plain"}, nodes_of(self.place("deployment")))
+
+    def test_what_a_registry_said_before_it_went_away(self):
+        self.start("--tag-lifetime", "0")
+        self.place("deployment", again=False)
+        self.assertEqual(([], 0), (self.warnings, self.metrics()["fnimage_resolver_stale_total"]))
+        self.stop_registry()
+        self.assertEqual({"amd64-ssd", "power-ssd", "power-plain"}, nodes_of(self.place("deployment", again=False)))
+        self.assertRegex("\n".join(self.warnings), "team/digits:latest: its registry is away; this is what it said [0-9]+ s ago")
+        self.assertEqual(1, self.metrics()["fnimage_resolver_stale_total"])
+
+    def test_metrics(self):
+        self.write_functions({"images": "127.0.0.1:*"})
+        self.start("--deadline", "1")
+        names = ("hits_total", "refreshes_total", "failures_total", "stale_total", "images")
+
+        def resolver():
+            return [self.metrics()[f"fnimage_resolver_{name}"] for name in names]
+        self.assertEqual([0, 0, 0, 0, 0], resolver())
+        for _ in range(4):
+            self.place("deployment", again=False)
+        self.assertEqual([3, 1, 0, 0, 1], resolver())
+        self.leaves("deployment", "cannot place", image=f"{self.registry}/team/missing:1")
+        self.assertEqual([3, 2, 1, 0, 2], resolver())
+        self.assertGreater(self.metrics()["fnimage_resolver_bytes"], 0)
+        self.leaves("other-image")
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            before = self.metrics()
+            self.leaves("deployment", "cannot place", image=f"127.0.0.1:{silent.getsockname()[1]}/team/digits:latest")
+        after = self.metrics()
+        results = {kind: after[f'fnimage_admission_requests_total{{result="{kind}"}}'] for kind in
+                   ("unchanged", "patched", "denied", "failed_open", "malformed")}
+        self.assertEqual({"unchanged": 1, "patched": 4, "denied": 0, "failed_open": 2, "malformed": 0}, results)
+        below = [value for name, value in after.items() if name.startswith("fnimage_admission_seconds_bucket")]
+        self.assertEqual(sorted(below), below)
+        self.assertEqual((10, 7, 7), (len(below), below[-1], after["fnimage_admission_seconds_count"]))
+        grown = {name: after[name] - before[name] for name in after if name.startswith("fnimage_admission_seconds")}
+        self.assertEqual((0, 1), (grown['fnimage_admission_seconds_bucket{le="0.5"}'], grown['fnimage_admission_seconds_bucket{le="+Inf"}']))
+        self.assertGreaterEqual(grown["fnimage_admission_seconds_sum"], 1)
 
     def test_a_registry_that_says_nothing_does_not_hold_it_up(self):
         with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -378,7 +455,7 @@ class ControllerTest(command.CommandTest):
             with self.subTest(body[:60]):
                 self.assertEqual(400, self.ask("POST", "/mutate", body)[0])
         self.assertEqual(413, self.ask("POST", "/mutate", b" " * (4 << 20))[0])
-        self.assertEqual(404, self.ask("GET", "/mutate")[0])
+        self.assertEqual(405, self.ask("GET", "/mutate")[0])
         self.assertIn('result="malformed"} 8', self.ask("GET", "/metrics")[1])
         strange = self.recorded("deployment")
         strange["request"]["object"]["spec"] |= {"affinity": "here", "tolerations": 3, "nodeSelector": []}
@@ -414,11 +491,179 @@ class ControllerTest(command.CommandTest):
 
     def test_what_it_is_started_with(self):
         for options, fragment in ((["--port", "1"], "unknown argument --port"), (["--fail"], "needs a value"),
+                                  (["--tag-lifetime", "soon"], "--tag-lifetime is no number"),
                                   (["--fail", "maybe"], "neither open nor closed"), ([], "--cert is missing")):
             done = subprocess.run([PROGRAM, *options], capture_output=True, text=True, check=False)
             self.assertEqual(1, done.returncode)
             self.assertIn(fragment, done.stderr)
         self.assertIn("--functions DIR", subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True).stdout)
+
+
+@unittest.skipUnless(shutil.which("docker-registry"), "docker-registry is not installed")
+class ClientsTest(ControllerCase):
+    """Clients that are slow, many, or no clients at all."""
+
+    def open(self, sent=b"", tls=True):
+        client = socket.create_connection(("127.0.0.1", self.port))
+        if tls:
+            client = self.context.wrap_socket(client, server_hostname="127.0.0.1")
+        self.addCleanup(client.close)
+        client.sendall(sent)
+        return client
+
+    def start(self, *options):
+        super().start(*options)
+        self.context = self.tls()
+
+    def exchange(self, sent):
+        """What the server says until it closes the connection."""
+        client = self.open(sent)
+        return b"".join(iter(lambda: client.recv(1 << 16), b""))
+
+    def request(self, image=None, target="/mutate?timeout=10s"):
+        body = json.dumps(self.recorded("deployment", image)).encode()
+        return f"POST {target} HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+    def answer_on(self, client):
+        client.setblocking(True)
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        self.assertEqual(200, answer.status)
+        return json.loads(answer.read())["response"]
+
+    def test_slow_clients_keep_nobody_waiting(self):
+        self.start()
+        self.place("deployment")
+        beginnings = (b"POST /mutate HTTP/1.1\r\nX: ", b"POST /mutate HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n")
+        slow = [self.open(beginnings[i % 2]) for i in range(180)]
+        silent = [self.open() for _ in range(120)]
+        begun = [self.open(b"\x16\x03\x01"[:i % 4], tls=False) for i in range(120)]
+        clients = slow + silent + begun
+
+        def send_one_byte():
+            for client in slow:
+                with contextlib.suppress(OSError):
+                    client.sendall(b"a")
+        for _ in range(3):
+            send_one_byte()
+            self.place("deployment")
+            self.assertEqual((200, "ok\n"), self.ask("GET", "/healthz"))
+        self.assertEqual(len(clients), sum(map(is_open, clients)))
+
+        def are_cut():
+            send_one_byte()
+            clients[:] = filter(is_open, clients)
+            return not clients
+        self.eventually(are_cut, tries=600)
+        self.place("deployment")
+
+    def test_more_clients_than_there_is_room_for(self):
+        most = 1024
+        self.start()
+        allowed, limit = resource.getrlimit(resource.RLIMIT_NOFILE)  # the server has seen to its own
+        if limit < 2 * most:
+            self.skipTest("too few files may be open")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(allowed, 2 * most), limit))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (allowed, limit))
+        clients = []
+        with self.connect() as connection:  # one that goes on asking keeps its place
+            for _ in range(12):
+                clients += [self.open(tls=False) for _ in range(100)]
+                connection.request("GET", "/healthz")
+                self.assertEqual(b"ok\n", connection.getresponse().read())
+        self.place("deployment")
+        self.assertLess(sum(map(is_open, clients)), most)
+        self.assertFalse(is_open(clients[0]))
+
+    def test_bodies_have_their_room(self):
+        self.start()
+        large = b"POST /mutate HTTP/1.1\r\nHost: h\r\nContent-Length: 3000000\r\n\r\n"
+        clients = [self.open(large) for _ in range(40)]
+        self.place("deployment")
+        self.assertEqual((False, True), (is_open(clients[0]), is_open(clients[-1])))
+        self.assertEqual(400, int(self.exchange(large.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + b" " * 3_000_000).split()[1]))
+
+    def test_decisions_that_wait_hold_up_nothing_else(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            self.write_functions({"images": "127.0.0.1:*"})
+            self.start("--deadline", "4")
+            image = f"127.0.0.1:{silent.getsockname()[1]}/team/digits:latest"
+            clients = [self.open(self.request(image)) for _ in range(150)]  # more than there are threads
+            self.assertEqual((200, "ok\n"), self.ask("GET", "/healthz"))
+            self.assertIn("cannot place", self.answer_on(self.open(self.request(image, "/mutate?a=b&timeout=1s")))["warnings"][0])
+            self.assertEqual(len(clients), sum(map(is_open, clients)))  # their time is not up
+            for client in clients:
+                self.assertIn("cannot place", self.answer_on(client)["warnings"][0])
+
+    def test_the_end_comes_for_those_who_have_not_asked(self):
+        self.start()
+        request = self.request()
+        idle, half = self.open(request), self.open(request[:-100])
+        self.answer_on(idle)
+        self.server.send_signal(signal.SIGTERM)
+        self.assertEqual(b"", idle.recv(1))
+        half.sendall(request[-100:])
+        self.assertIn("patch", self.answer_on(half))
+        self.assertEqual(b"", half.recv(1))
+        half.close()
+        self.assertEqual(0, self.server.wait())
+
+    def test_the_end_waits_for_no_slow_client(self):
+        self.start()
+        slow = [self.open(self.request()[:-100]) for _ in range(10)] + [self.open(), self.open(tls=False)]
+        self.server.send_signal(signal.SIGTERM)
+        self.assertEqual(0, self.server.wait())
+        self.assertFalse(any(map(is_open, slow)))
+
+    def test_a_port_is_for_one(self):
+        self.start()
+        done = subprocess.run([PROGRAM, f"--listen=127.0.0.1:{self.port}", "--cert", "tls/tls.crt", "--key", "tls/tls.key", "--nodes", "nodes",
+                               "--functions", "functions"], cwd=self.scratch, capture_output=True, text=True, check=False)
+        self.assertEqual(1, done.returncode)
+        self.assertIn(f"cannot listen on 127.0.0.1:{self.port}", done.stderr)
+
+    def test_one_connection_for_many_requests(self):
+        self.start()
+        with self.connect() as connection:
+            for method, path, status, allow in (
+                    ("GET", "/healthz", 200, None), ("HEAD", "/metrics", 200, None), ("GET", "/", 404, None), ("PUT", "/healthz", 405, "GET, HEAD"),
+                    ("GET", "/mutate?timeout=1s", 405, "POST"), ("POST", "/mutate", 400, None), ("BREW", "/readyz?x", 405, "GET, HEAD"),
+                    ("HEAD", "/mutate", 405, "POST")):
+                with self.subTest(method=method, path=path):
+                    connection.request(method, path)
+                    socket_before = connection.sock
+                    answer = connection.getresponse()
+                    self.assertEqual((status, allow), (answer.status, answer.headers["Allow"]))
+                    self.assertGreater(int(answer.headers["Content-Length"]), 0)
+                    self.assertEqual(method == "HEAD", not answer.read())
+                    self.assertIs(socket_before, connection.sock)
+            for body in (iter([b"{", b"}"]), b"{}"):  # the first is sent in chunks
+                connection.request("POST", "/mutate", body)
+                answer = connection.getresponse()
+                self.assertEqual((400, False), (answer.status, not answer.read()))
+
+    def test_what_is_http(self):
+        self.start()
+        get = b"GET /healthz HTTP/1.%d\r\nHost: h\r\n"
+        for sent, statuses in ((get % 0 + b"\r\n", [200]), (get % 0 + b"Connection: keep-alive\r\n\r\n" + get % 0 + b"\r\n", [200, 200]),
+                               (get % 1 + b"\r\n" + get % 1 + b"Connection: close\r\n\r\n", [200, 200]), (b"nonsense\r\n\r\n", [400]),
+                               (b"GET / HTTP/2.0\r\n\r\n", [400]), (get % 1 + b"\r\n\x16\x03\x01\r\n\r\n", [200, 400]),
+                               (b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", [400]),
+                               (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n", [400]),
+                               (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"100000\r\n" + b" " * 0x100000 + b"\r\n") * 4, [413]),
+                               (get % 1 + b"X: " + b"x" * 70_000 + b"\r\n\r\n", [431])):
+            with self.subTest(sent[:60]):
+                answers = self.exchange(sent).split(b"HTTP/1.")[1:]
+                self.assertEqual(statuses, [int(answer.split()[1]) for answer in answers])
+        careful = self.open(self.request().replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n").partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+        self.assertEqual(b"HTTP/1.1 100 Continue\r\n\r\n", careful.recv(100))
+        careful.sendall(self.request().partition(b"\r\n\r\n")[2])
+        self.assertIn("patch", self.answer_on(careful))
+
+    def test_an_older_tls(self):
+        self.start()
+        self.context.maximum_version = ssl.TLSVersion.TLSv1_2
+        self.assertIn(b"200", self.exchange(b"GET /healthz HTTP/1.0\r\n\r\n"))
 
 
 if __name__ == "__main__":

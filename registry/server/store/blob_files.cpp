@@ -34,7 +34,7 @@ Result<bool> sync_blob(const fs::path& file) {
   return true;
 }
 
-bool is_out_of_space(int errno_value) noexcept {
+bool is_no_room(int errno_value) noexcept {
   return errno_value == ENOSPC || errno_value == EDQUOT || errno_value == EIO;
 }
 
@@ -152,7 +152,7 @@ Result<bool> BlobFiles::link(const Digest& digest, const BlobFiles& from) const 
     FNIMAGE_TRY(has_name, sync_blob(path));
   }
   if (!has_name && ::link(file.c_str(), path.c_str()) != 0) {
-    if (is_out_of_space(errno)) {
+    if (is_no_room(errno)) {
       return fail(error_from_errno(errno, "write " + path.string()));
     }
     // It is there with another size, or the file systems do not allow it.

@@ -6,7 +6,7 @@ namespace fnimage::server {
 
 namespace {
 
-std::int64_t nanoseconds(const timespec& time) noexcept {
+std::int64_t to_file_time(const timespec& time) noexcept {
   constexpr std::int64_t per_second = 1'000'000'000;
   return static_cast<std::int64_t>(time.tv_sec) * per_second + time.tv_nsec;
 }
@@ -18,8 +18,8 @@ std::optional<FileStamp> stamp_from(const struct stat& status) noexcept {
   return FileStamp{.device = status.st_dev,
                    .inode = status.st_ino,
                    .size = static_cast<std::uint64_t>(status.st_size),
-                   .modified = nanoseconds(status.st_mtim),
-                   .changed = nanoseconds(status.st_ctim)};
+                   .modified = to_file_time(status.st_mtim),
+                   .changed = to_file_time(status.st_ctim)};
 }
 
 }  // namespace

@@ -14,6 +14,8 @@ class GroupCommit {
  public:
   /// Returns when the change has been through `commit(std::vector<Change*>)`, called on this or
   /// another waiting thread, never twice at once, with the changes in the order in which they came.
+  /// What it throws is thrown to the one that it is called on; to the others it looks as if it had
+  /// returned.
   template <class Commit>
   void run(Change& change, Commit commit) {
     Waiting self{&change};
@@ -27,13 +29,9 @@ class GroupCommit {
       const std::vector<Waiting*> batch = std::exchange(waiting_, {});
       is_committing_ = true;
       lock.unlock();
+      Committing committing(*this, batch);
       commit_batch(batch, commit);
-      lock.lock();
-      is_committing_ = false;
-      for (Waiting* one : batch) {
-        one->is_done = true;
-      }
-      done_.notify_all();
+      lock = committing.end();
     }
   }
 
@@ -41,6 +39,33 @@ class GroupCommit {
   struct Waiting {
     Change* change;
     bool is_done = false;
+  };
+  /// Nobody may wait for ever, also when there is no memory for a commit.
+  class Committing {
+   public:
+    Committing(GroupCommit& all, const std::vector<Waiting*>& batch) : all_(all), batch_(batch) {}
+    Committing(const Committing&) = delete;
+    Committing& operator=(const Committing&) = delete;
+    ~Committing() {
+      if (!is_over_) {
+        (void)end();
+      }
+    }
+    std::unique_lock<std::mutex> end() {
+      std::unique_lock lock(all_.mutex_);
+      is_over_ = true;
+      all_.is_committing_ = false;
+      for (Waiting* one : batch_) {
+        one->is_done = true;
+      }
+      all_.done_.notify_all();
+      return lock;
+    }
+
+   private:
+    GroupCommit& all_;
+    const std::vector<Waiting*>& batch_;
+    bool is_over_ = false;
   };
   template <class Commit>
   static void commit_batch(const std::vector<Waiting*>& batch, Commit& commit) {

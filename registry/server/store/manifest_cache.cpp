@@ -5,7 +5,7 @@ namespace fnimage::server {
 namespace {
 
 /// What a manifest takes besides its bytes.
-constexpr std::size_t overhead = 512;
+constexpr std::size_t cache_overhead = 512;
 
 }  // namespace
 
@@ -20,7 +20,7 @@ std::shared_ptr<const std::string> ManifestCache::find(const manifest::Digest& d
 }
 
 void ManifestCache::add(const manifest::Digest& digest, std::shared_ptr<const std::string> bytes) {
-  const std::size_t added = bytes->size() + overhead;
+  const std::size_t added = bytes->size() + cache_overhead;
   const std::lock_guard lock(mutex_);
   if (added > limit_ || by_digest_.contains(digest)) {
     return;
@@ -29,7 +29,7 @@ void ManifestCache::add(const manifest::Digest& digest, std::shared_ptr<const st
   by_digest_.emplace(digest, kept_.begin());
   size_ += added;
   while (size_ > limit_) {
-    size_ -= kept_.back().bytes->size() + overhead;
+    size_ -= kept_.back().bytes->size() + cache_overhead;
     by_digest_.erase(kept_.back().digest);
     kept_.pop_back();
   }

@@ -12,7 +12,8 @@ using manifest::Digest;
 
 namespace {
 
-constexpr std::size_t max_values = 1'000'000;  ///< of a document: 4 MiB of text can have more
+constexpr std::size_t max_manifest_values =
+    1'000'000;  ///< of a document: 4 MiB of text can have more
 
 /// A string that is a member of a member; empty = there is none.
 std::string text_in(const JsonObject& object, std::string_view key, std::string_view inner) {
@@ -57,7 +58,7 @@ manifest::Annotations annotations_of(const JsonObject& object) {
 ManifestFacts read_facts(const std::string& bytes, std::string_view media_type) {
   ManifestFacts facts;
   const auto json =
-      parse_json(bytes, "manifest", {.max_bytes = bytes.size(), .max_values = max_values});
+      parse_json(bytes, "manifest", {.max_bytes = bytes.size(), .max_values = max_manifest_values});
   if (!json) {
     return facts;
   }

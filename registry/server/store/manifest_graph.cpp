@@ -14,7 +14,7 @@ using manifest::Digest;
 
 namespace {
 
-bool is_manifest(const Descriptor& descriptor) noexcept {
+bool is_listed_manifest(const Descriptor& descriptor) noexcept {
   return manifest::is_manifest_type(descriptor.media_type) ||
          manifest::is_index_type(descriptor.media_type);
 }
@@ -92,7 +92,7 @@ void ManifestGraph::use(const Descriptor& descriptor) {
     }
     node->second.descriptor.annotations.clear();  // those of the manifest count, not a list's
     for (Descriptor& child : read(node->second)) {
-      if (is_manifest(child)) {
+      if (is_listed_manifest(child)) {
         waiting.push_back(std::move(child));
       }
     }
@@ -108,7 +108,7 @@ void ManifestGraph::unuse(const Digest& digest) {
       continue;
     }
     for (const Descriptor& child : node->second.children) {
-      if (is_manifest(child)) {
+      if (is_listed_manifest(child)) {
         waiting.push_back(child.digest);
       }
     }
@@ -131,7 +131,7 @@ void ManifestGraph::read_missing() {
       continue;
     }
     for (const Descriptor& child : read(node->second)) {
-      if (is_manifest(child)) {
+      if (is_listed_manifest(child)) {
         use(child);
       }
     }

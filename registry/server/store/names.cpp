@@ -18,12 +18,12 @@ bool clashes_with_a_layout(std::string_view part) noexcept {
   return std::ranges::find(names_in_a_layout, part) != names_in_a_layout.end();
 }
 
-bool is_alphanumeric(char c) noexcept {
+bool is_part_character(char c) noexcept {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 }
 
 /// "." or "_" or "__" or any number of "-"
-bool is_separator(std::string_view text) noexcept {
+bool is_part_separator(std::string_view text) noexcept {
   return text == "." || text == "_" || text == "__" ||
          text.find_first_not_of('-') == std::string_view::npos;
 }
@@ -31,14 +31,14 @@ bool is_separator(std::string_view text) noexcept {
 }  // namespace
 
 bool is_valid_part(std::string_view part) noexcept {
-  if (part.empty() || !is_alphanumeric(part.front()) || !is_alphanumeric(part.back())) {
+  if (part.empty() || !is_part_character(part.front()) || !is_part_character(part.back())) {
     return false;
   }
   const auto end = part.end();
   for (auto at = part.begin(); at != end;) {
-    const auto separator = std::find_if_not(at, end, is_alphanumeric);
-    at = std::find_if(separator, end, is_alphanumeric);
-    if (!is_separator({separator, at})) {
+    const auto separator = std::find_if_not(at, end, is_part_character);
+    at = std::find_if(separator, end, is_part_character);
+    if (!is_part_separator({separator, at})) {
       return false;
     }
   }

@@ -32,6 +32,15 @@ Result<void> make_plain_directory(const fs::path& path) {
               "move it away; links to other places are not followed in a store");
 }
 
+Result<void> refuse_other_than_file(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::symlink_status(path, error);
+  if (fs::exists(status) && !fs::is_regular_file(status)) {
+    return fail(ErrorCode::already_exists, path.string() + " is in the way: it is no regular file");
+  }
+  return {};
+}
+
 bool are_plain_directories(const fs::path& root, const fs::path& relative) noexcept {
   try {
     fs::path path = root;

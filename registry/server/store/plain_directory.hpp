@@ -17,6 +17,10 @@ bool is_plain_directory(const std::filesystem::path& path) noexcept;
 /// when something else is there.
 Result<void> make_plain_directory(const std::filesystem::path& path);
 
+/// For files that are opened for writing: what is there must be no link that leads elsewhere.
+/// Error: already_exists.
+Result<void> refuse_other_than_file(const std::filesystem::path& path);
+
 /// Whether all directories from `root` (not looked at) down to root/relative are so.
 bool are_plain_directories(const std::filesystem::path& root,
                            const std::filesystem::path& relative) noexcept;

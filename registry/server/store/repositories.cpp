@@ -29,7 +29,7 @@ std::size_t affordable(std::size_t wanted) noexcept {
   return std::min(wanted, std::max<std::size_t>(files.rlim_cur / 4, fewest));
 }
 
-bool is_layout(const fs::path& directory) noexcept {
+bool is_layout_directory(const fs::path& directory) noexcept {
   return FileStamp::of(directory / registry::layout_marker) &&
          FileStamp::of(directory / registry::layout_index);
 }
@@ -136,7 +136,7 @@ Result<std::shared_ptr<DiskRepository>> Repositories::find(const std::string& na
     return repository->exists() ? repository : nullptr;
   }
   const fs::path relative = path_of_repository(name);
-  if (!are_plain_directories(root_, relative) || !is_layout(root_ / relative)) {
+  if (!are_plain_directories(root_, relative) || !is_layout_directory(root_ / relative)) {
     return std::shared_ptr<DiskRepository>();
   }
   return object(name);

@@ -15,20 +15,6 @@ namespace fs = std::filesystem;
 using manifest::Descriptor;
 using manifest::Digest;
 
-namespace {
-
-/// Locks are taken on files of the layout, not on what a link of that name leads to.
-Result<void> refuse_link(const fs::path& file) {
-  std::error_code error;
-  const auto status = fs::symlink_status(file, error);
-  if (fs::exists(status) && !fs::is_regular_file(status)) {
-    return fail(ErrorCode::already_exists, file.string() + " is in the way: it is no regular file");
-  }
-  return {};
-}
-
-}  // namespace
-
 DiskRepository::DiskRepository(std::string name, const fs::path& root,
                                std::shared_ptr<ManifestCache> cache,
                                const manifest::ListLimits& limits)
@@ -54,8 +40,8 @@ Result<void> DiskRepository::begin_writing() {
   }
   FNIMAGE_CHECK(make_plain_directory(directory_ / "blobs"));
   FNIMAGE_CHECK(make_plain_directory(directory_ / "blobs" / "sha256"));
-  FNIMAGE_CHECK(refuse_link(directory_ / registry::layout_lock_file));
-  FNIMAGE_CHECK(refuse_link(directory_ / registry::layout_writers_file));
+  FNIMAGE_CHECK(refuse_other_than_file(directory_ / registry::layout_lock_file));
+  FNIMAGE_CHECK(refuse_other_than_file(directory_ / registry::layout_writers_file));
   FNIMAGE_CHECK(registry::make_layout(directory_));
   FNIMAGE_TRY(FileLock held, FileLock::acquire_shared(directory_ / registry::layout_writers_file));
   writing_.emplace(std::move(held));
@@ -78,7 +64,7 @@ Result<std::shared_ptr<const std::string>> DiskRepository::bytes_of(const Digest
 /// What is not here needs no look into all lists.
 std::optional<Descriptor> DiskRepository::child(const IndexContent::Ptr& content,
                                                 const Digest& digest) {
-  return has_blob(digest) ? graph_.child(content, digest) : std::nullopt;
+  return blob_size(digest) ? graph_.child(content, digest) : std::nullopt;
 }
 
 Result<std::optional<StoredManifest>> DiskRepository::manifest(const registry::Selector& selector) {
@@ -119,8 +105,8 @@ Result<std::optional<std::shared_ptr<const OpenFile>>> DiskRepository::blob(cons
   return blobs_.open(digest);
 }
 
-bool DiskRepository::has_blob(const Digest& digest) const {
-  return blobs_.size_of(digest).has_value();
+std::optional<std::uint64_t> DiskRepository::blob_size(const Digest& digest) const {
+  return blobs_.size_of(digest);
 }
 
 Result<void> DiskRepository::adopt_blob(const Digest& digest, const fs::path& file) {
@@ -130,7 +116,7 @@ Result<void> DiskRepository::adopt_blob(const Digest& digest, const fs::path& fi
 
 Result<bool> DiskRepository::mount(const Digest& digest, Repository& from) {
   const auto* source = dynamic_cast<const DiskRepository*>(&from);
-  if (source == nullptr || !source->has_blob(digest)) {
+  if (source == nullptr || !source->blob_size(digest)) {
     return false;
   }
   if (source == this) {

@@ -35,7 +35,8 @@ class DiskRepository final : public Repository {
   Result<std::vector<manifest::Descriptor>> referrers(const manifest::Digest& digest) override;
   Result<std::optional<std::shared_ptr<const OpenFile>>> blob(
       const manifest::Digest& digest) override;
-  [[nodiscard]] bool has_blob(const manifest::Digest& digest) const override;
+  [[nodiscard]] std::optional<std::uint64_t> blob_size(
+      const manifest::Digest& digest) const override;
   Result<Outcome> remove_blob(const manifest::Digest& digest) override;
   Result<bool> mount(const manifest::Digest& digest, Repository& from) override;
 
@@ -57,7 +58,7 @@ class DiskRepository final : public Repository {
     std::optional<manifest::Digest> digest{};
     const Condition* condition = nullptr;
     bool is_child = false;  ///< the manifest is known by a list only
-    Result<Outcome> outcome = Outcome::absent;
+    Result<Outcome> outcome = fail(ErrorCode::internal, "the change was not done");
   };
   Result<Outcome> run(Change change);
   Result<void> commit(const std::vector<Change*>& changes);

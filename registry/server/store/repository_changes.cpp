@@ -2,8 +2,11 @@
 // other and written with one write of index.json. Order: the bytes of manifests and their names are
 // safe before index.json is replaced, and files go after it is: a crash at any moment leaves blobs
 // that nothing names at worst.
+#include <algorithm>
 #include <set>
 
+#include <fnimage/manifest/document.hpp>
+#include <fnimage/manifest/reference.hpp>
 #include <fnimage/registry/oci_layout.hpp>
 
 #include "store/repository.hpp"
@@ -14,20 +17,32 @@ using manifest::Digest;
 
 namespace {
 
-std::optional<Digest> digest_of(const IndexEntry* entry) {
+std::optional<Digest> digest_if_any(const IndexEntry* entry) {
   return entry == nullptr ? std::nullopt : std::optional(entry->digest);
 }
 
 /// What a condition about a put is about.
 std::optional<Digest> standing_for(const IndexContent& content, const NewManifest& manifest) {
-  return digest_of(manifest.tags.empty() ? content.find(manifest.digest)
-                                         : content.find(manifest.tags.front()));
+  return digest_if_any(manifest.tags.empty() ? content.find(manifest.digest)
+                                             : content.find(manifest.tags.front()));
+}
+
+/// What could not be read back, or asked for, is not written.
+Result<void> check_new(const NewManifest& manifest) {
+  if (manifest.bytes.size() > manifest::max_document_bytes) {
+    return fail(ErrorCode::invalid_input, "the manifest is too large");
+  }
+  if (!std::ranges::all_of(manifest.tags, manifest::is_valid_tag)) {
+    return fail(ErrorCode::invalid_argument, "not a tag");
+  }
+  return {};
 }
 
 }  // namespace
 
 Result<Outcome> DiskRepository::put_manifest(const NewManifest& manifest,
                                              const Condition& condition) {
+  FNIMAGE_CHECK(check_new(manifest));
   FNIMAGE_CHECK(begin_writing());
   {
     // Judged once more later; but what is refused now has been refused at this moment, and needs no
@@ -47,11 +62,17 @@ Result<Outcome> DiskRepository::put_manifest(const NewManifest& manifest,
 }
 
 Result<Outcome> DiskRepository::remove_tag(const std::string& tag, const Condition& condition) {
+  if (!exists()) {
+    return Outcome::absent;
+  }
   FNIMAGE_CHECK(begin_writing());
   return run({.kind = Change::Kind::remove_tag, .tag = tag, .condition = &condition});
 }
 
 Result<Outcome> DiskRepository::remove_manifest(const Digest& digest, const Condition& condition) {
+  if (!exists()) {
+    return Outcome::absent;
+  }
   FNIMAGE_CHECK(begin_writing());
   FNIMAGE_TRY(const auto content, index_.current());
   return run({.kind = Change::Kind::remove_manifest,
@@ -61,6 +82,9 @@ Result<Outcome> DiskRepository::remove_manifest(const Digest& digest, const Cond
 }
 
 Result<Outcome> DiskRepository::remove_blob(const Digest& digest) {
+  if (!exists()) {
+    return Outcome::absent;
+  }
   FNIMAGE_CHECK(begin_writing());
   return run({.kind = Change::Kind::remove_blob, .digest = digest});
 }
@@ -92,7 +116,7 @@ Result<Outcome> DiskRepository::apply(IndexDraft& draft, const Change& change) {
     case Change::Kind::put:
       return apply_put(draft, change);
     case Change::Kind::remove_tag: {
-      const auto standing = digest_of(content.find(change.tag));
+      const auto standing = digest_if_any(content.find(change.tag));
       if (!standing) {
         return Outcome::absent;
       }
@@ -115,7 +139,7 @@ Result<Outcome> DiskRepository::apply(IndexDraft& draft, const Change& change) {
       if (content.find(*change.digest) != nullptr) {
         return Outcome::refused;
       }
-      return has_blob(*change.digest) ? Outcome::done : Outcome::absent;
+      return blob_size(*change.digest) ? Outcome::done : Outcome::absent;
   }
   return fail(ErrorCode::internal, "a change of no kind");
 }

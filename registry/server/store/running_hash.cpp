@@ -11,7 +11,7 @@ namespace {
 
 /// Fails only without memory, or when OpenSSL is broken: a wrong digest would be worse than the
 /// end.
-void need(bool success) noexcept {
+void require_hash(bool success) noexcept {
   if (!success) {
     std::terminate();
   }
@@ -25,8 +25,9 @@ void RunningHash::Free::operator()(evp_md_ctx_st* context) const noexcept {
 
 RunningHash::RunningHash(std::string_view algorithm)
     : context_(EVP_MD_CTX_new()), is_sha512_(algorithm == "sha512") {
-  need(context_ != nullptr);
-  need(EVP_DigestInit_ex(context_.get(), is_sha512_ ? EVP_sha512() : EVP_sha256(), nullptr) == 1);
+  require_hash(context_ != nullptr);
+  require_hash(
+      EVP_DigestInit_ex(context_.get(), is_sha512_ ? EVP_sha512() : EVP_sha256(), nullptr) == 1);
 }
 
 RunningHash::RunningHash(RunningHash&&) noexcept = default;
@@ -34,7 +35,7 @@ RunningHash& RunningHash::operator=(RunningHash&&) noexcept = default;
 RunningHash::~RunningHash() = default;
 
 void RunningHash::update(Bytes bytes) {
-  need(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1);
+  require_hash(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1);
   size_ += bytes.size();
 }
 
@@ -46,11 +47,11 @@ manifest::Digest RunningHash::digest() const {
   const std::unique_ptr<evp_md_ctx_st, Free> copy(EVP_MD_CTX_new());
   std::array<unsigned char, EVP_MAX_MD_SIZE> value{};
   unsigned size = 0;
-  need(copy != nullptr && EVP_MD_CTX_copy_ex(copy.get(), context_.get()) == 1 &&
-       EVP_DigestFinal_ex(copy.get(), value.data(), &size) == 1);
+  require_hash(copy != nullptr && EVP_MD_CTX_copy_ex(copy.get(), context_.get()) == 1 &&
+               EVP_DigestFinal_ex(copy.get(), value.data(), &size) == 1);
   auto digest = manifest::Digest::parse(std::string(algorithm()) + ":" +
                                         to_hex(std::as_bytes(std::span(value).first(size))));
-  need(digest.has_value());
+  require_hash(digest.has_value());
   return std::move(*digest);
 }
 

@@ -7,6 +7,7 @@
 #include <fnimage/base/atomic_file.hpp>
 #include <fnimage/base/file_lock.hpp>
 
+#include "store/plain_directory.hpp"
 #include "store/repositories.hpp"
 #include "store/uploads.hpp"
 
@@ -19,7 +20,7 @@ namespace {
 constexpr std::string_view server_lock = ".fnimage.server";
 constexpr std::string_view uploads_directory = ".fnimage.uploads";
 
-Result<void> check_name(const std::string& name) {
+Result<void> check_repository_name(const std::string& name) {
   if (!is_valid_repository(name)) {
     return fail(ErrorCode::invalid_argument, "not a repository's name");
   }
@@ -37,13 +38,13 @@ class DiskStore final : public Store {
   Result<std::vector<std::string>> repositories() override { return repositories_->list(); }
 
   Result<std::shared_ptr<Repository>> find(const std::string& name) override {
-    FNIMAGE_CHECK(check_name(name));
+    FNIMAGE_CHECK(check_repository_name(name));
     FNIMAGE_TRY(auto found, repositories_->find(name));
     return std::shared_ptr<Repository>(std::move(found));
   }
 
   Result<std::shared_ptr<Repository>> create(const std::string& name) override {
-    FNIMAGE_CHECK(check_name(name));
+    FNIMAGE_CHECK(check_repository_name(name));
     FNIMAGE_TRY(auto made, repositories_->create(name));
     return std::shared_ptr<Repository>(std::move(made));
   }
@@ -51,7 +52,7 @@ class DiskStore final : public Store {
   Result<std::shared_ptr<Upload>> begin_upload(const std::string& repository,
                                                const std::string& owner,
                                                std::string_view algorithm) override {
-    FNIMAGE_CHECK(check_name(repository));
+    FNIMAGE_CHECK(check_repository_name(repository));
     if (algorithm != "sha256" && algorithm != "sha512") {
       return fail(ErrorCode::invalid_argument, "not sha256 or sha512");
     }
@@ -89,6 +90,7 @@ Result<std::unique_ptr<Store>> Store::open(const fs::path& directory, const Stor
   if (error) {
     return fail(error_from_errno(error.value(), "open " + directory.string()));
   }
+  FNIMAGE_CHECK(refuse_other_than_file(root / server_lock));
   FNIMAGE_TRY(auto lock, FileLock::try_acquire(root / server_lock));
   if (!lock) {
     return fail(ErrorCode::already_exists,

@@ -10,8 +10,12 @@
 // tags and manifests; other processes may change it at any time under the layout's lock. Blobs that
 // several repositories have are one file with several names (hard links).
 //
+// Nothing is written through symbolic links that somebody put into the directory: a directory which
+// is a link is no repository, nor one that can be made. Links to the store itself are fine.
+//
 // Crash-safety: what a method has returned success for survives the process's death and a power
-// cut. Thread-safety: all methods from several threads; changes of one repository are linearizable.
+// cut; the bytes of an upload that is not finished survive the former only (size() tells).
+// Thread-safety: all methods from several threads; changes of one repository are linearizable.
 #pragma once
 
 #include <chrono>
@@ -66,13 +70,18 @@ class Repository {
   virtual ~Repository() = default;
   [[nodiscard]] virtual const std::string& name() const noexcept = 0;
 
-  /// The manifest that a tag or digest stands for. A blob that was never put as a manifest is none.
+  /// The manifest that a tag or digest stands for. A blob that was never put as a manifest is none,
+  /// unless a list that is here names it: other tools know children that way only. Nor is one that
+  /// is missing or damaged, which the next put heals. Error: not_found when the repository is gone,
+  /// invalid_input when its index.json is damaged; so in all methods.
   virtual Result<std::optional<StoredManifest>> manifest(const registry::Selector& selector) = 0;
   /// Stores the bytes and moves the tags. @param condition about tags[0], or the digest when there
-  /// are no tags. Error: no_space.
+  /// are no tags. Errors: no_space; invalid_input for a media type that is none (RFC 6838) and
+  /// above 4 MiB; invalid_argument for a malformed tag.
   virtual Result<Outcome> put_manifest(const NewManifest& manifest, const Condition& condition) = 0;
+  /// The manifest stays. Absent comes before refused, here and below.
   virtual Result<Outcome> remove_tag(const std::string& tag, const Condition& condition) = 0;
-  /// Removes a manifest and all tags that stand for it. Its blobs stay.
+  /// Removes a manifest, its own bytes too, and all tags that stand for it. Its blobs stay.
   virtual Result<Outcome> remove_manifest(const manifest::Digest& digest,
                                           const Condition& condition) = 0;
   /// Sorted (bytewise).
@@ -87,6 +96,7 @@ class Repository {
   /// In bytes; nullopt = not here.
   [[nodiscard]] virtual std::optional<std::uint64_t> blob_size(
       const manifest::Digest& digest) const = 0;
+  /// Refused: it is a manifest.
   virtual Result<Outcome> remove_blob(const manifest::Digest& digest) = 0;
   /// Gives a blob of another repository a name here. False = it is not there.
   virtual Result<bool> mount(const manifest::Digest& digest, Repository& from) = 0;
@@ -99,7 +109,7 @@ class Upload {
  public:
   virtual ~Upload() = default;
   [[nodiscard]] virtual const std::string& id() const noexcept = 0;
-  /// Bytes that are safe.
+  /// Bytes that have come and count, also after the process's death.
   [[nodiscard]] virtual std::uint64_t size() const noexcept = 0;
 
   /// One request's bytes. They count from the moment when they are written, whether the request
@@ -107,13 +117,15 @@ class Upload {
   class Writing {
    public:
     virtual ~Writing() = default;
-    /// Error: no_space, io.
+    /// Errors: no_space, io; not_found when the upload was removed meanwhile. What was written
+    /// before an error counts, size() says how much.
     virtual Result<void> write(Bytes bytes) = 0;
     /// Makes the upload a blob of its repository, and ends it. The upload stays as it is on an
-    /// error: verification (another digest), no_space.
+    /// error: verification (another digest), no_space. Only when the file system loses bytes that
+    /// it had taken, it begins anew: size() is 0. Makes the repository if it is missing.
     virtual Result<void> finish(const manifest::Digest& digest) = 0;
   };
-  /// Error: already_exists while another Writing lives.
+  /// Errors: already_exists while another Writing lives, not_found when the upload has ended.
   virtual Result<std::unique_ptr<Writing>> begin() = 0;
 };
 
@@ -143,8 +155,8 @@ class Store {
   /// The repository, made if missing. Error: no_space.
   virtual Result<std::shared_ptr<Repository>> create(const std::string& name) = 0;
 
-  /// A new upload with a random id of 128 bits. @param owner who may go on with it; empty =
-  /// anybody.
+  /// A new upload with a random id of 128 bits; its repository is made by finish() only. @param
+  /// owner who may go on with it; empty = anybody.
   /// @param algorithm what it will be verified by, for speed only.
   virtual Result<std::shared_ptr<Upload>> begin_upload(const std::string& repository,
                                                        const std::string& owner,

@@ -20,16 +20,16 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t id_bytes = 16;
+constexpr std::size_t upload_id_bytes = 16;
 
 /// Only such ids are ever part of a path.
 bool is_upload_id(std::string_view text) noexcept {
-  return text.size() == 2 * id_bytes &&
+  return text.size() == 2 * upload_id_bytes &&
          text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-Result<std::string> random_id() {
-  std::array<std::byte, id_bytes> random{};
+Result<std::string> random_upload_id() {
+  std::array<std::byte, upload_id_bytes> random{};
   // So few bytes never come short.
   if (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size())) {
     return fail(error_from_errno(errno, "get random bytes"));
@@ -106,7 +106,7 @@ void Uploads::load(const fs::path& directory) {
 }
 
 Result<std::shared_ptr<DiskUpload>> Uploads::begin(UploadSession session) {
-  FNIMAGE_TRY(const std::string id, random_id());
+  FNIMAGE_TRY(const std::string id, random_upload_id());
   const auto has_room = [this] {
     const std::lock_guard lock(mutex_);
     const bool room = by_id_.size() + being_made_ < limit_;

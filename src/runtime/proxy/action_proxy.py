@@ -400,17 +400,21 @@ def at_stop_signal(stop):
     signals, wakeup = os.pipe()
     os.set_blocking(wakeup, False)
 
+    def handle(_signal, _frame):
+        stop()
+
     def watch():
         try:
             while received := os.read(signals, 64):  # the signals' numbers, a byte each
-                if signal.SIGTERM in received:
+                # A function that handles the signal itself decides what comes of it.
+                if signal.SIGTERM in received and signal.getsignal(signal.SIGTERM) is handle:
                     return stop()
         except OSError:
             pass  # closed by user code
 
     signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: stop())
-    leave_children_alone(signal.getsignal(signal.SIGTERM), wakeup)
+    signal.signal(signal.SIGTERM, handle)
+    leave_children_alone(handle, wakeup)
     threading.Thread(target=watch, daemon=True).start()
 
 

@@ -37,7 +37,7 @@ TEST(Compatibility, FeaturesAreRules) {
   const json document = json::parse(compatibility_of(needs).json);
   EXPECT_EQ(document["version"], "v1alpha1");
   EXPECT_EQ(document["compatibilities"][0]["rules"],
-            json::parse(R"([{"name":"labels","matchFeatures":[{"feature":"cpu.cpuid",
+            json::parse(R"([{"name":"hardware","matchFeatures":[{"feature":"cpu.cpuid",
                 "matchExpressions":{"ARCH_3_00":{"op":"Exists"},"MMA":{"op":"Exists"},
                 "VSX":{"op":"Exists"}}}]}])"));
 }
@@ -50,13 +50,13 @@ TEST(Compatibility, GraphicsProcessorsAreDevicesAndLabels) {
                           .compute = require::ComputeCapability{7, 5}}};
   const Compatibility compatibility = compatibility_of(needs);
   const json rules = json::parse(compatibility.json)["compatibilities"][0]["rules"];
-  ASSERT_THAT(rules, SizeIs(2));
+  ASSERT_THAT(rules, SizeIs(1));
   ASSERT_THAT(rules[0]["matchAny"], SizeIs(2));
   const json& first = rules[0]["matchAny"][0]["matchFeatures"][0];
   EXPECT_EQ(first["feature"], "local.label");
   EXPECT_EQ(first["matchExpressions"]["nvidia.com/gpu.memory"],
             json::parse(R"({"op":"Gt","value":["16383"]})"));
-  EXPECT_EQ(rules[1]["matchFeatures"][0]["matchExpressions"]["vendor"]["value"][0], "10de");
+  EXPECT_EQ(rules[0]["matchFeatures"][0]["matchExpressions"]["vendor"]["value"][0], "10de");
   ASSERT_THAT(compatibility.notes, SizeIs(1));
   EXPECT_THAT(compatibility.notes[0], HasSubstr("1Ki of memory is not in it"));
 }

@@ -220,6 +220,11 @@ RandomNode random_node(Random& random, std::size_t number) {
                                                       "386",     "s390x", "riscv64"};
   const std::string architecture = random.pick(architectures);
   const std::string os = architecture == "amd64" && random.one_in(12) ? "windows" : "linux";
+  return random_node(random, number, os, architecture);
+}
+
+RandomNode random_node(Random& random, std::size_t number, const std::string& os,
+                       const std::string& architecture) {
   json spec = json::object();
   while (random.one_in(4)) {
     spec["taints"].push_back(random_taint(random, architecture));

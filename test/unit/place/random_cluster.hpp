@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <random>
+#include <string>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -43,6 +44,8 @@ struct RandomList {
 RandomList random_list(Random& random);
 std::vector<manifest::Runtime> random_runtimes(Random& random);
 RandomNode random_node(Random& random, std::size_t number);
+RandomNode random_node(Random& random, std::size_t number, const std::string& os,
+                       const std::string& architecture);
 /// A pod that has something of its own to say about where it runs.
 nlohmann::json random_pod(Random& random);
 

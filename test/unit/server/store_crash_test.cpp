@@ -25,8 +25,8 @@ namespace fs = std::filesystem;
 using manifest::Digest;
 using test::unwrap;
 
-constexpr int threads = 3;
-const std::string name = "team/action";
+constexpr int workers = 3;
+const std::string crash_repository = "team/action";
 
 std::string mark_of(int round, int thread, int step) {
   return std::to_string(round) + "." + std::to_string(thread) + "." + std::to_string(step);
@@ -47,7 +47,7 @@ void say(int pipe, const std::string& line) {
 void work(Store& store, int pipe, int round, int thread) {
   for (int step = 0;; ++step) {
     const std::string mark = mark_of(round, thread, step);
-    const auto upload = store.begin_upload(name, "me");
+    const auto upload = store.begin_upload(crash_repository, "me");
     {
       const auto writing = (*upload)->begin();
       if (!(*writing)->write(as_bytes("half of " + mark))) {
@@ -61,7 +61,7 @@ void work(Store& store, int pipe, int round, int thread) {
       ::_exit(5);
     }
     say(pipe, "blob " + mark + " " + (*upload)->id() + "\n");
-    const auto in = store.create(name);
+    const auto in = store.create(crash_repository);
     if (!(*in)->put_manifest(image(mark, {tag_of(thread)}), {})) {
       ::_exit(6);
     }
@@ -75,13 +75,13 @@ void work(Store& store, int pipe, int round, int thread) {
   }
 }
 
-[[noreturn]] void child(const fs::path& path, int pipe, int round) {
+[[noreturn]] void run_child(const fs::path& path, int pipe, int round) {
   const auto store = Store::open(path);
   if (!store) {
     ::_exit(2);
   }
   std::vector<std::thread> running;
-  for (int thread = 0; thread < threads; ++thread) {
+  for (int thread = 0; thread < workers; ++thread) {
     running.emplace_back([&, thread] { work(**store, pipe, round, thread); });
   }
   running.front().join();
@@ -125,15 +125,15 @@ Said read_said(int pipe) {
   return said;
 }
 
-/// One run of the child; the end of what it says is when it is dead. @param waits until it has said
-/// something before the time begins.
+/// One run of the run_child; the end of what it says is when it is dead. @param waits until it has
+/// said something before the time begins.
 Said run_and_kill(const fs::path& path, int round, bool waits, std::chrono::microseconds after) {
   int pipe[2];
   EXPECT_EQ(::pipe(pipe), 0);
   const pid_t pid = ::fork();
   if (pid == 0) {
     ::close(pipe[0]);
-    child(path, pipe[1], round);
+    run_child(path, pipe[1], round);
   }
   ::close(pipe[1]);
   if (pollfd ready{.fd = pipe[0], .events = POLLIN, .revents = 0}; waits) {
@@ -153,16 +153,16 @@ class StoreCrashTest : public ::testing::Test {
  protected:
   void check(const Said& said, int round) {
     const auto store = unwrap(Store::open(path_));
-    const auto in = unwrap(store->create(name));
+    const auto in = unwrap(store->create(crash_repository));
     for (const auto& [thread, last] : said.last) {
       check_tag(*in, round, thread, last.first, last.second);
     }
     for (const std::string& mark : said.blobs) {
-      EXPECT_TRUE(in->has_blob(Digest::of("half of " + mark + " and the rest"))) << mark;
+      EXPECT_TRUE(in->blob_size(Digest::of("half of " + mark + " and the rest"))) << mark;
     }
     for (const auto& [id, size] : said.open) {
       // It may have been finished without anybody hearing of it.
-      const auto upload = unwrap(store->find_upload(id, name, "me"));
+      const auto upload = unwrap(store->find_upload(id, crash_repository, "me"));
       EXPECT_TRUE(!upload || upload->size() >= size);
     }
     check_files();
@@ -183,7 +183,7 @@ class StoreCrashTest : public ::testing::Test {
 
   /// Blobs that were not looked at yet are what their names say, and all entries have a blob.
   void check_files() {
-    const fs::path layout = path_ / name;
+    const fs::path layout = path_ / crash_repository;
     std::size_t others = 0;
     for (const auto& file : fs::directory_iterator(layout / "blobs/sha256")) {
       const std::string hex = file.path().filename().string();

@@ -56,7 +56,7 @@ TEST_F(StoreManifestTest, ComesBackByTagAndByDigest) {
   }
   EXPECT_THAT(*unwrap(repository()->tags()), ElementsAre("latest", "v1"));
   EXPECT_EQ(unwrap(repository()->manifest("v2")), std::nullopt);
-  EXPECT_TRUE(repository()->has_blob(put.digest));
+  EXPECT_TRUE(repository()->blob_size(put.digest));
 }
 
 TEST_F(StoreManifestTest, SurvivesARestart) {
@@ -81,7 +81,7 @@ TEST_F(StoreManifestTest, Sha512StaysSha512) {
 
 TEST_F(StoreManifestTest, BlobIsNoManifest) {
   put_blob("team/action", image_text("a"));
-  EXPECT_TRUE(repository()->has_blob(Digest::of(image_text("a"))));
+  EXPECT_TRUE(repository()->blob_size(Digest::of(image_text("a"))));
   EXPECT_EQ(unwrap(repository()->manifest(Digest::of(image_text("a")))), std::nullopt);
 }
 
@@ -120,7 +120,7 @@ TEST_F(StoreManifestTest, RemovedManifestIsGoneWithItsTags) {
   unwrap(repository()->put_manifest(image("b", {"v3"}), always));
   EXPECT_EQ(unwrap(repository()->remove_manifest(a.digest, always)), Outcome::done);
   EXPECT_EQ(unwrap(repository()->manifest(a.digest)), std::nullopt);
-  EXPECT_FALSE(repository()->has_blob(a.digest));
+  EXPECT_FALSE(repository()->blob_size(a.digest));
   EXPECT_THAT(*unwrap(repository()->tags()), ElementsAre("v3"));
   EXPECT_EQ(unwrap(repository()->remove_manifest(a.digest, always)), Outcome::absent);
   unwrap(repository()->put_manifest(a, always));
@@ -145,6 +145,26 @@ TEST_F(StoreManifestTest, MediaTypeThatNobodyCouldReadIsRefused) {
         << type;
   }
   EXPECT_THAT(*unwrap(repository()->tags()), ElementsAre("v0"));
+}
+
+TEST_F(StoreManifestTest, WhatCouldNotBeAskedForIsRefused) {
+  EXPECT_THAT(repository()->put_manifest(image("a", {"v1", "not a tag"}), always),
+              fails_with(ErrorCode::invalid_argument));
+  const auto large = image("a", {"v1"}, std::string(manifest::max_document_bytes, ' '));
+  EXPECT_THAT(repository()->put_manifest(large, always), fails_with(ErrorCode::invalid_input));
+  EXPECT_THAT(*unwrap(repository()->tags()), IsEmpty());
+}
+
+TEST_F(StoreManifestTest, RemovedRepositoryIsNotMadeAgainByRemovals) {
+  const auto in = repository();
+  const auto put = image("a", {"v1"});
+  unwrap(in->put_manifest(put, always));
+  fs::remove_all(path() / "team");
+  EXPECT_EQ(unwrap(in->remove_tag("v1", always)), Outcome::absent);
+  EXPECT_EQ(unwrap(in->remove_manifest(put.digest, always)), Outcome::absent);
+  EXPECT_EQ(unwrap(in->remove_blob(put.digest)), Outcome::absent);
+  EXPECT_THAT(in->manifest("v1"), fails_with(ErrorCode::not_found));
+  EXPECT_FALSE(fs::exists(path() / "team"));
 }
 
 TEST_F(StoreManifestTest, ConditionTable) {
@@ -181,7 +201,7 @@ TEST_F(StoreManifestTest, ConditionsHoldForEveryChange) {
   const Condition is_a{.match = std::vector{a.digest}};
   const Condition is_b{.match = std::vector{b.digest}};
   EXPECT_EQ(unwrap(repository()->put_manifest(a, is_a)), Outcome::refused);
-  EXPECT_FALSE(repository()->has_blob(a.digest));
+  EXPECT_FALSE(repository()->blob_size(a.digest));
   EXPECT_EQ(unwrap(repository()->put_manifest(a, is_absent)), Outcome::done);
   EXPECT_EQ(unwrap(repository()->put_manifest(b, is_absent)), Outcome::refused);
   EXPECT_EQ(unwrap(repository()->put_manifest(b, is_a)), Outcome::done);
@@ -254,7 +274,7 @@ TEST_F(StoreManifestTest, ManyThreadsPutAndRemoveWithoutHarm) {
   std::ranges::for_each(running, [](std::thread& thread) { thread.join(); });
   // What is named is there.
   for (const auto& entry : index().manifests) {
-    EXPECT_TRUE(repository()->has_blob(entry.digest)) << entry.digest.str();
+    EXPECT_TRUE(repository()->blob_size(entry.digest)) << entry.digest.str();
   }
 }
 
@@ -357,7 +377,7 @@ TEST_F(StoreManifestTest, DamagedManifestIsNotServedAndThePutHealsIt) {
 TEST_F(StoreManifestTest, ReclaimOfAnotherProcessLeavesAloneWhatIsBeingPushed) {
   put_blob("team/action", "a layer that nothing names yet");
   EXPECT_TRUE(unwrap(outside()->reclaim()).busy);
-  EXPECT_TRUE(repository()->has_blob(Digest::of("a layer that nothing names yet")));
+  EXPECT_TRUE(repository()->blob_size(Digest::of("a layer that nothing names yet")));
 }
 
 TEST_F(StoreManifestTest, FullRepositoryRefusesMoreAndStaysWhole) {

@@ -23,15 +23,15 @@ using test::fails_with;
 using test::is_ok;
 using test::unwrap;
 
-const std::string name = "team/action";
+const std::string upload_repository = "team/action";
 
 class StoreUploadTest : public StoreTest {
  protected:
   std::shared_ptr<Upload> begin(std::string_view algorithm = "sha256") {
-    return unwrap(store().begin_upload(name, "me", algorithm));
+    return unwrap(store().begin_upload(upload_repository, "me", algorithm));
   }
   std::shared_ptr<Upload> find(const std::string& id) {
-    return unwrap(store().find_upload(id, name, "me"));
+    return unwrap(store().find_upload(id, upload_repository, "me"));
   }
   void write(Upload& upload, std::string_view bytes) {
     unwrap(unwrap(upload.begin())->write(as_bytes(bytes)));
@@ -39,7 +39,7 @@ class StoreUploadTest : public StoreTest {
   Result<void> finish(Upload& upload, const Digest& digest) {
     return unwrap(upload.begin())->finish(digest);
   }
-  std::string blob(const Digest& digest, const std::string& in = name) {
+  std::string blob(const Digest& digest, const std::string& in = upload_repository) {
     const auto file = unwrap(repository(in)->blob(digest));
     if (!file) {
       return "(none)";
@@ -49,7 +49,8 @@ class StoreUploadTest : public StoreTest {
     return bytes;
   }
   [[nodiscard]] fs::path uploads() const { return path() / ".fnimage.uploads"; }
-  [[nodiscard]] fs::path blob_path(const Digest& digest, const std::string& in = name) const {
+  [[nodiscard]] fs::path blob_path(const Digest& digest,
+                                   const std::string& in = upload_repository) const {
     return path() / in / "blobs" / digest.algorithm() / digest.hex();
   }
 };
@@ -66,7 +67,7 @@ TEST_F(StoreUploadTest, BecomesABlob) {
   EXPECT_EQ(find(upload->id()), nullptr);
   EXPECT_THAT(upload->begin(), fails_with(ErrorCode::not_found));
   EXPECT_TRUE(fs::is_empty(uploads()));
-  EXPECT_FALSE(repository()->has_blob(Digest::of("other bytes")));
+  EXPECT_FALSE(repository()->blob_size(Digest::of("other bytes")));
 }
 
 TEST_F(StoreUploadTest, EmptyBlob) {
@@ -85,7 +86,8 @@ TEST_F(StoreUploadTest, EitherAlgorithmWhateverWasThoughtOf) {
       EXPECT_EQ(blob(digest), bytes);
     }
   }
-  EXPECT_THAT(store().begin_upload(name, "", "md5"), fails_with(ErrorCode::invalid_argument));
+  EXPECT_THAT(store().begin_upload(upload_repository, "", "md5"),
+              fails_with(ErrorCode::invalid_argument));
 }
 
 TEST_F(StoreUploadTest, WrongDigestLeavesTheUploadAsItIs) {
@@ -94,7 +96,7 @@ TEST_F(StoreUploadTest, WrongDigestLeavesTheUploadAsItIs) {
   EXPECT_THAT(finish(*upload, Digest::of("wrong")), fails_with(ErrorCode::verification));
   EXPECT_THAT(finish(*upload, sha512_of("wrong")), fails_with(ErrorCode::verification));
   EXPECT_EQ(upload->size(), 5U);
-  EXPECT_EQ(unwrap(store().find(name)), nullptr) << "nothing has come of it";
+  EXPECT_EQ(unwrap(store().find(upload_repository)), nullptr) << "nothing has come of it";
   write(*upload, "bytes");
   unwrap(finish(*upload, Digest::of("some bytes")));
   EXPECT_EQ(blob(Digest::of("some bytes")), "some bytes");
@@ -125,27 +127,27 @@ TEST_F(StoreUploadTest, BelongsToItsRepositoryAndOwner) {
   const std::string id = begin()->id();
   EXPECT_TRUE(find(id));
   EXPECT_EQ(unwrap(store().find_upload(id, "team/other", "me")), nullptr);
-  EXPECT_EQ(unwrap(store().find_upload(id, name, "you")), nullptr);
-  EXPECT_EQ(unwrap(store().find_upload(id, name, "")), nullptr);
-  EXPECT_FALSE(unwrap(store().remove_upload(id, name, "you")));
-  const std::string free = unwrap(store().begin_upload(name, ""))->id();
-  EXPECT_TRUE(unwrap(store().find_upload(free, name, "you")));
+  EXPECT_EQ(unwrap(store().find_upload(id, upload_repository, "you")), nullptr);
+  EXPECT_EQ(unwrap(store().find_upload(id, upload_repository, "")), nullptr);
+  EXPECT_FALSE(unwrap(store().remove_upload(id, upload_repository, "you")));
+  const std::string free = unwrap(store().begin_upload(upload_repository, ""))->id();
+  EXPECT_TRUE(unwrap(store().find_upload(free, upload_repository, "you")));
   for (const std::string bad : {"", "..", "../../etc", "0123", "/", std::string(32, 'g').c_str(),
                                 std::string(32, 'A').c_str()}) {
-    EXPECT_EQ(unwrap(store().find_upload(bad, name, "me")), nullptr) << bad;
-    EXPECT_FALSE(unwrap(store().remove_upload(bad, name, "me"))) << bad;
+    EXPECT_EQ(unwrap(store().find_upload(bad, upload_repository, "me")), nullptr) << bad;
+    EXPECT_FALSE(unwrap(store().remove_upload(bad, upload_repository, "me"))) << bad;
   }
   restart();
-  EXPECT_EQ(unwrap(store().find_upload(id, name, "you")), nullptr);
+  EXPECT_EQ(unwrap(store().find_upload(id, upload_repository, "you")), nullptr);
   EXPECT_TRUE(find(id));
 }
 
 TEST_F(StoreUploadTest, OwnersAreAnyBytes) {
   const std::string owner("a\nb\0\xff", 5);
-  const std::string id = unwrap(store().begin_upload(name, owner))->id();
+  const std::string id = unwrap(store().begin_upload(upload_repository, owner))->id();
   restart();
-  EXPECT_TRUE(unwrap(store().find_upload(id, name, owner)));
-  EXPECT_EQ(unwrap(store().find_upload(id, name, "a")), nullptr);
+  EXPECT_TRUE(unwrap(store().find_upload(id, upload_repository, owner)));
+  EXPECT_EQ(unwrap(store().find_upload(id, upload_repository, "a")), nullptr);
 }
 
 TEST_F(StoreUploadTest, OneWritesAtATime) {
@@ -160,8 +162,8 @@ TEST_F(StoreUploadTest, OneWritesAtATime) {
 TEST_F(StoreUploadTest, RemovedUploadIsGone) {
   const auto upload = begin();
   write(*upload, "x");
-  EXPECT_TRUE(unwrap(store().remove_upload(upload->id(), name, "me")));
-  EXPECT_FALSE(unwrap(store().remove_upload(upload->id(), name, "me")));
+  EXPECT_TRUE(unwrap(store().remove_upload(upload->id(), upload_repository, "me")));
+  EXPECT_FALSE(unwrap(store().remove_upload(upload->id(), upload_repository, "me")));
   EXPECT_TRUE(fs::is_empty(uploads()));
   EXPECT_THAT(upload->begin(), fails_with(ErrorCode::not_found));
 }
@@ -170,10 +172,10 @@ TEST_F(StoreUploadTest, RemovedWhileARequestWrites) {
   const auto upload = begin();
   const auto writing = unwrap(upload->begin());
   unwrap(writing->write(as_bytes("x")));
-  EXPECT_TRUE(unwrap(store().remove_upload(upload->id(), name, "me")));
+  EXPECT_TRUE(unwrap(store().remove_upload(upload->id(), upload_repository, "me")));
   EXPECT_THAT(writing->write(as_bytes("y")), fails_with(ErrorCode::not_found));
   EXPECT_THAT(writing->finish(Digest::of("x")), fails_with(ErrorCode::not_found));
-  EXPECT_FALSE(repository()->has_blob(Digest::of("x")));
+  EXPECT_FALSE(repository()->blob_size(Digest::of("x")));
 }
 
 TEST_F(StoreUploadTest, ExpiresAfterTheLastByte) {
@@ -204,12 +206,12 @@ TEST_F(StoreUploadTest, ExpiresAfterTheLastByte) {
 TEST_F(StoreUploadTest, OnlySoManyAreOpen) {
   limits_.uploads = 3;
   std::vector<std::shared_ptr<Upload>> open{begin(), begin(), begin()};
-  EXPECT_THAT(store().begin_upload(name, "me"), fails_with(ErrorCode::rate_limited));
+  EXPECT_THAT(store().begin_upload(upload_repository, "me"), fails_with(ErrorCode::rate_limited));
   unwrap(finish(*open.back(), Digest::of("")));
-  EXPECT_THAT(store().begin_upload(name, "me"), is_ok());
-  EXPECT_THAT(store().begin_upload(name, "me"), fails_with(ErrorCode::rate_limited));
-  EXPECT_TRUE(unwrap(store().remove_upload(open.front()->id(), name, "me")));
-  EXPECT_THAT(store().begin_upload(name, "me"), is_ok());
+  EXPECT_THAT(store().begin_upload(upload_repository, "me"), is_ok());
+  EXPECT_THAT(store().begin_upload(upload_repository, "me"), fails_with(ErrorCode::rate_limited));
+  EXPECT_TRUE(unwrap(store().remove_upload(open.front()->id(), upload_repository, "me")));
+  EXPECT_THAT(store().begin_upload(upload_repository, "me"), is_ok());
 }
 
 TEST_F(StoreUploadTest, WhatIsNotCompleteAtTheStartIsDropped) {
@@ -234,10 +236,10 @@ TEST_F(StoreUploadTest, WhatIsNotCompleteAtTheStartIsDropped) {
 }
 
 TEST_F(StoreUploadTest, ReplacesAFileOfAnotherSize) {
-  put_blob(name, "whole bytes");
+  put_blob(upload_repository, "whole bytes");
   const Digest digest = Digest::of("whole bytes");
   std::ofstream(blob_path(digest)) << "torn";
-  put_blob(name, "whole bytes");
+  put_blob(upload_repository, "whole bytes");
   EXPECT_EQ(blob(digest), "whole bytes");
 }
 
@@ -335,11 +337,11 @@ TEST_F(StoreUploadTest, FullDisk) {
   EXPECT_THAT(repository()->put_manifest(image("second", {"v1"}), {}),
               fails_with(ErrorCode::no_space));
   EXPECT_THAT(store().create("other"), fails_with(ErrorCode::no_space));
-  EXPECT_THAT(store().begin_upload(name, "me"),
+  EXPECT_THAT(store().begin_upload(upload_repository, "me"),
               testing::AnyOf(is_ok(), fails_with(ErrorCode::no_space)));
   EXPECT_EQ(*unwrap(repository()->manifest("v1"))->bytes, image("first").bytes);
   EXPECT_EQ(unwrap(repository()->tags())->size(), 1U);
-  EXPECT_TRUE(unwrap(store().remove_upload(upload->id(), name, "me")));
+  EXPECT_TRUE(unwrap(store().remove_upload(upload->id(), upload_repository, "me")));
   EXPECT_THAT(repository()->put_manifest(image("second", {"v1"}), {}), is_ok());
   EXPECT_THAT(store().create("other"), is_ok());
 }

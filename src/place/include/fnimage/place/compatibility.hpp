@@ -27,8 +27,8 @@ struct Compatibility {
   std::vector<std::string> notes{};  ///< needs that are no features of hardware, and stay out
 };
 
-/// One for each image, in the placement's order. Error: unsupported for labels that say where a
-/// node is and not what it is.
+/// One for each image that some node takes, in the placement's order. Error: unsupported for labels
+/// that say where a node is and not what it is.
 Result<std::vector<Compatibility>> compatibilities_of(const Placement& placement);
 
 struct AttachedCompatibility {

@@ -43,6 +43,12 @@ struct Options {
   std::vector<manifest::Platform> platforms{};
 };
 
+/// An image that some nodes of a platform take instead of the first.
+struct OtherImage {
+  manifest::Descriptor image;
+  manifest::Platform platform;  ///< in normal form
+};
+
 /// Nodes that may run the function, by what their labels say.
 struct PlacedPlatform {
   std::string os;            ///< kubernetes.io/os
@@ -52,6 +58,7 @@ struct PlacedPlatform {
   manifest::Descriptor image;            ///< the first of them
   manifest::Platform image_platform;     ///< in normal form; 386 on nodes of amd64, for example
   require::Requirements requirements{};  ///< the image's
+  std::vector<OtherImage> others{};      ///< of the other entries, in their order
 
   [[nodiscard]] std::string str() const { return os + "/" + architecture; }
 };

@@ -1,0 +1,119 @@
+"""`fnimage serve` as a process for tests: on a port of 127.0.0.1 that was free, with a directory and a home of its own."""
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import client
+
+FNIMAGE = pathlib.Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else None
+SOURCE = pathlib.Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else None
+PATIENCE = 60  # seconds for whatever must happen
+
+
+def tool(name):
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+
+
+def wait_until(holds, what):
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {PATIENCE} s: {what}")
+        time.sleep(0.01)
+
+
+def environment(home):
+    kept = {key: value for key, value in os.environ.items()
+            if not key.startswith(("XDG_", "DOCKER_", "SOURCE_DATE_EPOCH", "FNIMAGE_"))}
+    return kept | {"HOME": str(home), "NO_COLOR": "1"}
+
+
+class Server:
+    """A running server. The directory stays when it ends, so that another can be started on it."""
+
+    def __init__(self, directory, *options, home=None):
+        self.directory = pathlib.Path(directory)
+        self.options = options
+        self.errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            [FNIMAGE, "serve", "--json", "--store", directory, "--addr", "127.0.0.1:0", *options],
+            stdout=subprocess.PIPE, stderr=self.errors, env=environment(home or self.directory.parent))
+        line = self.process.stdout.readline()
+        if not line:
+            self.kill()
+            raise AssertionError(f"the server ended: {self.messages()}")
+        self.url = json.loads(line)["url"]
+
+    def client(self, tls=None):
+        return client.Client(self.url, tls)
+
+    def messages(self):
+        self.errors.seek(0)
+        return self.errors.read().decode(errors="replace")
+
+    def is_running(self):
+        return self.process.poll() is None
+
+    def ask_to_end(self):
+        self.process.send_signal(signal.SIGTERM)
+
+    def stop(self):
+        """Ends it as a service manager does; its exit code."""
+        if self.is_running():
+            self.ask_to_end()
+        try:
+            return self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError("the server does not end") from None
+        finally:
+            self.process.stdout.close()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def memory(self, field="VmRSS"):
+        """In bytes."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith(field + ":"))
+
+
+class ServerTest(unittest.TestCase):
+    """One server for all tests of a class, each of which uses repositories of its own."""
+    OPTIONS = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = contextlib.ExitStack()
+        cls.addClassCleanup(cls.stack.close)
+        cls.scratch = pathlib.Path(cls.stack.enter_context(tempfile.TemporaryDirectory(prefix="fnimage-serve-")))
+        cls.server = cls.started(*cls.OPTIONS)
+
+    @classmethod
+    def started(cls, *options, name="store"):
+        """A server that ends with the class at the latest; it must end well then."""
+        server = Server(cls.scratch / name, *options, home=cls.scratch)
+        cls.stack.callback(server.stop)
+        return server
+
+    def setUp(self):
+        self.client = self.server.client()
+        self.addCleanup(self.client.close)
+        self.repository = self.client.repository(self.id().rpartition(".")[2].replace("_", "-").lower())
+
+    def tearDown(self):
+        self.assertTrue(self.server.is_running(), self.server.messages())
+
+
+def main():
+    unittest.main(argv=sys.argv[:1])
