@@ -7,6 +7,7 @@
 
 #include <fnimage/server/server.hpp>
 
+#include "access/gate.hpp"
 #include "api/access_log.hpp"
 #include "api/api.hpp"
 #include "http/http_server.hpp"
@@ -22,11 +23,14 @@ constexpr std::chrono::seconds housekeeping_pause{30};
 }  // namespace
 
 struct Server::Impl {
-  Impl(std::unique_ptr<Store> opened, const ServerOptions& options)
+  Impl(std::unique_ptr<Store> opened, std::unique_ptr<Gate> entrance, const ServerOptions& options)
       : store(std::move(opened)),
-        api(*store, {.can_delete = options.can_delete,
-                     .is_read_only = options.is_read_only,
-                     .takes_sparse = options.takes_sparse}) {
+        gate(std::move(entrance)),
+        api(*store,
+            {.can_delete = options.can_delete,
+             .is_read_only = options.is_read_only,
+             .takes_sparse = options.takes_sparse},
+            gate.get()) {
     if (options.access_log) {
       log.emplace(api, options.access_log);
     }
@@ -36,12 +40,16 @@ struct Server::Impl {
     std::unique_lock lock(mutex);
     while (!wakes.wait_for(lock, stop, housekeeping_pause, [&] { return stop.stop_requested(); })) {
       store->expire_uploads();
+      if (gate) {
+        gate->refresh();
+      }
       // What is wrong with a new certificate shows in clients; the old one goes on serving them.
       (void)http->reload_certificate();
     }
   }
 
   std::unique_ptr<Store> store;
+  std::unique_ptr<Gate> gate;  // null = everybody may do everything
   Api api;
   std::optional<AccessLog> log;
   std::unique_ptr<HttpServer> http;
@@ -53,8 +61,12 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() = default;
 
 Result<std::unique_ptr<Server>> Server::open(ServerOptions options) {
+  std::unique_ptr<Gate> gate;
+  if (options.access) {
+    FNIMAGE_TRY(gate, Gate::open(*options.access));
+  }
   FNIMAGE_TRY(auto store, Store::open(options.directory));
-  auto impl = std::make_unique<Impl>(std::move(store), options);
+  auto impl = std::make_unique<Impl>(std::move(store), std::move(gate), options);
   std::optional<TlsFiles> tls;
   if (options.certificate) {
     tls = TlsFiles{.certificate = options.certificate->chain, .key = options.certificate->key};

@@ -1,8 +1,13 @@
 // fnimage serve: a directory as an OCI registry.
+#include "cmd_serve.hpp"
+
 #include <charconv>
 #include <cstdio>
+#include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -29,6 +34,12 @@ struct ServeArguments {
   bool keeps_content = false;
   bool takes_sparse = false;
   bool logs_access = false;
+  std::string htpasswd;
+  std::string access;
+  std::string tokens;
+  std::string token_key;
+  std::string external_url;
+  bool anonymous_pull = false;
 };
 
 /// "HOST:PORT", "[::1]:PORT", ":PORT".
@@ -58,7 +69,43 @@ std::function<void(const std::string&)> access_log_writer() {
   };
 }
 
-Result<server::ServerOptions> server_options(const ServeArguments& arguments) {
+/// Who may do what; nullopt when no option says anything of that.
+std::optional<server::AccessOptions> access_options(const ServeArguments& arguments,
+                                                    Console& console) {
+  const auto file = [](const std::string& path) {
+    return path.empty() ? std::nullopt : std::optional<std::filesystem::path>(path);
+  };
+  server::AccessOptions options{.htpasswd = file(arguments.htpasswd),
+                                .rules = file(arguments.access),
+                                .tokens = file(arguments.tokens),
+                                .anonymous_pull = arguments.anonymous_pull,
+                                .token_key = file(arguments.token_key),
+                                .external_url = arguments.external_url};
+  if (!options.htpasswd && !options.rules && !options.tokens && !options.anonymous_pull &&
+      !options.token_key && options.external_url.empty()) {
+    return std::nullopt;
+  }
+  options.warn = [&console](const std::string& message) {
+    console.report(Severity::warning, message);
+  };
+  return options;
+}
+
+/// Who is asked for a password should know when others can read it.
+void warn_of_open_passwords(const server::ServerOptions& options, Console& console) {
+  const bool is_local = options.address.starts_with("127.") || options.address == "::1";
+  if (options.access && !options.certificate && !is_local &&
+      !options.access->external_url.starts_with("https://")) {
+    console.report(Severity::warning,
+                   "passwords and tokens can be read on the network: give --tls-cert and "
+                   "--tls-key; or --external-url https://HOST when a proxy does TLS");
+  }
+}
+
+Result<server::ServerOptions> server_options(const ServeArguments& arguments, Console& console) {
+  if (arguments.store.empty()) {
+    return fail(ErrorCode::invalid_argument, "no directory is named", "name it: --store DIR");
+  }
   server::ServerOptions options{.directory = arguments.store};
   FNIMAGE_CHECK(read_address(arguments.address, options));
   if (arguments.certificate.empty() != arguments.key.empty()) {
@@ -75,6 +122,8 @@ Result<server::ServerOptions> server_options(const ServeArguments& arguments) {
   if (arguments.logs_access) {
     options.access_log = access_log_writer();
   }
+  options.access = access_options(arguments, console);
+  warn_of_open_passwords(options, console);
   return options;
 }
 
@@ -85,7 +134,7 @@ std::string url_of(const server::ServerOptions& options, std::uint16_t port) {
 }
 
 Result<void> run_serve(const ServeArguments& arguments, Session& session) {
-  FNIMAGE_TRY(server::ServerOptions options, server_options(arguments));
+  FNIMAGE_TRY(server::ServerOptions options, server_options(arguments, session.console()));
   FNIMAGE_TRY(const auto server, server::Server::open(options));
   const std::stop_token at_once = session.take_signals();
   const std::stop_callback on_signal(session.stop_token(), [&] { server->stop(); });
@@ -99,14 +148,52 @@ Result<void> run_serve(const ServeArguments& arguments, Session& session) {
   return {};
 }
 
+void add_access_options(CLI::App& command, ServeArguments& arguments) {
+  constexpr const char* group = "Who may do what (without these options: everybody, everything)";
+  command
+      .add_option("--htpasswd", arguments.htpasswd,
+                  "Users and their passwords, as htpasswd -B writes them")
+      ->group(group)
+      ->type_name("FILE");
+  command
+      .add_option("--access", arguments.access,
+                  "What users may do, in lines USER PATTERN RIGHTS: ann team/* pull,push,delete. "
+                  "USER * = all users, anonymous = without a password. Default: users may do all")
+      ->group(group)
+      ->type_name("FILE");
+  command
+      .add_flag("--anonymous-pull", arguments.anonymous_pull,
+                "Everything can be pulled without a password")
+      ->group(group);
+  command
+      .add_option("--tokens", arguments.tokens,
+                  "Tokens of machines, as fnimage serve token makes them")
+      ->group(group)
+      ->type_name("FILE");
+  command
+      .add_option("--token-key", arguments.token_key,
+                  "Sign with this key what clients get when they log in, so that it is good after "
+                  "a restart, too; made if missing")
+      ->group(group)
+      ->type_name("FILE");
+  command
+      .add_option("--external-url", arguments.external_url,
+                  "How clients reach the server through a proxy: https://registry.example")
+      ->group(group)
+      ->type_name("URL");
+}
+
 }  // namespace
 
 void set_up_serve(CLI::App& command, Registration registration) {
   const auto arguments = std::make_shared<ServeArguments>();
-  command
-      .add_option("--store", arguments->store,
-                  "The directory; made if missing. Each repository is an OCI layout in it")
-      ->required();
+  // The action of a subcommand, if one is chosen: CLI11 ends this command's set-up after it.
+  const auto chosen = std::make_shared<Action>();
+  add_commands(command, {registration.settings, *chosen},
+               {{"token", "Make a token for a machine", set_up_serve_token}});
+  command.add_option("--store", arguments->store,
+                     "The directory; made if missing. Each repository is an OCI layout in it. "
+                     "Required");
   command
       .add_option("--addr", arguments->address,
                   "HOST:PORT with a numeric HOST; :PORT = all addresses, port 0 = any that is free")
@@ -119,10 +206,15 @@ void set_up_serve(CLI::App& command, Registration registration) {
                    "Take manifests whose layers or platforms are not here");
   command.add_flag("--access-log", arguments->logs_access,
                    "A line on standard error for each request");
+  add_access_options(command, *arguments);
   complete(command, registration,
+           "Files about access are read again when they change.\n"
            "Ends with SIGTERM or SIGINT, after the requests that are being answered.\n"
-           "Example:\n  fnimage serve --store /srv/registry --addr :30501",
-           [arguments](Session& session) { return run_serve(*arguments, session); });
+           "Example:\n  fnimage serve --store /srv/registry --addr :30501 --htpasswd "
+           "/etc/registry/users",
+           [arguments, chosen](Session& session) {
+             return *chosen ? (*chosen)(session) : run_serve(*arguments, session);
+           });
 }
 
 }  // namespace fnimage::cli

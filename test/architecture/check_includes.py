@@ -73,6 +73,7 @@ LIBRARIES = {  # first part of an include path -> modules that may use it; libra
     "curl": {"registry"},
     "openssl": {"manifest", "source", "server"},
     "boost": {"server"},
+    "crypt.h": {"server"},
     "archive.h": {"layer"},
     "archive_entry.h": {"layer"},
     "zstd.h": {"layer"},

@@ -24,6 +24,19 @@ std::variant<std::shared_ptr<Repository>, Response> existing_repository(const Ap
   return std::move(*found);
 }
 
+bool may_pull(const ApiContext& api, const std::string& name) {
+  return api.caller == nullptr || api.caller->may(Right::pull, name);
+}
+
+bool is_listed(const ApiContext& api, const std::string& name) {
+  // A token for the list is for no repository.
+  return api.caller == nullptr || api.caller->rights_in(name).has(Right::pull);
+}
+
+std::string upload_owner(const ApiContext& api) {
+  return api.caller == nullptr ? std::string() : api.caller->subject.str();
+}
+
 Response invalid_name_reply(const std::string& name) {
   return error_reply(
       status::bad_request,

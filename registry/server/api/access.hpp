@@ -6,6 +6,7 @@
 #include <string>
 #include <variant>
 
+#include "access/caller.hpp"
 #include "http/exchange.hpp"
 #include "store/store.hpp"
 
@@ -20,7 +21,16 @@ struct ApiOptions {
 struct ApiContext {
   Store& store;
   ApiOptions options;
+  /// Who sends the request; null = everybody may do everything.
+  std::shared_ptr<const Caller> caller{};
 };
+
+/// Whether a repository that the request's path does not name may be read, too.
+bool may_pull(const ApiContext& api, const std::string& name);
+/// Whether a list of repositories, which may be asked for, has this one.
+bool is_listed(const ApiContext& api, const std::string& name);
+/// Who may go on with an upload that the request begins; empty = everybody.
+std::string upload_owner(const ApiContext& api);
 
 /// The repository, or the answer that says why there is none.
 std::variant<std::shared_ptr<Repository>, Response> existing_repository(const ApiContext& api,

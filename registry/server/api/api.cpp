@@ -1,7 +1,9 @@
 #include "api/api.hpp"
 
 #include <string_view>
+#include <utility>
 
+#include "access/challenge.hpp"
 #include "api/blobs.hpp"
 #include "api/listing.hpp"
 #include "api/manifests.hpp"
@@ -91,6 +93,9 @@ Answer dispatch(const ApiContext& api, const Target& target, const Request& requ
 }  // namespace
 
 bool Api::is_quick(const Request& request) const {
+  if (gate_ != nullptr && !Gate::is_quick(request)) {
+    return false;
+  }
   const auto target = parse_target(request.path);
   if (!target) {
     return true;
@@ -110,18 +115,34 @@ bool Api::is_quick(const Request& request) const {
 }
 
 Answer Api::answer(const Request& request) {
+  if (gate_ != nullptr && request.path == token_path) {
+    return gate_->answer_token(request);
+  }
   const auto target = parse_target(request.path);
   if (!target) {
     return error_reply(status::not_found, code::unsupported, "there is nothing at this path");
   }
   const std::string_view methods = methods_of(target->endpoint, context_.options);
-  Answer result = allows(methods, request.method) ? dispatch(context_, *target, request)
+  Answer result = allows(methods, request.method) ? answer_entered(request, *target)
                                                   : Answer(method_reply(methods));
   if (auto* response = std::get_if<Response>(&result)) {
     // Docker's clients take a server without it for no registry.
     response->headers.push_back({"Docker-Distribution-API-Version", "registry/2.0"});
   }
   return result;
+}
+
+Answer Api::answer_entered(const Request& request, const Target& target) const {
+  if (gate_ == nullptr) {
+    return dispatch(context_, target, request);
+  }
+  auto entry = gate_->enter(request, target);
+  if (auto* refusal = std::get_if<Response>(&entry)) {
+    return std::move(*refusal);
+  }
+  ApiContext context = context_;
+  context.caller = std::move(std::get<std::shared_ptr<const Caller>>(entry));
+  return dispatch(context, target, request);
 }
 
 }  // namespace fnimage::server

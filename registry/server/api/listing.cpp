@@ -127,10 +127,11 @@ Response list_tags(const ApiContext& api, const Target& target, const Request& r
 }
 
 Response list_repositories(const ApiContext& api, const Request& request) {
-  const auto names = api.store.repositories();
+  auto names = api.store.repositories();
   if (!names) {
     return failure_reply(names.error());
   }
+  std::erase_if(*names, [&](const std::string& name) { return !is_listed(api, name); });
   auto page = page_of(*names, Query(request.query));
   return page ? page_reply(nlohmann::json::object(), "repositories", std::move(*page),
                            "/v2/_catalog")

@@ -21,6 +21,8 @@ inline constexpr int no_content = 204;
 inline constexpr int partial_content = 206;
 inline constexpr int not_modified = 304;
 inline constexpr int bad_request = 400;
+inline constexpr int unauthorized = 401;
+inline constexpr int forbidden = 403;
 inline constexpr int not_found = 404;
 inline constexpr int method_not_allowed = 405;
 inline constexpr int precondition_failed = 412;
@@ -45,6 +47,7 @@ inline constexpr std::string_view name_invalid = "NAME_INVALID";
 inline constexpr std::string_view name_unknown = "NAME_UNKNOWN";
 inline constexpr std::string_view size_invalid = "SIZE_INVALID";
 inline constexpr std::string_view denied = "DENIED";
+inline constexpr std::string_view unauthorized = "UNAUTHORIZED";
 inline constexpr std::string_view unsupported = "UNSUPPORTED";
 inline constexpr std::string_view too_many_requests = "TOOMANYREQUESTS";
 /// For what is wrong with the server: of those codes none says that.

@@ -15,9 +15,6 @@ namespace {
 
 using manifest::Digest;
 
-/// Who may go on with an upload: until there are users, everybody.
-constexpr const char* owner = "";
-
 /// Adds where the upload goes on, and how far it is. Of an empty one that is "0-0", as of one with
 /// a byte: the specification has no other way to say it.
 void add_progress(Response& response, const std::string& repository, const Upload& upload) {
@@ -51,7 +48,7 @@ std::variant<std::shared_ptr<Upload>, Response> find_upload(const ApiContext& ap
   if (!is_valid_repository(target.repository)) {
     return invalid_name_reply(target.repository);
   }
-  auto upload = api.store.find_upload(target.reference, target.repository, owner);
+  auto upload = api.store.find_upload(target.reference, target.repository, upload_owner(api));
   if (!upload) {
     return failure_reply(upload.error());
   }
@@ -127,17 +124,28 @@ class UploadReceiver final : public BodyReceiver {
   std::optional<Digest> digest_;
 };
 
+/// Another request still brings bytes, perhaps of a client that has given it up: the client asks
+/// how far the upload is, and goes on from there.
+Response taken_reply(const std::string& repository, const Upload& upload) {
+  Response response = error_reply(status::range_not_satisfiable, code::blob_upload_invalid,
+                                  "another request writes to this upload");
+  add_progress(response, repository, upload);
+  return response;
+}
+
 Answer receive(const std::string& repository, std::shared_ptr<Upload> upload,
                std::optional<Digest> digest) {
   auto writing = upload->begin();
   if (!writing) {
-    return failure_reply(writing.error());
+    return writing.error().code() == ErrorCode::already_exists ? taken_reply(repository, *upload)
+                                                               : failure_reply(writing.error());
   }
   return std::make_unique<UploadReceiver>(repository, std::move(upload), std::move(*writing),
                                           std::move(digest));
 }
 
-/// The repository that has a blob: the one that is named, or any. Null = there is none.
+/// The repository that has a blob: the one that is named, or any, of those that may be pulled
+/// (A20). Null = there is none.
 Result<std::shared_ptr<Repository>> source_of(const ApiContext& api, const Digest& digest,
                                               const std::optional<std::string>& from) {
   std::vector<std::string> names;
@@ -147,6 +155,9 @@ Result<std::shared_ptr<Repository>> source_of(const ApiContext& api, const Diges
     names.push_back(*from);
   }
   for (const std::string& name : names) {
+    if (!may_pull(api, name)) {
+      continue;
+    }
     FNIMAGE_TRY(auto source, api.store.find(name));
     if (source != nullptr && source->blob_size(digest)) {
       return source;
@@ -208,7 +219,7 @@ Answer begin_upload(const ApiContext& api, const Target& target, const Request& 
     return error_reply(status::bad_request,
                        {{code::digest_invalid, "digests are sha256 or sha512 here", algorithm}});
   }
-  auto upload = api.store.begin_upload(target.repository, owner, algorithm);
+  auto upload = api.store.begin_upload(target.repository, upload_owner(api), algorithm);
   if (!upload) {
     return failure_reply(upload.error());
   }
@@ -260,7 +271,8 @@ Response cancel_upload(const ApiContext& api, const Target& target) {
   if (!is_valid_repository(target.repository)) {
     return invalid_name_reply(target.repository);
   }
-  const auto removed = api.store.remove_upload(target.reference, target.repository, owner);
+  const auto removed =
+      api.store.remove_upload(target.reference, target.repository, upload_owner(api));
   if (!removed) {
     return failure_reply(removed.error());
   }

@@ -10,6 +10,7 @@
 #include <string>
 
 #include <fnimage/base/result.hpp>
+#include <fnimage/server/access.hpp>
 
 namespace fnimage::server {
 
@@ -28,6 +29,8 @@ struct ServerOptions {
   bool can_delete = true;     ///< else DELETE of content is answered 405
   bool is_read_only = false;  ///< nothing can be changed
   bool takes_sparse = false;  ///< lists of manifests that are not here may be put
+  /// Who may do what; without it everybody may do everything.
+  std::optional<AccessOptions> access{};
   /// Gets a line for each request, without its end. Called from several threads at once.
   std::function<void(const std::string& line)> access_log{};
 };
