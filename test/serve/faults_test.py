@@ -253,14 +253,16 @@ class Stopped(FaultsTest):
             return True
 
     def test_idle_connections_do_not_hold_it_up(self):
-        server = self.start()
-        with contextlib.ExitStack() as stack, contextlib.closing(server.client()) as asking:
-            for _ in range(20):
-                stack.enter_context(socket.create_connection((asking.host, asking.port)))
-            asking.get("/v2/").expect(200)
-            start = time.monotonic()
-            self.assertEqual(0, server.stop())
-            self.assertLess(time.monotonic() - start, 5)
+        """Neither those that have had an answer a moment ago nor those that have never asked."""
+        for _ in range(4):
+            server = self.start()
+            with contextlib.ExitStack() as stack, contextlib.closing(server.client()) as asking:
+                for _ in range(5):
+                    stack.enter_context(socket.create_connection((asking.host, asking.port)))
+                asking.get("/v2/").expect(200)
+                start = time.monotonic()
+                self.assertEqual(0, server.stop())
+                self.assertLess(time.monotonic() - start, 4)
 
 
 class DyingClients(registry_process.ServerTest):

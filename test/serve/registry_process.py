@@ -69,7 +69,10 @@ class Server:
         if self.is_running():
             self.ask_to_end()
         try:
-            return self.process.wait(PATIENCE)
+            code = self.process.wait(PATIENCE)
+            if "runtime error: " in self.messages() or "Sanitizer: " in self.messages():
+                raise AssertionError(self.messages())
+            return code
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError("the server does not end") from None
