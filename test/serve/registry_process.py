@@ -1,6 +1,5 @@
 """`fnimage serve` as a process for tests: on a port of 127.0.0.1 that was free, with a directory and a home of its own."""
 import contextlib
-import json
 import os
 import pathlib
 import shutil
@@ -39,25 +38,25 @@ def environment(home):
 class Server:
     """A running server. The directory stays when it ends, so that another can be started on it."""
 
-    def __init__(self, directory, *options, home=None):
+    def __init__(self, directory, *options, home=None, prefix=()):
         self.directory = pathlib.Path(directory)
-        self.options = options
-        self.errors = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(
-            [FNIMAGE, "serve", "--json", "--store", directory, "--addr", "127.0.0.1:0", *options],
-            stdout=subprocess.PIPE, stderr=self.errors, env=environment(home or self.directory.parent))
-        line = self.process.stdout.readline()
+        home = pathlib.Path(home or self.directory.parent)
+        self.log = home / f"{self.directory.name}.log"
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [*prefix, FNIMAGE, "serve", "--store", directory, "--addr", "127.0.0.1:0", *options],
+                stdout=subprocess.PIPE, stderr=log, env=environment(home))
+        line = self.process.stdout.readline().decode()
         if not line:
             self.kill()
             raise AssertionError(f"the server ended: {self.messages()}")
-        self.url = json.loads(line)["url"]
+        self.url = line.rpartition(" at ")[2].strip()  # "serving DIRECTORY at URL"
 
     def client(self, tls=None):
         return client.Client(self.url, tls)
 
     def messages(self):
-        self.errors.seek(0)
-        return self.errors.read().decode(errors="replace")
+        return self.log.read_text(errors="replace")
 
     def is_running(self):
         return self.process.poll() is None

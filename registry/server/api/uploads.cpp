@@ -124,11 +124,21 @@ class UploadReceiver final : public BodyReceiver {
   std::optional<Digest> digest_;
 };
 
+/// Another request still brings bytes, perhaps of a client that has given it up: the client asks
+/// how far the upload is, and goes on from there.
+Response taken_reply(const std::string& repository, const Upload& upload) {
+  Response response = error_reply(status::range_not_satisfiable, code::blob_upload_invalid,
+                                  "another request writes to this upload");
+  add_progress(response, repository, upload);
+  return response;
+}
+
 Answer receive(const std::string& repository, std::shared_ptr<Upload> upload,
                std::optional<Digest> digest) {
   auto writing = upload->begin();
   if (!writing) {
-    return failure_reply(writing.error());
+    return writing.error().code() == ErrorCode::already_exists ? taken_reply(repository, *upload)
+                                                               : failure_reply(writing.error());
   }
   return std::make_unique<UploadReceiver>(repository, std::move(upload), std::move(*writing),
                                           std::move(digest));

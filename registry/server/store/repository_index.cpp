@@ -127,7 +127,7 @@ Result<void> RepositoryIndex::write(const IndexContent::Ptr& content) {
     const std::lock_guard lock(mutex_);
     written_ = {.content = content, .stamp = *written};
   }
-  const auto committed = file.commit(path_);
+  auto committed = file.commit(path_);
   Loaded next;
   if (auto standing = OpenFile::open(path_); committed && standing) {
     const auto stamp = FileStamp::of((*standing)->descriptor());

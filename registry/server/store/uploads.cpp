@@ -87,7 +87,7 @@ void Uploads::load() {
 
 /// One that was just being made, or has become a blob, is not complete, and goes.
 void Uploads::load(const fs::path& directory) {
-  constexpr std::uint64_t largest = 64 * 1024;
+  constexpr std::uint64_t largest = std::uint64_t{64} << 10;
   const auto stamp = FileStamp::of(directory / "data");
   const bool is_session = FileStamp::of(directory / "session").has_value();
   const auto text = is_session ? read_file(directory / "session", largest) : std::string();

@@ -255,7 +255,7 @@ TEST(ImageSpecRules, Manifests) {
 }
 
 TEST(ImageSpecRules, Lists) {
-  check_rules(list_rules(), Index::parse);
+  check_rules(list_rules(), [](std::string_view text) { return Index::parse(text); });
 }
 
 TEST(ImageSpecRules, Configs) {

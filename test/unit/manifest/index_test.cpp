@@ -132,6 +132,8 @@ TEST(Index, HoldsTheEntryLimit) {
   text += "]}";
   EXPECT_THAT(Index::parse(text),
               fails_with(ErrorCode::invalid_input, HasSubstr("more than 10000")));
+  EXPECT_THAT(Index::parse(R"({"schemaVersion":2,"manifests":[{},{},{}]})", {.max_entries = 2}),
+              fails_with(ErrorCode::invalid_input, HasSubstr("more than 2 ")));
 }
 
 TEST(ImageManifest, ComesBackFromItsBytes) {

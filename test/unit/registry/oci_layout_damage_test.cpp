@@ -103,7 +103,7 @@ TEST_F(OciLayoutDamageTest, IndexThatNobodyCouldReadIsNotWritten) {
 
 TEST_F(OciLayoutDamageTest, IndexMayBeLongerThanADocumentFromOutside) {
   manifest::Index index;
-  for (int i = 0; i < 20'000; ++i) {
+  for (int i = 0; i < 25'000; ++i) {
     auto entry = list_.descriptor();
     entry.annotations.emplace(manifest::annotation::ref_name, "t" + std::to_string(i));
     index.manifests.push_back(std::move(entry));
@@ -114,7 +114,7 @@ TEST_F(OciLayoutDamageTest, IndexMayBeLongerThanADocumentFromOutside) {
   EXPECT_THAT(manifest::Index::parse(text), fails_with(ErrorCode::invalid_input));
   layout_ = unwrap(OciLayout::open(path(), OciLayout::Mode::existing));
   EXPECT_THAT(layout_->put_manifest(list_, "one-more"), is_ok());
-  EXPECT_EQ(unwrap(layout_->tags()).size(), 20'001U);
+  EXPECT_EQ(unwrap(layout_->tags()).size(), 25'001U);
 }
 
 TEST_F(OciLayoutDamageTest, DigestOfALayerIsNoManifest) {

@@ -125,7 +125,7 @@ Said read_said(int pipe) {
   return said;
 }
 
-/// One run of the run_child; the end of what it says is when it is dead. @param waits until it has
+/// One run of the child; the end of what it says is when it is dead. @param waits until it has
 /// said something before the time begins.
 Said run_and_kill(const fs::path& path, int round, bool waits, std::chrono::microseconds after) {
   int pipe[2];

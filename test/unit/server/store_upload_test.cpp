@@ -132,8 +132,8 @@ TEST_F(StoreUploadTest, BelongsToItsRepositoryAndOwner) {
   EXPECT_FALSE(unwrap(store().remove_upload(id, upload_repository, "you")));
   const std::string free = unwrap(store().begin_upload(upload_repository, ""))->id();
   EXPECT_TRUE(unwrap(store().find_upload(free, upload_repository, "you")));
-  for (const std::string bad : {"", "..", "../../etc", "0123", "/", std::string(32, 'g').c_str(),
-                                std::string(32, 'A').c_str()}) {
+  for (const std::string& bad : std::vector<std::string>{
+           "", "..", "../../etc", "0123", "/", std::string(32, 'g'), std::string(32, 'A')}) {
     EXPECT_EQ(unwrap(store().find_upload(bad, upload_repository, "me")), nullptr) << bad;
     EXPECT_FALSE(unwrap(store().remove_upload(bad, upload_repository, "me"))) << bad;
   }
