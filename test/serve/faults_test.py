@@ -89,7 +89,8 @@ class Pusher:
     def run(self):
         try:
             while True:
-                self.push_image()
+                if self.number % 2 == 0:
+                    self.push_image()
                 self.push_in_chunks()
         except GONE:
             pass
@@ -115,7 +116,7 @@ class Pusher:
         where, acknowledged = self.repository.begun(), 0
         self.upload = (where, data, 0)
         while acknowledged < len(data):
-            chunk = data[acknowledged:acknowledged + 100_000]
+            chunk = data[acknowledged:acknowledged + 30_000]
             where = self.repository.patch(where, chunk, acknowledged).expect(202).location()
             acknowledged += len(chunk)
             self.upload = (where, data, acknowledged)
@@ -253,16 +254,13 @@ class Stopped(FaultsTest):
 
     def test_idle_connections_do_not_hold_it_up(self):
         server = self.start()
-        idle = [socket.create_connection((server.client().host, server.client().port)) for _ in range(20)]
-        for connection in idle[::2]:
-            connection.sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n")
-        with contextlib.closing(server.client()) as asking:
+        with contextlib.ExitStack() as stack, contextlib.closing(server.client()) as asking:
+            for _ in range(20):
+                stack.enter_context(socket.create_connection((asking.host, asking.port)))
             asking.get("/v2/").expect(200)
             start = time.monotonic()
             self.assertEqual(0, server.stop())
-        self.assertLess(time.monotonic() - start, 20)
-        for connection in idle:
-            connection.close()
+            self.assertLess(time.monotonic() - start, 5)
 
 
 class DyingClients(registry_process.ServerTest):
@@ -352,11 +350,11 @@ class DiskFull(FaultsTest):
 
     def fill(self):
         """Takes all that is left."""
-        with open(self.inside / "filler", "wb") as filler:
-            with contextlib.suppress(OSError):
-                while True:
-                    filler.write(b"x" * 4096)
-                    filler.flush()
+        filler = os.open(self.inside / "filler", os.O_WRONLY | os.O_CREAT, 0o600)
+        with contextlib.suppress(OSError):
+            while os.write(filler, b"x" * 4096):
+                pass
+        os.close(filler)
 
     def full(self, answer):
         self.assertTrue(answer.expect(507).codes(), answer)
@@ -370,28 +368,34 @@ class DiskFull(FaultsTest):
         for algorithm, name, path in stored_blobs(self.inside):
             self.assertEqual(name, hashlib.new(algorithm, path.read_bytes()).hexdigest())
 
-    def test_blob_that_is_larger_than_the_disk(self):
-        large, small = samples.noise((self.SIZE + 4) << 20), samples.noise(self.SIZE << 19)
-        for name, push in (("one POST", self.repository.push_at_once), ("stream", self.push_stream),
-                           ("PUT", self.push_and_cancel)):
-            with self.subTest(name):
-                push(large, digest_of(large))
-                self.repository.blob(digest_of(large)).expect(404)
-                self.unchanged()
-                digest = self.repository.pushed(small)  # there is room again
-                self.repository.blob(digest, "DELETE").expect(202)
+    def check_too_large(self, push):
+        """A blob that is larger than the disk; then there is room again."""
+        large = samples.noise((self.SIZE + 4) << 20)
+        push(large, digest_of(large))
+        self.repository.blob(digest_of(large)).expect(404)
+        self.unchanged()
+        self.repository.pushed(samples.noise(self.SIZE << 19))
 
-    def push_stream(self, data, _):
-        where = self.repository.begun()
-        pieces = (data[first:first + 65536] for first in range(0, len(data), 65536))
-        self.full(self.client.request("PATCH", where, pieces))
-        self.client.get(where).expect(204)
-        self.client.request("DELETE", where).expect(204)
+    def test_one_post_of_too_much(self):
+        self.check_too_large(lambda data, digest: self.full(self.repository.push_at_once(data, digest)))
 
-    def push_and_cancel(self, data, digest):
-        where = self.repository.begun()
-        self.full(self.repository.finish(where, digest, data))
-        self.client.request("DELETE", where).expect(204)
+    def test_a_stream_of_too_much(self):
+        def push(data, _):
+            where = self.repository.begun()
+            pieces = (data[first:first + 65536] for first in range(0, len(data), 65536))
+            self.full(self.client.request("PATCH", where, pieces))
+            self.client.get(where).expect(204)
+            self.client.request("DELETE", where).expect(204)
+
+        self.check_too_large(push)
+
+    def test_a_put_of_too_much(self):
+        def push(data, digest):
+            where = self.repository.begun()
+            self.full(self.repository.finish(where, digest, data))
+            self.client.request("DELETE", where).expect(204)
+
+        self.check_too_large(push)
 
     def test_upload_goes_on_when_there_is_room(self):
         data = samples.noise(2 << 20)

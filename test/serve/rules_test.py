@@ -172,7 +172,7 @@ class RulesTest(registry_process.ServerTest):
         """A list of referrers that is longer than clients read manifests has a Link."""
         subject = {"mediaType": MANIFEST, "digest": digest_of(samples.noise()), "size": 99}
         expected = set()
-        for number in range(5):
+        for number in range(4):
             digest, (media_type, data) = small_manifest("x" * 1_000_000 + str(number), subject=subject)
             self.repository.put(digest, data, media_type).expect(201)
             expected.add(digest)
@@ -425,6 +425,37 @@ class RulesTest(registry_process.ServerTest):
         self.repository.begin(mount=digest_of(samples.noise())).expect(202)
         self.repository.begin(mount="sha256:x").expect(400, 202)
 
+    def test_mount_of_what_is_there(self):
+        digest = self.repository.pushed(samples.noise())
+        self.repository.begin(mount=digest, **{"from": self.repository.name}).expect(201)
+        self.repository.blob(digest).expect(200)
+
+    # What HTTP says of parts (RFC 9110 13.1.5, 14.2).
+
+    def test_parts_of_blobs(self):
+        data = samples.noise(1000)
+        digest = self.repository.pushed(data)
+        for field, first, last in (("bytes=0-0", 0, 0), ("bytes=0-", 0, 999), ("bytes=999-", 999, 999),
+                                   ("bytes=-1", 999, 999), ("bytes=-5000", 0, 999), ("bytes=0-99999999999999", 0, 999)):
+            answer = self.repository.blob(digest, range=field).expect(206)
+            self.assertEqual((data[first:last + 1], f"bytes {first}-{last}/1000"),
+                             (answer.body, answer.header("Content-Range")), field)
+        for field in ("bytes=1000-", "bytes=-0", "bytes=18446744073709551615-"):
+            self.assertEqual("bytes */1000", self.repository.blob(digest, range=field).expect(416).header("Content-Range"))
+        for field in ("lines=0-1", "bytes=a-b", "bytes", "bytes=", "bytes=-", "0-1", "bytes=99999999999999999999-"):
+            self.assertIn(self.repository.blob(digest, range=field).status, (200, 416), field)
+        several = self.repository.blob(digest, range="bytes=0-1,3-4").expect(200, 206)
+        self.assertTrue(several.status == 206 or several.body == data)
+        self.repository.blob(digest, range="bytes=0-1", if_range=tag_of(digest)).expect(206)
+        self.assertEqual(data, self.repository.blob(digest, range="bytes=0-1", if_range='"x"').expect(200).body)
+        self.assertEqual(b"", self.repository.blob(self.repository.pushed(b"")).expect(200).body)
+        self.repository.blob(digest_of(b""), range="bytes=0-").expect(416)
+
+    def test_end_of_an_upload_without_a_digest(self):
+        where = self.repository.begun()
+        self.client.request("PUT", where, b"x").expect(400)
+        self.repository.finish(where, digest_of(b"x"), b"x").expect(201)
+
     # Two requests about one upload.
 
     def test_an_upload_takes_one_body_at_a_time(self):
@@ -466,6 +497,23 @@ def contradictions(history):
     wrong += [f"{a[2]} and {b[2]} were both there" for a, b in zip(own, own[1:]) if b[0] < a[1]]
     wrong += [f"{b[2]} came and went within {a[2]}" for a in own for b in others if a[0] < b[0] and b[1] < a[1]]
     return wrong
+
+
+class AccessLog(registry_process.ServerTest):
+    OPTIONS = ("--access-log",)
+
+    def test_one_line_for_each_request(self):
+        self.repository.pushed(b"x")
+        before = len(self.server.messages().splitlines())
+        for agent in ('good "or not"', "red\x1b[31m", "high \xff", "tab\t"):
+            self.repository.ask("GET", "tags/list", user_agent=agent).expect(200, 400)
+        self.client.raw(b"GET /v2/\"x\" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        self.client.get("/v2/").expect(200)
+        registry_process.wait_until(lambda: '"GET /v2/"' in self.server.messages(), "the last request is in the log")
+        lines = self.server.messages().splitlines()[before:]
+        self.assertLessEqual(len(lines), 6)
+        for line in lines:
+            self.assertTrue(line.startswith("127.0.0.1:") and line.isprintable(), repr(line))
 
 
 class AmbiguousManifests(registry_process.ServerTest):
