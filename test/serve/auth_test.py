@@ -6,9 +6,7 @@ import hashlib
 import http.client
 import json
 import pathlib
-import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "cli"))
 import command  # noqa: E402
+import registry_process  # noqa: E402
 
 RULES = """ann team/* pull,push,delete
 bob other/* pull,push
@@ -51,33 +50,19 @@ class AuthTest(command.CommandTest):
             self.set_password(name, password)
         self.rules.write_text(RULES)
         self.tokens.touch()
-        self.stack = contextlib.ExitStack()
-        self.addCleanup(self.stack.close)
 
     def set_password(self, user, password, cost=5):
         subprocess.run(["htpasswd", "-iB", "-C", str(cost), self.users, user], input=password, text=True, check=True,
                        capture_output=True)
 
-    def serve(self, *options, port=0):
-        """Starts a server; its address is self.address, what it says besides goes to self.log."""
+    def serve(self, *options):
+        """Starts a server; its address is self.address."""
         options = options or ("--access", self.rules)
-        self.log = self.scratch / "serve.log"
-        with open(self.log, "ab") as log:
-            self.server = subprocess.Popen(
-                [command.FNIMAGE, "serve", "--store", self.scratch / "registry", "--addr", f"127.0.0.1:{port}",
-                 "--htpasswd", self.users, "--tokens", self.tokens, "--access-log", *options],
-                stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment())
-        self.stack.callback(self.stop)
-        line = self.server.stdout.readline()
-        found = re.search(r"http://(\S+)", line)
-        self.assertTrue(found, line + self.log.read_text())
-        self.address = found.group(1)
-
-    def stop(self):
-        if self.server.poll() is None:
-            self.server.send_signal(signal.SIGTERM)
-            self.server.wait(30)
-        self.server.stdout.close()
+        self.server = registry_process.Server(
+            self.scratch / "registry", "--htpasswd", self.users, "--tokens", self.tokens, "--access-log", *options,
+            home=self.home)
+        self.addCleanup(self.server.stop)
+        self.address = self.server.url.partition("://")[2]
 
     def request(self, method, path, headers=None, body=None):
         connection = http.client.HTTPConnection(self.address, timeout=30)
@@ -277,7 +262,7 @@ class AuthTest(command.CommandTest):
         self.rules.write_text("broken\n")
         time.sleep(NOTICED / 2)
         self.assertEqual(403, self.status("GET", tags, token))
-        self.assertIn("rules:1:", self.log.read_text())
+        self.assertIn("rules:1:", self.server.messages())
         self.rules.write_text(RULES)
         self.eventually(200, "GET", tags, token)
         self.set_password("ann", "another-secret")
@@ -291,10 +276,10 @@ class AuthTest(command.CommandTest):
         key = self.scratch / "key"
         self.serve("--token-key", key)
         token = bearer(self.token(ANN, ""))
-        self.stop()
+        self.server.stop()
         self.serve("--token-key", key)
         self.assertEqual(200, self.status("GET", "/v2/", token))
-        self.stop()
+        self.server.stop()
         self.serve()
         self.assertEqual(401, self.status("GET", "/v2/", token))
 
@@ -338,8 +323,8 @@ class AuthTest(command.CommandTest):
             self.request("GET", "/v2/team/probe/tags/list", headers)
         self.request("POST", "/v2/token", {"Content-Type": "application/x-www-form-urlencoded"},
                      f"grant_type=password&username=ann&password={ANN[1]}")
-        self.stop()
-        log = self.log.read_text()
+        self.server.stop()
+        log = self.server.messages()
         self.assertIn("POST /v2/token", log)
         for text in (ANN[1], "guessed-it", secret, token, "forged", "Authorization",
                      basic(ANN)["Authorization"].split()[1]):

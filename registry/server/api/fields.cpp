@@ -28,9 +28,9 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-/// The digests of a list of entity tags; "*" gives none. Tags that are no digests match nothing.
-/// Nullopt: there is no list.
-std::optional<std::vector<Digest>> entity_tags(std::string_view field) {
+/// The digests of a list of entity tags; "*" gives none. Tags that are no digests match nothing,
+/// and weak ones only where the comparison is weak (RFC 9110 8.8.3.2). Nullopt: there is no list.
+std::optional<std::vector<Digest>> entity_tags(std::string_view field, bool is_weak_comparison) {
   if (trimmed(field).empty()) {
     return std::nullopt;
   }
@@ -39,7 +39,7 @@ std::optional<std::vector<Digest>> entity_tags(std::string_view field) {
     std::string_view tag = trimmed(field.substr(0, field.find(',')));
     field.remove_prefix(std::min(field.size(), field.find(',')));
     field.remove_prefix(field.empty() ? 0 : 1);
-    if (tag.starts_with("W/")) {
+    if (tag.starts_with("W/") && is_weak_comparison) {
       tag.remove_prefix(2);
     }
     if (tag.size() >= 2 && tag.front() == '"' && tag.back() == '"') {
@@ -53,8 +53,8 @@ std::optional<std::vector<Digest>> entity_tags(std::string_view field) {
 }
 
 /// A list without any digest would mean "*"; one that names only others matches nothing.
-std::optional<std::vector<Digest>> wanted_tags(const std::string& field) {
-  auto tags = entity_tags(field);
+std::optional<std::vector<Digest>> wanted_tags(const std::string& field, bool is_weak_comparison) {
+  auto tags = entity_tags(field, is_weak_comparison);
   if (tags && tags->empty() && trimmed(field) != "*") {
     tags->push_back(Digest::of(std::string_view("no content has this entity tag")));
   }
@@ -101,12 +101,12 @@ std::optional<ByteRange> upload_range(std::string_view field) {
 }
 
 Condition condition_of(const Request& request) {
-  return {.match = wanted_tags(request.joined("If-Match")),
-          .none_match = wanted_tags(request.joined("If-None-Match"))};
+  return {.match = wanted_tags(request.joined("If-Match"), false),
+          .none_match = wanted_tags(request.joined("If-None-Match"), true)};
 }
 
 bool is_not_modified(const Request& request, const Digest& current) {
-  const Condition condition{.none_match = wanted_tags(request.joined("If-None-Match"))};
+  const Condition condition{.none_match = wanted_tags(request.joined("If-None-Match"), true)};
   return !condition.holds(current);
 }
 

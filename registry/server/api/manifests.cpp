@@ -102,7 +102,33 @@ class ManifestReceiver final : public BodyReceiver {
                             : std::optional(error_reply(status::bad_request, *missing));
   }
 
+  /// The answer when the same bytes are here as something else (A10): they may not name their type
+  /// themselves.
+  std::optional<Response> refuse_other_type(const ManifestContent& content, const Digest& digest) {
+    const auto repository = api_.store.find(repository_);
+    if (!repository) {
+      return failure_reply(repository.error());
+    }
+    if (*repository == nullptr) {
+      return std::nullopt;
+    }
+    const auto known = (*repository)->manifest(digest);
+    if (!known) {
+      return failure_reply(known.error());
+    }
+    if (!*known || (*known)->descriptor.media_type == content.media_type) {
+      return std::nullopt;
+    }
+    return error_reply(
+        status::bad_request,
+        {{code::manifest_invalid,
+          "these bytes are here already, as " + (*known)->descriptor.media_type, digest.str()}});
+  }
+
   Response put(const ManifestContent& content, const Digest& digest) {
+    if (auto refusal = refuse_other_type(content, digest)) {
+      return std::move(*refusal);
+    }
     if (!api_.options.takes_sparse) {
       if (auto refusal = refuse_missing(content)) {
         return std::move(*refusal);

@@ -84,12 +84,32 @@ std::optional<Response> refuse_range(const Request& request, const std::string& 
   return std::nullopt;
 }
 
+/// Removes an upload that nobody could go on with, since its id was told to nobody.
+class Untold {
+ public:
+  Untold(const ApiContext& api, std::string repository, std::string id)
+      : api_(api), repository_(std::move(repository)), id_(std::move(id)) {}
+  Untold(const Untold&) = delete;
+  Untold& operator=(const Untold&) = delete;
+  ~Untold() {
+    // One that became a blob is not there any more, and what cannot be removed expires.
+    (void)api_.store.remove_upload(id_, repository_, upload_owner(api_));
+  }
+
+ private:
+  ApiContext api_;
+  std::string repository_;
+  std::string id_;
+};
+
 /// Takes bytes of an upload, and ends it when a digest is given.
 class UploadReceiver final : public BodyReceiver {
  public:
   UploadReceiver(std::string repository, std::shared_ptr<Upload> upload,
-                 std::unique_ptr<Upload::Writing> writing, std::optional<Digest> digest)
-      : repository_(std::move(repository)),
+                 std::unique_ptr<Upload::Writing> writing, std::optional<Digest> digest,
+                 std::unique_ptr<Untold> untold)
+      : untold_(std::move(untold)),
+        repository_(std::move(repository)),
         upload_(std::move(upload)),
         writing_(std::move(writing)),
         digest_(std::move(digest)) {}
@@ -118,6 +138,7 @@ class UploadReceiver final : public BodyReceiver {
   }
 
  private:
+  std::unique_ptr<Untold> untold_;  // ends last, when nobody writes any more
   std::string repository_;
   std::shared_ptr<Upload> upload_;
   std::unique_ptr<Upload::Writing> writing_;
@@ -134,14 +155,14 @@ Response taken_reply(const std::string& repository, const Upload& upload) {
 }
 
 Answer receive(const std::string& repository, std::shared_ptr<Upload> upload,
-               std::optional<Digest> digest) {
+               std::optional<Digest> digest, std::unique_ptr<Untold> untold = {}) {
   auto writing = upload->begin();
   if (!writing) {
     return writing.error().code() == ErrorCode::already_exists ? taken_reply(repository, *upload)
                                                                : failure_reply(writing.error());
   }
   return std::make_unique<UploadReceiver>(repository, std::move(upload), std::move(*writing),
-                                          std::move(digest));
+                                          std::move(digest), std::move(untold));
 }
 
 /// The repository that has a blob: the one that is named, or any, of those that may be pulled
@@ -224,7 +245,8 @@ Answer begin_upload(const ApiContext& api, const Target& target, const Request& 
     return failure_reply(upload.error());
   }
   if (digest) {
-    return receive(target.repository, std::move(*upload), std::move(digest));
+    auto untold = std::make_unique<Untold>(api, target.repository, (*upload)->id());
+    return receive(target.repository, std::move(*upload), std::move(digest), std::move(untold));
   }
   return progress_reply(status::accepted, target.repository, **upload);
 }

@@ -38,6 +38,7 @@ constexpr std::size_t small_file = std::size_t{32} << 10U;    // sent together w
 constexpr std::size_t sendfile_turn = std::size_t{4} << 20U;  // before others have theirs
 constexpr std::uint64_t small_unread = std::uint64_t{64} << 10U;
 constexpr std::chrono::seconds linger_time{5};
+constexpr std::size_t most_thrown_away = std::size_t{16} << 20U;
 constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
 
 Response plain_reply(int status, std::string_view why) {
@@ -127,7 +128,7 @@ class StreamConnection final : public Connection,
       : Connection(loop, shared, std::move(slot)),
         tls_(std::move(tls)),
         stream_(std::forward<Arguments>(arguments)...),
-        buffer_(shared.limits.head_bytes + first_read) {}
+        buffer_(shared.limits.head_bytes + 2 * first_read) {}
 
   void begin() override {
     error_code ignored;
@@ -185,7 +186,7 @@ class StreamConnection final : public Connection,
       return linger();
     }
     parser_.emplace();
-    parser_->header_limit(static_cast<std::uint32_t>(shared_.limits.head_bytes));
+    parser_->header_limit(static_cast<std::uint32_t>(shared_.limits.head_bytes + first_read));
     parser_->body_limit(std::numeric_limits<std::uint64_t>::max());  // the handler's matter
     if (buffer_.size() > 0) {                                        // it came with the one before
       return receive_head();
@@ -202,14 +203,39 @@ class StreamConnection final : public Connection,
                             });
   }
 
+  /// Looks for the end of the head in what has come. The parser would take lines that are folded,
+  /// or that end in a bare line feed, which others read as other lines (RFC 9112 2.2, 5.2).
   void receive_head() {
-    enter(Phase::head, shared_.limits.head_time);
-    http::async_read_header(stream_, buffer_, *parser_,
-                            [self = this->shared_from_this()](error_code error, std::size_t) {
-                              if (self->is_open()) {
-                                self->on_head(error);
+    if (phase_ != Phase::head) {
+      enter(Phase::head, shared_.limits.head_time);
+    }
+    const HeadScan scan = scan_head(buffered());
+    buffer_.consume(scan.empty_lines);
+    if (scan.is_bad) {
+      return on_head(http::error::bad_line_ending);
+    }
+    if (scan.size == 0) {
+      return buffer_.size() > shared_.limits.head_bytes ? on_head(http::error::header_limit)
+                                                        : receive_more_head();
+    }
+    error_code error;
+    const std::size_t used = parser_->put(asio::buffer(buffered().data(), scan.size), error);
+    buffer_.consume(used);
+    on_head(error);
+  }
+
+  void receive_more_head() {
+    stream_.async_read_some(buffer_.prepare(first_read),
+                            [self = this->shared_from_this()](error_code error, std::size_t count) {
+                              if (!error && self->is_open()) {
+                                self->buffer_.commit(count);
+                                self->receive_head();
                               }
                             });
+  }
+
+  [[nodiscard]] std::string_view buffered() const {
+    return {static_cast<const char*>(buffer_.data().data()), buffer_.size()};
   }
 
   void on_head(error_code error) {
@@ -576,16 +602,17 @@ class StreamConnection final : public Connection,
 
   /// Of the socket: TLS ends with the first that comes after its end.
   void throw_away() {
-    if (!is_open()) {
+    if (!is_open() || thrown_away_ > most_thrown_away) {
       return;
     }
     buffer_.clear();
-    socket().async_read_some(buffer_.prepare(first_read),
-                             [self = this->shared_from_this()](error_code error, std::size_t) {
-                               if (!error) {
-                                 self->throw_away();
-                               }
-                             });
+    socket().async_read_some(buffer_.prepare(first_read), [self = this->shared_from_this()](
+                                                              error_code error, std::size_t count) {
+      self->thrown_away_ += count;
+      if (!error) {
+        self->throw_away();
+      }
+    });
   }
 
   struct Discard final : BodyReceiver {
@@ -641,6 +668,7 @@ class StreamConnection final : public Connection,
   bool has_unread_ = false;     ///< the body, or a part of it, has not been read
   bool keeps_alive_ = false;
   bool is_first_ = true;
+  std::size_t thrown_away_ = 0;
 };
 
 }  // namespace

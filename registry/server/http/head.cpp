@@ -113,7 +113,30 @@ bool has_content(int status) {
   return status != no_content && status != not_modified;
 }
 
+constexpr std::string_view line_end = "\r\n";
+
 }  // namespace
+
+HeadScan scan_head(std::string_view bytes) {
+  HeadScan scan;
+  while (bytes.starts_with(line_end)) {
+    bytes.remove_prefix(line_end.size());
+    scan.empty_lines += line_end.size();
+  }
+  for (std::size_t at = bytes.find('\n'); at != std::string_view::npos;
+       at = bytes.find('\n', at + 1)) {
+    const std::string_view after = bytes.substr(at + 1);
+    if (at == 0 || bytes[at - 1] != '\r' || after.starts_with(' ') || after.starts_with('\t')) {
+      scan.is_bad = true;
+      return scan;
+    }
+    if (after.starts_with(line_end)) {
+      scan.size = at + 1 + line_end.size();
+      return scan;
+    }
+  }
+  return scan;
+}
 
 std::variant<Request, HeadFault> read_head(const HeadParser& parser) {
   const HeadFields& fields = parser.get();

@@ -17,6 +17,14 @@ namespace fnimage::server {
 
 using HeadParser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
 
+/// Where the head is in bytes that have come.
+struct HeadScan {
+  std::size_t empty_lines = 0;  ///< bytes of them before it
+  std::size_t size = 0;         ///< with the empty line that ends it; 0 = its end has not come
+  bool is_bad = false;          ///< it has folded lines or bare line feeds
+};
+HeadScan scan_head(std::string_view bytes);
+
 /// What is wrong with a head, as an answer's status.
 struct HeadFault {
   int status = 400;

@@ -300,6 +300,9 @@ TEST_F(HttpServerTest, WhatCouldBeReadInTwoWaysIsRefused) {
            {"GET /a HTTP/1.1\r\n\r\n", "400"},
            {"GET /a HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", "400"},
            {"GET /a HTTP/1.1\r\nHost: x\r\nX : y\r\n\r\n", "400"},
+           {"GET /a HTTP/1.1\r\nHost: x\r\nX: y\r\n folded\r\n\r\n", "400"},
+           {"GET /a HTTP/1.1\nHost: x\n\n", "400"},
+           {"GET /a HTTP/1.1\r\nHost: x\r\nX: y\n\r\n", "400"},
            {"GET /a b HTTP/1.1\r\nHost: x\r\n\r\n", "505"},
            {"GET /\x80 HTTP/1.1\r\nHost: x\r\n\r\n", "400"},
            {"GET * HTTP/1.1\r\nHost: x\r\n\r\n", "400"},
@@ -316,6 +319,11 @@ TEST_F(HttpServerTest, TargetsWithAHostAreCutToTheirPath) {
   start();
   EXPECT_THAT(answer_to("GET http://x:1/a?b HTTP/1.1\r\nHost: x\r\n\r\n"), EndsWith("GET /a?b "));
   EXPECT_THAT(answer_to("GET http://x HTTP/1.1\r\nHost: x\r\n\r\n"), EndsWith("GET /? "));
+}
+
+TEST_F(HttpServerTest, EmptyLinesBeforeARequestAreNothing) {
+  start();
+  EXPECT_THAT(answer_to("\r\n\r\n" + get("/a")), EndsWith("GET /a? "));
 }
 
 TEST_F(HttpServerTest, LongHeadsAreRefused) {
@@ -381,7 +389,7 @@ TEST_F(HttpServerTest, SlicesOfFiles) {
 TEST_F(HttpServerTest, AnEarlyAnswerReachesAClientThatSendsOn) {
   start();
   RawClient one = client();
-  constexpr std::size_t size = 100'000'000;
+  constexpr std::size_t size = 15'000'000;
   one.send(
       fmt::format("POST /take-little HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", size));
   const std::string block(1 << 20, 'x');
