@@ -1,5 +1,6 @@
 """`fnimage serve` as a process for tests: on a port of 127.0.0.1 that was free, with a directory and a home of its own."""
 import contextlib
+import ctypes
 import os
 import pathlib
 import shutil
@@ -32,7 +33,13 @@ def wait_until(holds, what):
 def environment(home):
     kept = {key: value for key, value in os.environ.items()
             if not key.startswith(("XDG_", "DOCKER_", "SOURCE_DATE_EPOCH", "FNIMAGE_"))}
-    return kept | {"HOME": str(home), "NO_COLOR": "1"}
+    sanitizers = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"}  # memory is measured
+    return kept | {"HOME": str(home), "NO_COLOR": "1"} | sanitizers
+
+
+def end_with_parent():
+    """Linux kills the process when the test ends without having stopped it."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 class Server:
@@ -45,7 +52,7 @@ class Server:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [*prefix, FNIMAGE, "serve", "--store", directory, "--addr", "127.0.0.1:0", *options],
-                stdout=subprocess.PIPE, stderr=log, env=environment(home))
+                stdout=subprocess.PIPE, stderr=log, env=environment(home), preexec_fn=end_with_parent)
         line = self.process.stdout.readline().decode()
         if not line:
             self.kill()
