@@ -242,6 +242,7 @@ class AuthTest(command.CommandTest):
         self.publish("team/probe", BOB)  # without --access users may do everything
         reference = f"{self.address}/team/probe:latest"
         self.succeed("pull", "--plain-http", reference)
+        (self.project / "handler.py").write_text("def main(args):\n    return {\"other\": 1}\n")
         self.refuse(7, [self.address], "build", "--push", "--plain-http", "-t", reference)
         if shutil.which("skopeo"):
             done = self.run_tool("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{reference}")
@@ -306,7 +307,7 @@ class AuthTest(command.CommandTest):
         self.succeed("pull", "--plain-http", "--authfile", self.scratch / "ci.json", f"{self.address}/team/probe:latest")
         other = json.loads(self.make_token("node", "--repository", "*", "--json").stdout)
         self.eventually(200, "GET", tags, bearer(other["token"]))
-        self.tokens.write_text("".join(line for line in self.tokens.open() if not line.startswith("ci ")))
+        self.tokens.write_text("".join(line for line in self.tokens.read_text().splitlines(True) if not line.startswith("ci ")))
         self.eventually(401, "GET", tags, bearer(secret))
         self.assertEqual(401, self.status("GET", tags, signed))
         self.refuse(5, ["node"], "serve", "token", "node", "--repository", "*", "--tokens", self.tokens)
@@ -355,13 +356,14 @@ class AuthTest(command.CommandTest):
 
         bad = self.scratch / "bad"
         bad.write_text("# users\nann:{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI=\n")
-        self.refuse(3, ["bad:2:", "bcrypt", "htpasswd -B"], *serve("--htpasswd", bad))
+        self.refuse(3, ["bad:2:", "bcrypt", "htpasswd -B"], *serve("--htpasswd", bad), timeout=60)
         bad.write_text("ann team/* pull\nbob team/* everything\n")
-        self.refuse(3, ["bad:2:", "everything"], *serve("--htpasswd", self.users, "--access", bad))
-        self.refuse(4, ["none"], *serve("--htpasswd", self.scratch / "none"))
-        self.refuse(2, ["--htpasswd"], *serve("--anonymous-pull"))
-        self.refuse(2, ["registry.example"], *serve("--htpasswd", self.users, "--external-url", "registry"))
-        self.refuse(3, ["bytes"], *serve("--htpasswd", self.users, "--token-key", bad.rename(self.scratch / "key")))
+        self.refuse(3, ["bad:2:", "everything"], *serve("--htpasswd", self.users, "--access", bad), timeout=60)
+        self.refuse(4, ["none"], *serve("--htpasswd", self.scratch / "none"), timeout=60)
+        self.refuse(2, ["--htpasswd"], *serve("--anonymous-pull"), timeout=60)
+        self.refuse(2, ["registry.example"], *serve("--htpasswd", self.users, "--external-url", "registry"), timeout=60)
+        bad.write_text("too short a key\n")
+        self.refuse(3, ["bytes"], *serve("--htpasswd", self.users, "--token-key", bad), timeout=60)
         self.refuse(2, ["--store"], "serve", "--addr", "127.0.0.1:0")
 
     def test_behind_a_proxy(self):
