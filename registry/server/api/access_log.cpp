@@ -1,5 +1,6 @@
 #include "api/access_log.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 #include <fmt/format.h>
@@ -15,7 +16,8 @@ void AccessLog::answered(const Request& request, int status, std::uint64_t sent)
       std::chrono::system_clock::now().time_since_epoch());
   const std::string target =
       request.query.empty() ? request.path : request.path + "?" + request.query;
-  const std::string agent(request.header("User-Agent"));
+  std::string agent(request.header("User-Agent"));
+  std::ranges::replace(agent, '"', '\'');  // or it could end its field itself
   write_(fmt::format("{} - - [{}] \"{} {}\" {} {} \"{}\"", request.peer, rfc3339(now.count()),
                      printable(request.method, longest), printable(target, longest), status, sent,
                      printable(agent, longest)));

@@ -176,6 +176,10 @@ class StreamConnection final : public Connection,
   }
 
   [[nodiscard]] bool is_idle() const override { return phase_ == Phase::idle; }
+  [[nodiscard]] bool has_request() const override {
+    return phase_ == Phase::working || phase_ == Phase::body || phase_ == Phase::writing ||
+           phase_ == Phase::ending;
+  }
   [[nodiscard]] Clock::time_point since() const override { return since_; }
 
  private:
@@ -183,7 +187,7 @@ class StreamConnection final : public Connection,
 
   void next_request() {
     if (shared_.is_stopping) {
-      return linger();
+      return close();  // it has its answer, and nothing of it is unread
     }
     parser_.emplace();
     parser_->header_limit(static_cast<std::uint32_t>(shared_.limits.head_bytes + first_read));

@@ -70,6 +70,8 @@ class Connection {
   virtual void close() = 0;
   /// Whether it waits for a request of which nothing has come.
   [[nodiscard]] virtual bool is_idle() const = 0;
+  /// Whether a whole head has come, and its answer has not gone.
+  [[nodiscard]] virtual bool has_request() const = 0;
   /// Since when it is what it is.
   [[nodiscard]] virtual Clock::time_point since() const = 0;
 

@@ -271,7 +271,7 @@ class BeastServer final : public HttpServer {
       for (const auto& loop : loops_) {
         asio::post(loop->context, [&loop = *loop] {
           for_each(loop, [](Connection& connection) {
-            if (connection.is_idle()) {
+            if (!connection.has_request()) {
               connection.close();
             }
           });
