@@ -4,19 +4,21 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
 #include <unordered_set>
 #include <utility>  // Boost 1.74's asio forgets it
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "http/exchange.hpp"
 #include "http/http_server.hpp"
+#include "http/pace.hpp"
 #include "http/workers.hpp"
 
 namespace fnimage::server {
@@ -28,6 +30,9 @@ struct Loop {
   std::unordered_set<Connection*> connections{};
   // Behind it, so that it ends first: with the operations that keep connections alive.
   boost::asio::io_context context{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard{
+      context.get_executor()};
+  boost::asio::steady_timer clock{context};  ///< for a look at all connections
 };
 
 /// What all connections of a server have in common.
@@ -36,9 +41,10 @@ struct Shared {
   const HttpLimits limits;
   Workers workers;
   std::atomic<std::size_t> open = 0;
-  std::atomic<bool> is_stopping = false;
-  std::atomic<bool> is_full = false;  ///< somebody waits for a connection to end
-  std::function<void()> has_room{};   ///< called then, from any thread
+  std::atomic<bool> is_stopping = false;  ///< what has begun may end
+  std::atomic<bool> is_over = false;      ///< nothing may, any more
+  std::atomic<bool> is_full = false;      ///< a client waits for a connection to end
+  std::function<void()> has_room{};       ///< called then, from any thread
 };
 
 /// A place among the connections that may be open at once; taken as soon as one is accepted.
@@ -57,15 +63,13 @@ class Slot {
 
 class Connection {
  public:
-  using Clock = std::chrono::steady_clock;
-
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   virtual ~Connection();
 
   virtual void begin() = 0;
   /// Ends it if its time is up.
-  virtual void check(Clock::time_point now) = 0;
+  virtual void check(Pace::Clock::time_point now) = 0;
   /// At once.
   virtual void close() = 0;
   /// Whether it waits for a request of which nothing has come.
@@ -73,7 +77,7 @@ class Connection {
   /// Whether a whole head has come, and its answer has not gone.
   [[nodiscard]] virtual bool has_request() const = 0;
   /// Since when it is what it is.
-  [[nodiscard]] virtual Clock::time_point since() const = 0;
+  [[nodiscard]] virtual Pace::Clock::time_point since() const = 0;
 
  protected:
   Connection(Loop& loop, Shared& shared, Slot slot);

@@ -16,7 +16,7 @@ namespace fnimage::server {
 namespace {
 
 namespace http = boost::beast::http;
-using HeadFields = http::request<http::buffer_body>;
+using HeadFields = http::request<http::empty_body>;
 
 constexpr unsigned version_1_0 = 10;
 constexpr unsigned version_1_1 = 11;
@@ -39,14 +39,28 @@ bool is_clean_target(std::string_view target) {
 }
 
 /// "http://host/path" means its path (RFC 9112 3.2.2).
-std::string_view origin_form(std::string_view target) {
+std::string origin_form(std::string_view target) {
   for (const std::string_view scheme : {"http://", "https://"}) {
     if (lower(target.substr(0, scheme.size())) == scheme) {
-      const std::size_t path = target.find('/', scheme.size());
-      return path == std::string_view::npos ? "/" : target.substr(path);
+      const std::size_t end_of_host = target.find_first_of("/?", scheme.size());
+      const std::string_view rest = target.substr(std::min(target.size(), end_of_host));
+      return rest.starts_with('/') ? std::string(rest) : "/" + std::string(rest);
     }
   }
-  return target;
+  return std::string(target);
+}
+
+/// One host, or none at all as for a target that has none.
+bool is_host(std::string_view host) {
+  return std::ranges::all_of(host, [](char c) {
+    return c > ' ' && c < '\x7f' &&
+           std::string_view("/\\?#@,;\"<>{}|^`").find(c) == std::string_view::npos;
+  });
+}
+
+/// RFC 9112 3: one space between its parts.
+bool is_request_line(std::string_view line) {
+  return std::ranges::count(line, ' ') == 2 && line.find('\t') == std::string_view::npos;
 }
 
 std::optional<HeadFault> fault_of_framing(const HeadFields& fields) {
@@ -54,6 +68,10 @@ std::optional<HeadFault> fault_of_framing(const HeadFields& fields) {
   const auto encodings = fields.count(http::field::transfer_encoding);
   if (encodings > 0 && lengths > 0) {
     return HeadFault{400, "Transfer-Encoding and Content-Length contradict each other"};
+  }
+  if (encodings > 0 && fields.version() == version_1_0) {
+    return HeadFault{400,
+                     "HTTP/1.0 knows no Transfer-Encoding"};  // who passed it on did not, either
   }
   if (lengths > 1) {
     return HeadFault{400, "there is more than one Content-Length"};
@@ -77,11 +95,14 @@ std::optional<HeadFault> fault_of(const HeadFields& fields) {
     return fault;
   }
   const auto hosts = fields.count(http::field::host);
-  if (hosts > 1 || (hosts == 0 && fields.version() == version_1_1)) {
+  if (hosts > 1 || (hosts == 0 && fields.version() == version_1_1) ||
+      !is_host(as_view(fields[http::field::host]))) {
     return HeadFault{400, "there must be one Host"};
   }
-  const std::string_view expected = as_view(fields[http::field::expect]);
-  if (!expected.empty() && lower(expected) != "100-continue") {
+  const bool knows_all = std::ranges::all_of(fields, [](const auto& field) {
+    return field.name() != http::field::expect || lower(as_view(field.value())) == "100-continue";
+  });
+  if (!knows_all) {
     return HeadFault{417, "only 100-continue can be expected"};
   }
   return std::nullopt;
@@ -113,29 +134,31 @@ bool has_content(int status) {
   return status != no_content && status != not_modified;
 }
 
-constexpr std::string_view line_end = "\r\n";
-
 }  // namespace
 
-HeadScan scan_head(std::string_view bytes) {
-  HeadScan scan;
-  while (bytes.starts_with(line_end)) {
-    bytes.remove_prefix(line_end.size());
-    scan.empty_lines += line_end.size();
+std::variant<HeadScan::Incomplete, std::size_t, HeadFault> HeadScan::find_end(
+    std::string_view bytes) {
+  const auto is_letter = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); };
+  if (!bytes.empty() && bytes[0] != '\r' && !is_letter(bytes[0])) {
+    return HeadFault{400, "this is no HTTP request"};  // TLS, say: its sender waits for an answer
   }
-  for (std::size_t at = bytes.find('\n'); at != std::string_view::npos;
-       at = bytes.find('\n', at + 1)) {
-    const std::string_view after = bytes.substr(at + 1);
-    if (at == 0 || bytes[at - 1] != '\r' || after.starts_with(' ') || after.starts_with('\t')) {
-      scan.is_bad = true;
-      return scan;
+  for (; (seen_ = std::min(bytes.find('\n', seen_), bytes.size())) < bytes.size(); ++seen_) {
+    const std::string_view line = bytes.substr(line_, seen_ - line_);
+    if (!line.ends_with('\r')) {
+      return HeadFault{400, "a line ends without CR"};
     }
-    if (after.starts_with(line_end)) {
-      scan.size = at + 1 + line_end.size();
-      return scan;
+    if (line.size() == 1) {
+      return seen_ + 1;
     }
+    if (line_ == 0 && !is_request_line(line)) {
+      return HeadFault{400, "the first line has not three parts"};
+    }
+    if (line_ > 0 && (line.starts_with(' ') || line.starts_with('\t'))) {
+      return HeadFault{400, "a field is folded"};
+    }
+    line_ = seen_ + 1;
   }
-  return scan;
+  return Incomplete{};
 }
 
 std::variant<Request, HeadFault> read_head(const HeadParser& parser) {
@@ -147,7 +170,7 @@ std::variant<Request, HeadFault> read_head(const HeadParser& parser) {
   if (!is_clean_target(whole)) {
     return HeadFault{400, "the target has characters that must be percent-encoded"};
   }
-  const std::string_view target = origin_form(whole);
+  const std::string target = origin_form(whole);
   if (!target.starts_with('/')) {
     return HeadFault{400, "the target is no path"};
   }

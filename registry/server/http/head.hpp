@@ -2,12 +2,14 @@
 // as different requests (RFC 9112 6.3, 3.2; reliability A23). Thread-safety: pure functions.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <utility>  // Boost 1.74's asio forgets it
 #include <variant>
 
-#include <boost/beast/http/buffer_body.hpp>
+#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/system/error_code.hpp>
 
@@ -15,20 +17,27 @@
 
 namespace fnimage::server {
 
-using HeadParser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
-
-/// Where the head is in bytes that have come.
-struct HeadScan {
-  std::size_t empty_lines = 0;  ///< bytes of them before it
-  std::size_t size = 0;         ///< with the empty line that ends it; 0 = its end has not come
-  bool is_bad = false;          ///< it has folded lines or bare line feeds
-};
-HeadScan scan_head(std::string_view bytes);
+/// Of heads, and of the chunks of a body.
+using HeadParser = boost::beast::http::request_parser<boost::beast::http::empty_body>;
 
 /// What is wrong with a head, as an answer's status.
 struct HeadFault {
   int status = 400;
   std::string_view why;
+};
+
+/// Looks for the end of a head in bytes that come in pieces, and for what the parser lets pass:
+/// lines that another server would end elsewhere (RFC 9112 2.2, 5.2).
+class HeadScan {
+ public:
+  struct Incomplete {};
+  /// @param bytes all that have come, with those of earlier calls. Bytes up to the end (which is
+  /// an empty line), or what is wrong.
+  std::variant<Incomplete, std::size_t, HeadFault> find_end(std::string_view bytes);
+
+ private:
+  std::size_t line_ = 0;  ///< where the last line begins
+  std::size_t seen_ = 0;
 };
 
 /// The request; the peer and whether the connection is secure are the caller's to add.

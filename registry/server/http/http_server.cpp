@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <stop_token>
+#include <latch>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -30,7 +30,8 @@ using boost::system::error_code;
 constexpr std::size_t most_loops = 4;
 constexpr std::chrono::milliseconds longest_tick{500};
 constexpr std::chrono::milliseconds accept_pause{100};  // when there are no descriptors left
-constexpr std::chrono::milliseconds stop_poll{10};
+constexpr std::chrono::milliseconds drain_poll{10};
+constexpr std::chrono::milliseconds shortest_tick{10};
 
 /// A peer that has gone is an error of sendfile(), not the death of the program.
 void ignore_pipe_signal() {
@@ -53,6 +54,16 @@ Error listen_error(const error_code& error, const std::string& where) {
       return Error(ErrorCode::unavailable, message)
           .with_hint("the address must be one of this machine's: 127.0.0.1, or :: for all");
   }
+}
+
+std::vector<std::unique_ptr<Loop>> make_loops() {
+  const std::size_t count =
+      std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, most_loops);
+  std::vector<std::unique_ptr<Loop>> loops;
+  for (std::size_t i = 0; i < count; ++i) {
+    loops.push_back(std::make_unique<Loop>());
+  }
+  return loops;
 }
 
 /// All addresses, with IPv4's where this machine has them in one socket.
@@ -96,12 +107,6 @@ class BeastServer final : public HttpServer {
       : shared_{.handler = handler,
                 .limits = limits,
                 .workers = Workers(limits.workers, limits.waiting)} {
-    const std::size_t count =
-        std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, most_loops);
-    for (std::size_t i = 0; i < count; ++i) {
-      loops_.push_back(std::make_unique<Loop>());
-    }
-    acceptor_.emplace(first());
     shared_.has_room = [this] { asio::post(first(), [this] { admit(); }); };
   }
 
@@ -112,9 +117,9 @@ class BeastServer final : public HttpServer {
     if (tls) {
       FNIMAGE_TRY(tls_, TlsContext::load(*tls));
     }
-    FNIMAGE_CHECK(open_listener(*acceptor_, address, port));
+    FNIMAGE_CHECK(open_listener(acceptor_, address, port));
     error_code error;
-    port_ = acceptor_->local_endpoint(error).port();
+    port_ = acceptor_.local_endpoint(error).port();
     return {};
   }
 
@@ -125,7 +130,10 @@ class BeastServer final : public HttpServer {
     return tls_ == nullptr ? Result<void>() : tls_->reload();
   }
 
-  void stop() override { shared_.is_stopping = true; }
+  void stop() override {
+    shared_.is_stopping = true;
+    shared_.is_stopping.notify_all();
+  }
 
   void run() override {
     accept();
@@ -134,13 +142,9 @@ class BeastServer final : public HttpServer {
       tick(*loop);
       threads.emplace_back([&loop] { run_loop(*loop); });
     }
-    while (!shared_.is_stopping) {
-      std::this_thread::sleep_for(stop_poll);
-    }
+    shared_.is_stopping.wait(false);
     drain();
-    for (const auto& loop : loops_) {
-      loop->context.stop();
-    }
+    threads.clear();  // joined: nothing is left that they could do
   }
 
  private:
@@ -148,7 +152,6 @@ class BeastServer final : public HttpServer {
 
   static void run_loop(Loop& loop) {
     ignore_pipe_signal();
-    const auto guard = asio::make_work_guard(loop.context);
     while (!loop.context.stopped()) {
       try {
         loop.context.run();
@@ -163,17 +166,17 @@ class BeastServer final : public HttpServer {
     const auto& limits = shared_.limits;
     const std::chrono::milliseconds shortest =
         std::min({limits.head_time, limits.idle_time, limits.stall_time});
-    return std::clamp(shortest / 4, stop_poll, longest_tick);
+    return std::clamp(shortest / 4, shortest_tick, longest_tick);
   }
 
   /// Looks at all connections of a loop now and then: cheaper than a timer for each.
   void tick(Loop& loop) {
-    const auto timer = std::make_shared<asio::steady_timer>(loop.context, tick_time());
-    timer->async_wait([this, &loop, timer](const error_code& error) {
+    loop.clock.expires_after(tick_time());
+    loop.clock.async_wait([this, &loop](const error_code& error) {
       if (error) {
         return;
       }
-      const auto now = Connection::Clock::now();
+      const auto now = Pace::Clock::now();
       for_each(loop, [now](Connection& connection) { connection.check(now); });
       tick(loop);
     });
@@ -193,11 +196,11 @@ class BeastServer final : public HttpServer {
   // New connections.
 
   void accept() {
-    if (!acceptor_->is_open()) {
+    if (!acceptor_.is_open()) {
       return;
     }
     Loop& loop = *loops_[next_++ % loops_.size()];
-    acceptor_->async_accept(loop.context, [this, &loop](error_code error, tcp::socket socket) {
+    acceptor_.async_accept(loop.context, [this, &loop](error_code error, tcp::socket socket) {
       if (error == asio::error::operation_aborted) {
         return;
       }
@@ -228,8 +231,8 @@ class BeastServer final : public HttpServer {
   }
 
   void accept_later() {
-    const auto timer = std::make_shared<asio::steady_timer>(first(), accept_pause);
-    timer->async_wait([this, timer](const error_code& error) {
+    pause_.expires_after(accept_pause);
+    pause_.async_wait([this](const error_code& error) {
       if (!error) {
         accept();
       }
@@ -262,29 +265,49 @@ class BeastServer final : public HttpServer {
   // The end.
 
   void drain() {
-    asio::post(first(), [this] {
+    std::latch has_closed(1);
+    asio::post(first(), [&] {
       error_code ignored;
-      acceptor_->close(ignored);
+      acceptor_.close(ignored);
+      newest_.reset();
+      pause_.cancel();
+      has_closed.count_down();
     });
-    const auto end = Connection::Clock::now() + shared_.limits.drain_time;
-    while (shared_.open > 0 && Connection::Clock::now() < end) {
-      for (const auto& loop : loops_) {
-        asio::post(loop->context, [&loop = *loop] {
-          for_each(loop, [](Connection& connection) {
-            if (!connection.has_request()) {
-              connection.close();
-            }
-          });
-        });
-      }
-      std::this_thread::sleep_for(stop_poll);
+    has_closed.wait();  // none begins from here on
+    const auto end = Pace::Clock::now() + shared_.limits.drain_time;
+    while (shared_.open > 0 && Pace::Clock::now() < end) {
+      close_all([](const Connection& connection) { return connection.is_idle(); });
+      std::this_thread::sleep_for(drain_poll);
     }
+    shared_.is_over = true;
+    close_all([](const Connection&) { return true; });
     shared_.workers.join();
+    for (const auto& loop : loops_) {
+      asio::post(loop->context, [&loop = *loop] {
+        loop.clock.cancel();
+        loop.guard.reset();
+      });
+    }
+  }
+
+  template <class Which>
+  void close_all(Which is_meant) {
+    for (const auto& loop : loops_) {
+      asio::post(loop->context, [&loop = *loop, is_meant] {
+        for_each(loop, [is_meant](Connection& connection) {
+          if (is_meant(connection)) {
+            connection.close();
+          }
+        });
+      });
+    }
   }
 
   Shared shared_;
-  std::vector<std::unique_ptr<Loop>> loops_{};  // ends first, with the connections that know it
-  std::optional<tcp::acceptor> acceptor_{};
+  std::vector<std::unique_ptr<Loop>> loops_ =
+      make_loops();  // ends first, with the connections that know it
+  tcp::acceptor acceptor_{first()};
+  asio::steady_timer pause_{first()};  ///< of the acceptor
   std::unique_ptr<TlsContext> tls_{};
   std::optional<std::pair<tcp::socket, Loop&>> newest_{};  ///< waits for room
   std::size_t next_ = 0;

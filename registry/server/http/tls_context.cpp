@@ -16,7 +16,7 @@ constexpr std::uint64_t longest_pem = 1 << 20;
 tl::unexpected<Error> bad_file(const std::filesystem::path& file, std::string_view what,
                                const boost::system::error_code& error) {
   return fail(ErrorCode::tls, fmt::format("{} is no {}: {}", file.string(), what, error.message()),
-              "both files are PEM, and the key belongs to the first certificate");
+              "both files are PEM, the key is not encrypted and belongs to the first certificate");
 }
 
 Result<std::shared_ptr<ssl::context>> make_context(const TlsFiles& files, const std::string& chain,
@@ -25,6 +25,9 @@ Result<std::shared_ptr<ssl::context>> make_context(const TlsFiles& files, const 
   ::SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
   // An idle connection keeps no buffers: 34 KiB of each.
   ::SSL_CTX_set_mode(context->native_handle(), SSL_MODE_RELEASE_BUFFERS);
+  // Without this OpenSSL would ask at the terminal.
+  context->set_password_callback(
+      [](std::size_t, ssl::context::password_purpose) { return std::string(); });
   boost::system::error_code error;
   context->use_certificate_chain(boost::asio::buffer(chain), error);
   if (error) {

@@ -2,6 +2,7 @@
 // thread.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <functional>
@@ -15,7 +16,8 @@ namespace fnimage::server {
 class Workers {
  public:
   /// @param waiting so many tasks may wait for a thread.
-  Workers(std::size_t threads, std::size_t waiting) : pool_(threads), most_(threads + waiting) {}
+  Workers(std::size_t threads, std::size_t waiting)
+      : pool_(std::max<std::size_t>(threads, 1)), most_(threads + waiting) {}
 
   /// False = too many wait already. The task must not throw.
   bool post(std::function<void()> task) {

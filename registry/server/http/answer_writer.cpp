@@ -1,0 +1,163 @@
+#include "http/answer_writer.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include <sys/sendfile.h>
+
+namespace fnimage::server {
+
+namespace {
+
+using TcpSocket = boost::asio::ip::tcp::socket;
+
+constexpr std::size_t file_block = std::size_t{128} << 10U;   // of a file over TLS
+constexpr std::size_t small_file = std::size_t{32} << 10U;    // sent together with the head
+constexpr std::size_t sendfile_turn = std::size_t{4} << 20U;  // before others have theirs
+
+/// The bytes of a body that are in memory.
+std::string_view text_of(const Response& response) {
+  if (const auto* text = std::get_if<std::string>(&response.body)) {
+    return *text;
+  }
+  const auto* shared = std::get_if<std::shared_ptr<const std::string>>(&response.body);
+  return shared == nullptr || *shared == nullptr ? std::string_view() : std::string_view(**shared);
+}
+
+boost::asio::const_buffer rest_of(std::string_view text, std::uint64_t done) {
+  text.remove_prefix(std::min<std::uint64_t>(text.size(), done));
+  return {text.data(), text.size()};
+}
+
+}  // namespace
+
+std::uint64_t length_of(const Response& response) {
+  const auto* slice = std::get_if<FileSlice>(&response.body);
+  return slice != nullptr ? slice->size : text_of(response).size();
+}
+
+bool load_small_file(Response& response) {
+  const auto* slice = std::get_if<FileSlice>(&response.body);
+  if (slice == nullptr || slice->size > small_file) {
+    return true;
+  }
+  std::string text(slice->size, '\0');
+  const auto buffer = std::as_writable_bytes(std::span(text));
+  std::size_t done = 0;
+  while (done < text.size()) {
+    const auto count = slice->file->read(slice->offset + done, buffer.subspan(done));
+    if (!count || *count == 0) {
+      return false;
+    }
+    done += *count;
+  }
+  response.body = std::move(text);
+  return true;
+}
+
+void AnswerWriter::send(std::string head, Response response, bool has_body, Done done) {
+  head_ = std::move(head);
+  head_size_ = head_.size();
+  response_ = std::move(response);
+  has_body_ = has_body;
+  text_sent_ = 0;
+  file_sent_ = 0;
+  pace_.transfer();
+  send_text(std::move(done));
+}
+
+std::uint64_t AnswerWriter::sent() const noexcept {
+  return text_sent_ - std::min(text_sent_, head_size_) + file_sent_;
+}
+
+void AnswerWriter::send_text(Done done) {
+  const std::string_view text = has_body_ ? text_of(response_) : std::string_view();
+  if (text_sent_ == head_size_ + text.size()) {
+    const bool is_file = has_body_ && std::holds_alternative<FileSlice>(response_.body);
+    return is_file ? send_file(std::move(done)) : finish(true, done);
+  }
+  transport_.write_some(
+      {rest_of(head_, text_sent_), rest_of(text, text_sent_ - std::min(text_sent_, head_size_))},
+      [this, done = std::move(done)](const boost::system::error_code& error,
+                                     std::size_t count) mutable {
+        text_sent_ += count;
+        pace_.progress(count);
+        return error ? finish(false, done) : send_text(std::move(done));
+      });
+}
+
+/// Straight from the page cache to the socket, where nothing is encrypted.
+void AnswerWriter::send_file(Done done) {
+  if (transport_.is_secure()) {
+    return send_block(std::move(done));
+  }
+  TcpSocket& socket = transport_.socket();
+  const FileSlice& slice = std::get<FileSlice>(response_.body);
+  std::size_t turn = 0;
+  while (file_sent_ < slice.size && turn < sendfile_turn) {
+    auto offset = static_cast<off_t>(slice.offset + file_sent_);
+    const std::size_t most = std::min<std::uint64_t>(slice.size - file_sent_, sendfile_turn - turn);
+    const ssize_t count =
+        ::sendfile(socket.native_handle(), slice.file->descriptor(), &offset, most);
+    if (count > 0) {
+      turn += static_cast<std::size_t>(count);
+      file_sent_ += static_cast<std::uint64_t>(count);
+      pace_.progress(static_cast<std::uint64_t>(count));
+    } else if (count < 0 && (errno == EINVAL || errno == ENOSYS)) {
+      return send_block(std::move(done));  // not from every file system
+    } else if (count < 0 && errno == EAGAIN) {
+      break;
+    } else if (count == 0 || errno != EINTR) {
+      return finish(false, done);  // the client has gone, or the file is shorter than it was
+    }
+  }
+  if (file_sent_ == slice.size) {
+    return finish(true, done);
+  }
+  socket.async_wait(TcpSocket::wait_write,
+                    [this, done = std::move(done)](const boost::system::error_code& error) mutable {
+                      return error ? finish(false, done) : send_file(std::move(done));
+                    });
+}
+
+void AnswerWriter::send_block(Done done) {
+  const FileSlice& slice = std::get<FileSlice>(response_.body);
+  if (file_sent_ == slice.size) {
+    return finish(true, done);
+  }
+  if (block_ == nullptr) {
+    block_.reset(new std::byte[file_block]);  // not filled with zeros first
+  }
+  const std::size_t most = std::min<std::uint64_t>(slice.size - file_sent_, file_block);
+  const auto count = slice.file->read(slice.offset + file_sent_, {block_.get(), most});
+  if (!count || *count == 0) {
+    return finish(false, done);
+  }
+  write_block(0, *count, std::move(done));
+}
+
+void AnswerWriter::write_block(std::size_t begin, std::size_t end, Done done) {
+  transport_.write_some({boost::asio::const_buffer(block_.get() + begin, end - begin), {}},
+                        [this, begin, end, done = std::move(done)](
+                            const boost::system::error_code& error, std::size_t count) mutable {
+                          file_sent_ += count;
+                          pace_.progress(count);
+                          if (error) {
+                            return finish(false, done);
+                          }
+                          return begin + count < end
+                                     ? write_block(begin + count, end, std::move(done))
+                                     : send_block(std::move(done));
+                        });
+}
+
+void AnswerWriter::finish(bool is_complete, const Done& done) {
+  block_.reset();
+  response_ = {};
+  done(is_complete);
+}
+
+}  // namespace fnimage::server

@@ -1,0 +1,54 @@
+// An answer's way to the client. Thread-safety: it belongs to the thread that runs the connection's
+// loop.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "http/exchange.hpp"
+#include "http/pace.hpp"
+#include "http/transport.hpp"
+
+namespace fnimage::server {
+
+/// Of the body, as Content-Length says it.
+std::uint64_t length_of(const Response& response);
+
+class AnswerWriter {
+ public:
+  /// Called once when all is out (true), or cannot be sent.
+  using Done = std::function<void(bool is_complete)>;
+
+  AnswerWriter(Transport& transport, Pace& pace) : transport_(transport), pace_(pace) {}
+
+  /// @param has_body false: only the head is sent.
+  void send(std::string head, Response response, bool has_body, Done done);
+  /// Of the body of the last answer; bytes.
+  [[nodiscard]] std::uint64_t sent() const noexcept;
+
+ private:
+  void send_text(Done done);
+  void send_file(Done done);
+  void send_block(Done done);
+  void write_block(std::size_t begin, std::size_t end, Done done);
+  void finish(bool is_complete, const Done& done);
+
+  Transport& transport_;
+  Pace& pace_;
+  std::string head_{};
+  Response response_{};
+  bool has_body_ = false;
+  std::uint64_t text_sent_ = 0;  ///< of the head and what is in memory of the body
+  std::uint64_t file_sent_ = 0;
+  std::uint64_t head_size_ = 0;
+  std::unique_ptr<std::byte[]> block_{};  // NOLINT(cppcoreguidelines-avoid-c-arrays)
+};
+
+/// Reads a small file into memory, so that it goes out together with the head. False: it could not
+/// be read, or is shorter than it was.
+bool load_small_file(Response& response);
+
+}  // namespace fnimage::server
