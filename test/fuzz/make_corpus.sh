@@ -8,7 +8,7 @@ out=$(realpath -m "${1:-$here/corpus}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-for target in tar compressed deb control index elf script document notebook node; do
+for target in tar compressed deb control index elf script document notebook node http; do
   mkdir -p "$out/$target"
 done
 
@@ -345,3 +345,11 @@ C
 printf '{"cpu":"4","cpu-features":["AVX2"],"cpu-level":"v3","gpu":{"compute":"7.5","count":2,"memory":"16Gi","vendor":"nvidia"},"memory":"8Gi","near":{"example.com/warehouse":"dwh-1"},"tolerations":[{"effect":"NoSchedule","key":"dedicated","value":"science"}],"tpu":{"accelerator":"tpu-v6e-slice","count":4,"topology":"2x4"}}' >"$out/node/requires"
 printf 'gpu,avx512' >"$out/node/variants"
 printf '12.5e3' >"$out/node/quantity"
+
+# Requests to the embedded registry.
+printf 'GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n' >"$out/http/get"
+printf 'GET http://x:1/v2/a/tags/list?n=1&last=b HTTP/1.0\r\nConnection: keep-alive\r\nAccept: a, b\r\n\r\nGET / HTTP/1.1\r\n' >"$out/http/absolute"
+printf 'PUT /v2/a/blobs/uploads/1?digest=sha256:a HTTP/1.1\r\nHost: [::1]:5000\r\nContent-Length: 3\r\nExpect: 100-continue\r\nContent-Range: 0-2\r\n\r\nabcGET /' >"$out/http/fixed"
+printf 'PATCH /v2/a/blobs/uploads/1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b;c="d"\r\na\r\nA\r\n0123456789\r\n0\r\nX-Trailer: y\r\n\r\nGET /' >"$out/http/chunked"
+printf 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\nContent-Length: 1, 1\r\n X: folded\r\n\r\n' >"$out/http/refused"
+printf 'PATCH / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n/' >"$out/http/chunked-end-in-pieces"

@@ -13,6 +13,9 @@ namespace {
 
 constexpr std::size_t body_block = std::size_t{256} << 10U;
 constexpr std::size_t chunked_block = std::size_t{128} << 10U;
+/// "0 CR LF CR LF": so much comes at least while a body goes on. Of less, Beast 1.74 asserts that
+/// it cannot be.
+constexpr std::size_t shortest_end = 5;
 constexpr std::uint64_t little_body = std::uint64_t{64} << 10U;
 
 }  // namespace
@@ -102,18 +105,18 @@ void BodyReader::receive_chunked(Done done) {
 
 /// What is in the buffer. Content goes straight from there to the receiver.
 bool BodyReader::parse_chunks(boost::system::error_code& error) {
-  while (!parser_->is_done() && !answer_) {
-    const std::size_t size = buffer_.size();
-    buffer_.consume(size == 0 ? 0 : parser_->put(buffer_.data(), error));
-    if (size == 0 || error == boost::beast::http::error::need_more) {
-      error = {};
-      if (buffer_.size() > most_of_chunk_head_) {  // a size or trailers without an end
-        error = boost::beast::http::error::header_limit;
-      }
-      return true;
+  while (!parser_->is_done() && !answer_ && !error) {
+    if (buffer_.size() >= shortest_end) {
+      buffer_.consume(parser_->put(buffer_.data(), error));
+    } else {
+      error = boost::beast::http::error::need_more;
     }
-    if (error) {
-      return false;
+    if (error == boost::beast::http::error::need_more) {
+      error = {};
+      if (buffer_.size() <= most_of_chunk_head_) {
+        return true;
+      }
+      error = boost::beast::http::error::header_limit;  // a size or trailers without an end
     }
   }
   return false;
