@@ -29,6 +29,7 @@ constexpr std::size_t first_read = std::size_t{4} << 10U;    // what an idle con
 constexpr std::size_t longest_read = std::size_t{1} << 20U;  // more than is ever asked for at once
 constexpr std::size_t unread_block = std::size_t{64} << 10U;
 constexpr std::chrono::seconds linger_time{5};
+constexpr std::size_t most_thrown_away = std::size_t{16} << 20U;
 constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
 
 Response busy_reply() {
@@ -351,8 +352,10 @@ class HttpConnection final : public Connection,
   void throw_away() {
     transport_->socket().async_read_some(
         buffer_.prepare(unread_block),
-        [self = shared_from_this()](const error_code& error, std::size_t) {
-          return error || !self->is_open() ? self->close() : self->throw_away();
+        [self = shared_from_this()](const error_code& error, std::size_t count) {
+          self->thrown_away_ += count;
+          const bool is_enough = error || self->thrown_away_ > most_thrown_away;
+          return is_enough || !self->is_open() ? self->close() : self->throw_away();
         });
   }
 
@@ -375,6 +378,7 @@ class HttpConnection final : public Connection,
   std::string peer_{};
   Request request_{};
   std::unique_ptr<BodyReceiver> receiver_{};  ///< waits for the client to be told to go on
+  std::size_t thrown_away_ = 0;               ///< bytes
   int status_ = 0;                            ///< of the answer
   Phase phase_ = Phase::idle;
   bool keeps_alive_ = false;

@@ -121,7 +121,7 @@ TEST_F(HttpServerTest, SlicesOfFiles) {
 TEST_F(HttpServerTest, AnEarlyAnswerReachesAClientThatSendsOn) {
   start();
   RawClient one = client();
-  constexpr std::size_t size = 100'000'000;
+  constexpr std::size_t size = 15'000'000;
   one.send(
       fmt::format("POST /take-little HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", size));
   const std::string block(1 << 20, 'x');

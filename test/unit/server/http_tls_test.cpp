@@ -121,7 +121,7 @@ TEST_F(HttpTlsTest, BodiesBothWays) {
 TEST_F(HttpTlsTest, AnEarlyAnswerReachesAClientThatSendsOn) {
   start_tls();
   TlsClient one = tls_client();
-  constexpr std::size_t size = 20'000'000;
+  constexpr std::size_t size = 10'000'000;
   one.send(
       fmt::format("POST /take-little HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", size));
   const std::string block(1 << 18, 'x');
