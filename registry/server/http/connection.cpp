@@ -110,12 +110,19 @@ class HttpConnection final : public Connection,
   }
 
   [[nodiscard]] bool is_idle() const override { return phase_ == Phase::idle; }
+  [[nodiscard]] bool has_request() const override {
+    return phase_ == Phase::working || phase_ == Phase::body || phase_ == Phase::writing ||
+           phase_ == Phase::ending;
+  }
   [[nodiscard]] Pace::Clock::time_point since() const override { return pace_.since(); }
 
  private:
   // Requests.
 
   void next_request() {
+    if (shared_.is_stopping) {
+      return close();  // it has its answer, and nothing of it is unread
+    }
     scan_ = {};
     body_.forget();
     parser_.reset();
@@ -123,8 +130,8 @@ class HttpConnection final : public Connection,
     if (buffer_.size() > 0) {  // it came with the one before
       return begin_head();
     }
-    if (!is_first_ && (shared_.is_stopping || shared_.is_full)) {
-      return close();  // there are others to be served, or none
+    if (!is_first_ && shared_.is_full) {
+      return close();  // somebody else waits for a place
     }
     phase_ = Phase::idle;
     pace_.allow(is_first_ ? shared_.limits.head_time : shared_.limits.idle_time);

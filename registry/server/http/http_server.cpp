@@ -276,7 +276,7 @@ class BeastServer final : public HttpServer {
     has_closed.wait();  // none begins from here on
     const auto end = Pace::Clock::now() + shared_.limits.drain_time;
     while (shared_.open > 0 && Pace::Clock::now() < end) {
-      close_all([](const Connection& connection) { return connection.is_idle(); });
+      close_all([](const Connection& connection) { return !connection.has_request(); });
       std::this_thread::sleep_for(drain_poll);
     }
     shared_.is_over = true;

@@ -259,6 +259,17 @@ TEST_F(HttpServerTest, RequestsInProgressAreAnsweredAtTheEnd) {
   EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
 }
 
+TEST_F(HttpServerTest, HalfARequestIsNotWaitedForAtTheEnd) {
+  start({.head_time = std::chrono::hours(1), .drain_time = std::chrono::hours(1)});
+  RawClient half = client();
+  half.send("GET / HTTP/1.1\r\nHo");
+  while (server->connections() == 0) {
+    pause();
+  }
+  server->stop();
+  EXPECT_EQ(half.read_to_end(), "");
+}
+
 TEST_F(HttpServerTest, StoppedBeforeItRuns) {
   auto early = HttpServer::listen("127.0.0.1", 0, probe);
   ASSERT_TRUE(early);
