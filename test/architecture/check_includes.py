@@ -76,7 +76,7 @@ LIBRARIES = {  # first part of an include path -> modules that may use it; libra
     "libdeflate.h": {"layer"},
     "yaml-cpp": {"build", "node"},
     "CLI": {"cli"},
-    "httplib.h": set(),
+    "boost": set(),
 }
 PUBLIC_EXTERNAL = {"tl/expected.hpp", "nlohmann/json_fwd.hpp"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
