@@ -142,8 +142,10 @@ Result<std::optional<Json>> rule_of(const require::Requirements& requirements,
   if (!features.empty()) {
     rule["matchFeatures"] = std::move(features);
   }
-  for (std::size_t i = 0; i < alternatives.size() && alternatives.size() > 1; ++i) {
-    rule["matchAny"].push_back({{"matchFeatures", alternatives[i]}});
+  if (alternatives.size() > 1) {
+    for (const Json& alternative : alternatives) {
+      rule["matchAny"].push_back({{"matchFeatures", alternative}});
+    }
   }
   return rule.size() > 1 ? std::optional(std::move(rule)) : std::nullopt;
 }

@@ -7,6 +7,9 @@ import command
 import lists_test
 import resolve_test
 
+POWER_SPEC = (command.SPEC.replace("[linux/amd64, linux/ppc64le]", "[linux/ppc64le]") +
+              "requires: {cpu-features: {ppc64le: [MMA]}}\n")
+
 
 class PlaceTest(command.CommandTest):
     """The list probe:latest of the local store has an image for amd64 and one for ppc64le."""
@@ -83,34 +86,30 @@ class PlaceTest(command.CommandTest):
         self.refuse(2, ["--runtime"], "place", "--node", "nodes.json", "--runtime", "cri-o", "probe:latest")
 
     def test_compatibility_is_attached(self):
-        self.write_spec(command.SPEC.replace("[linux/amd64, linux/ppc64le]", "[linux/ppc64le]") +
-                        "requires: {cpu-features: {ppc64le: [MMA]}}\n")
+        self.write_spec(POWER_SPEC)
         self.succeed("build", "-q", "-t", "power:1", ".")
         text = self.succeed("place", "--format", "nfd", "power:1").stdout
         self.assertIn("version: v1alpha1", text)
         self.assertIn("MMA", text)
-        attach = ("place", "--json", "--format", "nfd", "--attach", "power:1")
+        self.check_attached("power:1")
+
+    @unittest.skipUnless(shutil.which("docker-registry"), "docker-registry is not installed")
+    def test_compatibility_is_attached_in_a_registry(self):
+        self.write_spec(POWER_SPEC)
+        with lists_test.registry() as address:
+            name = f"{address}/power:1"
+            self.succeed("build", "-q", "--push", "--plain-http", "-t", name, ".")
+            self.check_attached(name, "--plain-http")
+
+    def check_attached(self, name, *options):
+        attach = ("place", "--json", *options, "--format", "nfd", "--attach", name)
         at = self.environment() | {"SOURCE_DATE_EPOCH": "1700000000"}
         first, again = (json.loads(self.run_at(at, *attach))["attached"] for _ in range(2))
         self.assertEqual([False, True], [first[0]["existed"], again[0]["existed"]])
         self.assertEqual(first[0]["digest"], again[0]["digest"])
-        shown = self.succeed("inspect", "--referrers", "power:1").stdout
+        shown = self.succeed("inspect", *options, "--referrers", name).stdout
         self.assertIn("application/vnd.nfd.image-compatibility.v1alpha1", shown)
-
-    @unittest.skipUnless(shutil.which("docker-registry"), "docker-registry is not installed")
-    def test_compatibility_is_attached_in_a_registry(self):
-        self.write_spec(command.SPEC.replace("[linux/amd64, linux/ppc64le]", "[linux/ppc64le]") +
-                        "requires: {cpu-features: {ppc64le: [MMA]}}\n")
-        with lists_test.registry() as address:
-            name = f"{address}/power:1"
-            self.succeed("build", "-q", "--push", "--plain-http", "-t", name, ".")
-            attach = ("place", "--json", "--plain-http", "--format", "nfd", "--attach", name)
-            at = self.environment() | {"SOURCE_DATE_EPOCH": "1700000000"}
-            first, again = (json.loads(self.run_at(at, *attach))["attached"] for _ in range(2))
-            self.assertEqual([False, True], [first[0]["existed"], again[0]["existed"]])
-            shown = self.succeed("inspect", "--plain-http", "--referrers", name).stdout
-            self.assertIn("application/vnd.nfd.image-compatibility.v1alpha1", shown)
-            self.assertIn(first[0]["digest"][:19], shown)
+        self.assertIn(first[0]["digest"][:19], shown)
 
     def run_at(self, environment, *arguments):
         kept, self.environment = self.environment, lambda: environment

@@ -1,6 +1,7 @@
 """A runtime's proxy as a process of this machine, for tests that need control over it."""
 
 import atexit
+import contextlib
 import os
 import pathlib
 import shutil
@@ -116,19 +117,25 @@ class ServerTest:
             action.process.send_signal(signal.SIGTERM)
             self.assertEqual(action.process.wait(), 0)
 
-    def test_stop_signal_lets_the_activation_finish_and_turns_others_away(self):
+    @contextlib.contextmanager
+    def call_in_progress(self, action):
+        """A call of a function like `stopping`; its thread. When the block is left it may go on,
+        and has to give its result, the last thing that the process does."""
         started, go_on = self.root / "started", self.root / "go-on"
-        with self.baked(self.stopping) as action:
-            action.client.init().expect(200)
-            answers = []
-            value = {"started": str(started), "go_on": str(go_on)}
-            call = threading.Thread(target=lambda: answers.append(action.client.run(value)))
-            call.start()
-            while call.is_alive() and not started.exists():
-                time.sleep(0.01)
-            self.assertTrue(started.exists(), answers and answers[0].body)
+        action.client.init().expect(200)
+        answers = []
+        value = {"started": str(started), "go_on": str(go_on)}
+        call = threading.Thread(target=lambda: answers.append(action.client.run(value)))
+        call.start()
+        while call.is_alive() and not started.exists():
+            time.sleep(0.01)
+        self.assertTrue(started.exists(), answers and answers[0].body)
+        yield call
+        go_on.touch()
+        call.join()
+        self.assertEqual(answers[0].expect(200), {"finished": True})
+        self.assertEqual(action.process.wait(), 0)
+
+    def test_stop_signal_lets_the_activation_finish_and_turns_others_away(self):
+        with self.baked(self.stopping) as action, self.call_in_progress(action):
             action.client.run({}).expect(503)
-            go_on.touch()
-            call.join()
-            self.assertEqual(answers[0].expect(200), {"finished": True})
-            self.assertEqual(action.process.wait(), 0)

@@ -206,21 +206,10 @@ class PythonActionTest(ServerTest, ActionTest):
             "    libc.pthread_mutex_lock(mutex)\n"
             "    return {'finished': True}\n"
         )
-        started, go_on = self.root / "started", self.root / "go-on"
-        with self.baked(source) as action:
-            action.client.init().expect(200)
-            answers = []
-            value = {"started": str(started), "go_on": str(go_on)}
-            call = threading.Thread(target=lambda: answers.append(action.client.run(value)))
-            call.start()
-            conformance.wait_until(lambda: started.exists() or not call.is_alive())
+        with self.baked(source) as action, self.call_in_progress(action) as call:
             action.process.terminate()
             conformance.wait_until(lambda: turned_away(action.port) or not call.is_alive())
             self.assertTrue(call.is_alive() and turned_away(action.port))
-            go_on.touch()
-            call.join()
-            self.assertEqual(answers[0].expect(200), {"finished": True})
-            self.assertEqual(action.process.wait(), 0)
 
     def test_child_processes_end_by_the_stop_signal(self):
         source = (
