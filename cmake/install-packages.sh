@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs Debian packages by group, only those that are missing: install-packages.sh GROUP…
 #   build       what compiling fnimage needs
-#   quickstart  a registry to push to
+#   quickstart  what examples/quickstart.sh asks the registry with
 #   test        what the tests need besides: independent clients, emulator, sanitizer runtime
 set -euo pipefail
 
@@ -9,7 +9,7 @@ declare -A group=(
   [build]="g++ cmake ninja-build pkg-config ccache git ca-certificates gpgv debian-archive-keyring
     libcurl4-openssl-dev libssl-dev nlohmann-json3-dev libarchive-dev libzstd-dev liblzma-dev libfmt-dev
     libexpected-dev libyaml-cpp-dev libdeflate-dev libcli11-dev libboost-dev"
-  [quickstart]="curl docker-registry"
+  [quickstart]="curl"
   [test]="libgtest-dev libgmock-dev python3 clang-14 clang-format-14 clang-tidy-14
     libclang-rt-14-dev curl openssl docker-registry skopeo umoci podman buildah docker.io runc fuse-overlayfs
     qemu-user-static binutils strace doxygen gnupg apache2-utils pigz libarchive-tools time nodejs

@@ -20,27 +20,18 @@ cmake --preset release >/dev/null
 cmake --build --preset release
 fnimage=$PWD/build/release/src/cli/fnimage
 
-say "Starting a registry on $registry"
+say "fnimage serve --store $state/registry --addr $registry"
 mkdir -p "$state"
 if curl --silent --fail --output /dev/null "http://$registry/v2/"; then
   echo "one is running there already"
 else
-  cat >"$state/registry.yml" <<YAML
-version: 0.1
-storage:
-  filesystem: {rootdirectory: $PWD/$state/registry}
-  delete: {enabled: true}
-http: {addr: $registry}
-log: {level: warn}
-YAML
-  nohup docker-registry serve "$state/registry.yml" >"$state/registry.log" 2>&1 </dev/null &
+  nohup "$fnimage" serve --store "$state/registry" --addr "$registry" >"$state/registry.log" 2>&1 </dev/null &
   echo $! >"$state/registry.pid"
-  for _ in $(seq 100); do
-    curl --silent --fail --output /dev/null "http://$registry/v2/" && break
+  until curl --silent --fail --output /dev/null "http://$registry/v2/"; do
+    kill -0 "$(cat "$state/registry.pid")" 2>/dev/null ||
+      { echo "the registry did not start: $(cat "$state/registry.log")" >&2; exit 1; }
     sleep 0.1
   done
-  curl --silent --fail --output /dev/null "http://$registry/v2/" ||
-    { echo "the registry did not start; see $state/registry.log" >&2; exit 1; }
   echo "started, process $(cat "$state/registry.pid"), data in $state/registry"
 fi
 
