@@ -67,8 +67,8 @@ std::string wanted_scope(const Target& target, const Request& request) {
 }
 
 std::optional<std::string> mount_source(const Target& target, const Request& request) {
-  auto from = target.endpoint == Endpoint::uploads ? Query(request.query).get("from")
-                                                   : std::nullopt;
+  auto from =
+      target.endpoint == Endpoint::uploads ? Query(request.query).get("from") : std::nullopt;
   const bool is_other = from && *from != target.repository && is_valid_repository(*from);
   return is_other ? std::move(from) : std::nullopt;
 }
