@@ -205,8 +205,10 @@ class AuthTest(command.CommandTest):
         self.assertEqual(404, self.status("HEAD", f"/v2/other/probe/blobs/{EMPTY}", basic(BOB)))
         self.rules.write_text(RULES + "bob team/probe pull\n")
         time.sleep(NOTICED / 2)
-        self.assertEqual(202, self.status("POST", mount + "&from=team/probe",
-                                          bearer(self.token(BOB, "repository:other/probe:pull,push"))))
+        narrow = bearer(self.token(BOB, "repository:other/probe:pull,push"))
+        self.assertEqual(202, self.status("POST", mount + "&from=team/none", narrow))
+        self.assertEqual(202, self.status("POST", mount, narrow))
+        self.assertEqual(401, self.status("POST", mount + "&from=team/probe", narrow))  # another token is worth it
         self.assertEqual(201, self.status("POST", mount + "&from=team/probe", basic(BOB)))
         self.assertEqual(200, self.status("HEAD", f"/v2/other/probe/blobs/{EMPTY}", basic(BOB)))
 

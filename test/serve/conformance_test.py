@@ -4,15 +4,12 @@ management, for sha256 and sha512, with every shape of data. FNIMAGE_REGISTRY_UR
 instead; how many cases there were is printed at the end."""
 import contextlib
 import os
-import sys
-import unittest
 
+import cases
 import client
-import registry_process
 import samples
 from client import digest_of, next_page, thirds
 
-ALGORITHMS = ("sha256", "sha512")
 RANGES = {  # of 2048 bytes: what is asked for, and first and last byte of the answer; None = 416
     "bytes=500-1499": (500, 1499),
     "bytes=500-": (500, 2047),
@@ -29,56 +26,7 @@ def covers(entry, expected):
             and (entry.get("annotations") or {}).items() >= expected.get("annotations", {}).items())
 
 
-class ConformanceTest(registry_process.ServerTest):
-    cases = 0
-    failed = []
-
-    @classmethod
-    def started(cls, *options, name="store"):
-        url = os.environ.get("FNIMAGE_REGISTRY_URL")
-        return Elsewhere(url) if url else super().started(*options, name=name)
-
-    @contextlib.contextmanager
-    def case(self, *names):
-        """One case, whatever it finds the next ones are still run."""
-        name = " / ".join(names)
-        ConformanceTest.cases += 1
-        with self.subTest(name):
-            try:
-                yield
-            except Exception:
-                ConformanceTest.failed.append(name)
-                raise
-
-    # What any answer about content must say.
-
-    def check_blob(self, repository, digest, data):
-        answer = repository.blob(digest).expect(200)
-        self.assertEqual(data, answer.body)
-        self.check_head(repository.blob(digest, "HEAD"), answer, digest)
-
-    def check_manifest(self, repository, reference, digest, media_type, data):
-        accept = f"{samples.INDEX}, {samples.MANIFEST}"
-        answer = repository.manifest(reference, accept=accept).expect(200)
-        self.assertEqual(data, answer.body)
-        self.assertEqual(media_type, answer.header("Content-Type"))
-        self.check_head(repository.manifest(reference, "HEAD", accept=accept), answer, digest)
-
-    def check_head(self, head, answer, digest):
-        """HEAD says of the content what GET said."""
-        self.assertEqual(b"", head.expect(200).body)
-        self.assertEqual(str(len(answer.body)), head.header("Content-Length"))
-        for name in ("Content-Length", "Content-Type", "Docker-Content-Digest", "ETag"):
-            self.assertEqual(answer.header(name), head.header(name), name)
-        self.assertEqual(digest, head.header("Docker-Content-Digest"))
-
-    def check_created(self, answer, digest, data, asking=None):
-        """A 201: where the Location leads, the bytes are."""
-        answer.expect(201)
-        self.assertEqual(digest, answer.header("Docker-Content-Digest"))
-        self.assertEqual(data, (asking or self.client).get(answer.location(), accept=f"{samples.INDEX}, {samples.MANIFEST}")
-                         .expect(200).body)
-
+class ConformanceTest(cases.CaseTest):
     # Ping, and what is not there.
 
     def test_ping(self):
@@ -139,13 +87,13 @@ class ConformanceTest(registry_process.ServerTest):
             "mount from anywhere": lambda data, digest: self.mount(data, digest, is_anonymous=True),
             "mount of what is not there": self.mount_missing,
         }
-        for algorithm in ALGORITHMS:
+        for algorithm in cases.ALGORITHMS:
             for name, push in ways.items():
                 data = samples.noise(50_000)
                 self.life_of_blob((f"{algorithm} blob", name), push, data, digest_of(data, algorithm))
 
     def test_well_known_blobs(self):
-        for algorithm in ALGORITHMS:
+        for algorithm in cases.ALGORITHMS:
             for name, data in (("empty", b""), ("{}", b"{}")):
                 for way in ("push", "push_at_once", "push_in_chunks", "push_as_stream"):
                     if data or way != "push_in_chunks":  # no Content-Range says "nothing"
@@ -201,7 +149,7 @@ class ConformanceTest(registry_process.ServerTest):
         return self.repository.finish(where, digest, data)
 
     def test_cancelled_uploads(self):
-        for algorithm in ALGORITHMS:
+        for algorithm in cases.ALGORITHMS:
             data = samples.noise()
             with self.case(f"{algorithm} blob", "cancel"):
                 where = self.repository.begun(**{"digest-algorithm": algorithm})
@@ -213,7 +161,7 @@ class ConformanceTest(registry_process.ServerTest):
                 self.client.request("DELETE", where).expect(404)
 
     def test_digest_algorithm_is_announced(self):
-        for algorithm in ALGORITHMS:
+        for algorithm in cases.ALGORITHMS:
             data = samples.noise()
             with self.case(f"{algorithm} blob", "digest-algorithm"):
                 where = self.repository.begun(**{"digest-algorithm": algorithm})
@@ -223,7 +171,7 @@ class ConformanceTest(registry_process.ServerTest):
             self.repository.begin(**{"digest-algorithm": "md5"}).expect(400)
 
     def test_ranges(self):
-        for algorithm in ALGORITHMS:
+        for algorithm in cases.ALGORITHMS:
             data = samples.noise(2048)
             digest = self.repository.pushed(data, algorithm)
             for field, expected in RANGES.items():
@@ -245,7 +193,7 @@ class ConformanceTest(registry_process.ServerTest):
             "chunks, the last in PUT": lambda data, digest: self.repository.push_in_chunks(data, digest, True),
             "stream": lambda data, digest: self.repository.push_as_stream(data, digest),
         }
-        for algorithm in ALGORITHMS:
+        for algorithm in cases.ALGORITHMS:
             for name, push in ways.items():
                 with self.case(f"{algorithm} blob", "bad digest", name):
                     data = samples.noise(5000)
@@ -393,7 +341,7 @@ class ConformanceTest(registry_process.ServerTest):
             self.assertEqual([], self.repository.tags().expect(200).json()["tags"])
 
     def test_bad_digest_of_a_manifest(self):
-        for algorithm in ALGORITHMS:
+        for algorithm in cases.ALGORITHMS:
             content = samples.Content(algorithm)
             digest = content.image()["digest"]
             for blob, data in content.blobs.items():
@@ -405,27 +353,5 @@ class ConformanceTest(registry_process.ServerTest):
                 self.repository.manifest(digest_of(data + b"  ", algorithm)).expect(404)
 
 
-class Elsewhere:
-    """A registry that runs already."""
-
-    def __init__(self, url):
-        self.url = url
-
-    def client(self):
-        return client.Client(self.url)
-
-    def is_running(self):
-        return True
-
-    def messages(self):
-        return self.url
-
-
-def main():
-    program = unittest.main(argv=sys.argv[:1], exit=False)
-    print(f"{ConformanceTest.cases} cases, {len(ConformanceTest.failed)} failed", file=sys.stderr)
-    sys.exit(not program.result.wasSuccessful())
-
-
 if __name__ == "__main__":
-    main()
+    cases.main()

@@ -1,5 +1,7 @@
 #include "access/challenge.hpp"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 #include <fnimage/base/text.hpp>
@@ -58,12 +60,17 @@ std::string wanted_scope(const Target& target, const Request& request) {
                                    : request.method == "DELETE" ? "delete"
                                                                 : "pull,push";
   std::string scope = fmt::format("repository:{}:{}", target.repository, actions);
-  const auto from =
-      target.endpoint == Endpoint::uploads ? Query(request.query).get("from") : std::nullopt;
-  if (from && *from != target.repository && is_valid_repository(*from)) {
+  if (const auto from = mount_source(target, request)) {
     scope += fmt::format(" repository:{}:pull", *from);
   }
   return scope;
+}
+
+std::optional<std::string> mount_source(const Target& target, const Request& request) {
+  auto from =
+      target.endpoint == Endpoint::uploads ? Query(request.query).get("from") : std::nullopt;
+  const bool is_other = from && *from != target.repository && is_valid_repository(*from);
+  return is_other ? std::move(from) : std::nullopt;
 }
 
 std::string bearer_challenge(const Request& request, std::string_view external_url,

@@ -2,6 +2,7 @@
 // Specification"). Thread-safety: pure functions.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,8 @@ Result<std::string> check_external_url(std::string_view url);
 
 /// What a token for a request has to be good for: "repository:a/b:pull,push". Empty = for nothing.
 std::string wanted_scope(const Target& target, const Request& request);
+/// The other repository that a blob is to be mounted from, if one is named.
+std::optional<std::string> mount_source(const Target& target, const Request& request);
 
 /// The value of WWW-Authenticate. @param external_url empty: as the request came. @param error
 /// "invalid_token", "insufficient_scope" (RFC 6750 3.1) or empty.

@@ -48,6 +48,13 @@ Right needed_right(const Target& target, const Request& request) {
   return request.method == "DELETE" ? Right::remove : Right::push;
 }
 
+/// Whether a blob is to be mounted that the caller may pull, though not with this token: with
+/// another one it need not be uploaded.
+bool lacks_source(const Caller& caller, const Target& target, const Request& request) {
+  const auto from = mount_source(target, request);
+  return from && caller.rights_in(*from).has(Right::pull) && !caller.may(Right::pull, *from);
+}
+
 /// The client's address, without its port.
 std::string address_of(const Request& request) {
   return request.peer.substr(0, request.peer.rfind(':'));
@@ -117,13 +124,13 @@ Gate::Entry Gate::enter(const Request& request, const Target& target) {
   const bool may = target.endpoint == Endpoint::base      ? caller->has_credentials
                    : target.endpoint == Endpoint::catalog ? caller->may_list()
                                                           : caller->may(right, target.repository);
-  if (may) {
+  if (may && !lacks_source(*caller, target, request)) {
     return caller;
   }
-  if (caller->is_anonymous()) {
+  if (!may && caller->is_anonymous()) {
     return unauthorized_reply(challenge(""), "log in first, e.g. docker login REGISTRY");
   }
-  if (has_repository && !caller->rights_in(target.repository).has(right)) {
+  if (!may && has_repository && !caller->rights_in(target.repository).has(right)) {
     return denied_reply(*caller, right, target.repository);
   }
   return unauthorized_reply(challenge("insufficient_scope"),

@@ -18,14 +18,24 @@ namespace {
 
 using manifest::Digest;
 
-/// What the last part of the path names.
-std::variant<registry::Selector, Response> selector_of(const std::string& reference) {
+Response unknown_manifest(const std::string& reference) {
+  return error_reply(status::not_found,
+                     {{code::manifest_unknown, "there is no such manifest here", reference}});
+}
+
+Response invalid_tag_reply(const std::string& tag) {
+  return error_reply(status::bad_request, {{code::manifest_invalid, "this is no tag", tag}});
+}
+
+/// What the last part of the path names. `no_tag` makes the answer when it is neither a tag nor
+/// meant as a digest: nothing can be put there, and who reads or deletes finds nothing.
+std::variant<registry::Selector, Response> selector_of(
+    const std::string& reference, Response (&no_tag)(const std::string& reference)) {
   if (reference.find(':') == std::string::npos) {
     if (manifest::is_valid_tag(reference)) {
       return registry::Selector(reference);
     }
-    return error_reply(status::bad_request,
-                       {{code::manifest_invalid, "this is no tag", reference}});
+    return no_tag(reference);
   }
   auto digest = Digest::parse(reference);
   if (!digest) {
@@ -33,11 +43,6 @@ std::variant<registry::Selector, Response> selector_of(const std::string& refere
                        {{code::digest_invalid, "this is no digest", reference}});
   }
   return registry::Selector(std::move(*digest));
-}
-
-Response unknown_manifest(const std::string& reference) {
-  return error_reply(status::not_found,
-                     {{code::manifest_unknown, "there is no such manifest here", reference}});
 }
 
 Digest digest_as(const Digest* wanted, const std::string& bytes) {
@@ -180,7 +185,7 @@ class ManifestReceiver final : public BodyReceiver {
 }  // namespace
 
 Response get_manifest(const ApiContext& api, const Target& target, const Request& request) {
-  const auto selector = selector_of(target.reference);
+  const auto selector = selector_of(target.reference, unknown_manifest);
   if (const auto* refusal = std::get_if<Response>(&selector)) {
     return *refusal;
   }
@@ -212,7 +217,7 @@ Answer put_manifest(const ApiContext& api, const Target& target, const Request& 
   if (!is_valid_repository(target.repository)) {
     return invalid_name_reply(target.repository);
   }
-  auto selector = selector_of(target.reference);
+  auto selector = selector_of(target.reference, invalid_tag_reply);
   if (auto* refusal = std::get_if<Response>(&selector)) {
     return std::move(*refusal);
   }
@@ -223,7 +228,7 @@ Answer put_manifest(const ApiContext& api, const Target& target, const Request& 
   const auto bad = std::ranges::find_if_not(
       tags, [](const std::string& tag) { return manifest::is_valid_tag(tag); });
   if (bad != tags.end()) {
-    return error_reply(status::bad_request, {{code::manifest_invalid, "this is no tag", *bad}});
+    return invalid_tag_reply(*bad);
   }
   return std::make_unique<ManifestReceiver>(api, target.repository,
                                             std::move(std::get<registry::Selector>(selector)),
@@ -231,7 +236,7 @@ Answer put_manifest(const ApiContext& api, const Target& target, const Request& 
 }
 
 Response delete_manifest(const ApiContext& api, const Target& target, const Request& request) {
-  auto selector = selector_of(target.reference);
+  auto selector = selector_of(target.reference, unknown_manifest);
   if (auto* refusal = std::get_if<Response>(&selector)) {
     return std::move(*refusal);
   }

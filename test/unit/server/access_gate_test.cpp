@@ -118,11 +118,17 @@ TEST(Gate, MountsOnlyWhatMayBePulled) {
   EXPECT_EQ(mounted(ann, ""), "");
   registry.files.rules("ann * pull,push\n");
   const std::string token = registry.token(ann, "repository:team/new:pull,push");
-  EXPECT_EQ(mounted(token, "&from=other/a"), "") << "the token is not for that";
-  EXPECT_EQ(mounted(token, ""), "");
+  EXPECT_EQ(mounted(token, ""), "") << "the token is not for that";
+  const Response challenged = registry.send(
+      "POST", "/v2/team/new/blobs/uploads/?mount=" + blob_digest + "&from=other/a", token);
+  EXPECT_EQ(challenged.status, 401) << "another token would be";
+  EXPECT_THAT(header_of(challenged, "WWW-Authenticate"),
+              HasSubstr(R"(scope="repository:team/new:pull,push repository:other/a:pull")"));
   const std::string both =
       registry.token(ann, "repository:team/new:pull,push&scope=repository:other/a:pull");
   EXPECT_EQ(mounted(both, "&from=other/a"), "other/a");
+  registry.files.rules("ann team/* pull,push\n");
+  EXPECT_EQ(mounted(token, "&from=other/a"), "") << "no token would help";
 }
 
 TEST(Gate, CatalogHasWhatMayBePulled) {
