@@ -14,12 +14,13 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
+#include <fnimage/base/json.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/server/server.hpp>
 
 #include "command.hpp"
-#include "json_text.hpp"
 
 namespace fnimage::cli {
 
@@ -40,24 +41,26 @@ struct ServeArguments {
   std::string token_key;
   std::string external_url;
   bool anonymous_pull = false;
+  std::string metrics_address;
 };
 
 /// "HOST:PORT", "[::1]:PORT", ":PORT".
-Result<void> read_address(const std::string& text, server::ServerOptions& options) {
+Result<server::ListenAddress> read_address(const std::string& text) {
+  server::ListenAddress address;
   const std::size_t colon = text.rfind(':');
   std::string host = text.substr(0, colon);
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
     host = host.substr(1, host.size() - 2);
   }
   const std::string port = colon == std::string::npos ? std::string() : text.substr(colon + 1);
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), options.port);
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), address.port);
   if (port.empty() || error != std::errc() || end != port.data() + port.size()) {
     return fail(ErrorCode::invalid_argument,
                 fmt::format("\"{}\" is no address with a port", printable(text)),
                 "write HOST:PORT, e.g. 127.0.0.1:30501, or :30501 for all addresses");
   }
-  options.address = host.empty() ? "::" : host == "localhost" ? "127.0.0.1" : host;
-  return {};
+  address.host = host.empty() ? "::" : host == "localhost" ? "127.0.0.1" : host;
+  return address;
 }
 
 /// A line to standard error for each request; lines of several threads stay whole.
@@ -107,7 +110,12 @@ Result<server::ServerOptions> server_options(const ServeArguments& arguments, Co
     return fail(ErrorCode::invalid_argument, "no directory is named", "name it: --store DIR");
   }
   server::ServerOptions options{.directory = arguments.store};
-  FNIMAGE_CHECK(read_address(arguments.address, options));
+  FNIMAGE_TRY(const server::ListenAddress address, read_address(arguments.address));
+  options.address = address.host;
+  options.port = address.port;
+  if (!arguments.metrics_address.empty()) {
+    FNIMAGE_TRY(options.operations.metrics_address, read_address(arguments.metrics_address));
+  }
   if (arguments.certificate.empty() != arguments.key.empty()) {
     return fail(ErrorCode::invalid_argument,
                 "a certificate needs its key, and a key its certificate",
@@ -127,10 +135,28 @@ Result<server::ServerOptions> server_options(const ServeArguments& arguments, Co
   return options;
 }
 
-std::string url_of(const server::ServerOptions& options, std::uint16_t port) {
-  const bool is_v6 = options.address.find(':') != std::string::npos;
-  return fmt::format("{}://{}{}{}:{}", options.certificate ? "https" : "http", is_v6 ? "[" : "",
-                     options.address, is_v6 ? "]" : "", port);
+std::string url_of(bool is_secure, const std::string& host, std::uint16_t port) {
+  const bool is_v6 = host.find(':') != std::string::npos;
+  return fmt::format("{}://{}{}{}:{}", is_secure ? "https" : "http", is_v6 ? "[" : "", host,
+                     is_v6 ? "]" : "", port);
+}
+
+/// Whoever started the server may wait for this line.
+std::string ready_line(const ServeArguments& arguments, const server::ServerOptions& options,
+                       const server::Server& server, bool is_json) {
+  const std::string url = url_of(options.certificate.has_value(), options.address, server.port());
+  const auto& metrics = options.operations.metrics_address;
+  const std::string metrics_url =
+      metrics ? url_of(false, metrics->host, server.metrics_port()) + "/metrics" : std::string();
+  if (!is_json) {
+    const std::string more = metrics ? ", metrics at " + metrics_url : std::string();
+    return fmt::format("serving {} at {}{}\n", printable(arguments.store), url, more);
+  }
+  nlohmann::ordered_json line{{"url", url}, {"store", arguments.store}};
+  if (metrics) {
+    line["metrics"] = metrics_url;
+  }
+  return to_json_text(line) + "\n";
 }
 
 Result<void> run_serve(const ServeArguments& arguments, Session& session) {
@@ -138,11 +164,7 @@ Result<void> run_serve(const ServeArguments& arguments, Session& session) {
   FNIMAGE_TRY(const auto server, server::Server::open(options));
   const std::stop_token at_once = session.take_signals();
   const std::stop_callback on_signal(session.stop_token(), [&] { server->stop(); });
-  const std::string url = url_of(options, server->port());
-  // Whoever started it may wait for this line.
-  session.console().print(session.common().json
-                              ? json_lines({{"url", url}, {"store", arguments.store}})
-                              : fmt::format("serving {} at {}\n", printable(arguments.store), url));
+  session.console().print(ready_line(arguments, options, *server, session.common().json));
   FNIMAGE_CHECK(session.console().close());
   server->run();
   return {};
@@ -207,6 +229,12 @@ void set_up_serve(CLI::App& command, Registration registration) {
   command.add_flag("--access-log", arguments->logs_access,
                    "A line on standard error for each request");
   add_access_options(command, *arguments);
+  command
+      .add_option(
+          "--metrics-addr", arguments->metrics_address,
+          "Numbers for Prometheus at http://HOST:PORT/metrics, without a password. Default: "
+          "below --addr, for who may pull something")
+      ->type_name("HOST:PORT");
   complete(command, registration,
            "Files about access are read again when they change.\n"
            "Ends with SIGTERM or SIGINT, after the requests that are being answered.\n"

@@ -115,7 +115,8 @@ void read_request(std::string_view text, std::size_t head, std::size_t largest, 
   PieceTransport transport(text.substr(head), largest);
   boost::beast::flat_buffer buffer;
   Pace pace;
-  BodyReader reader(transport, buffer, pace, std::size_t{1} << 16U);
+  Traffic traffic;
+  BodyReader reader(transport, buffer, pace, traffic, std::size_t{1} << 16U);
   reader.expect(parser);
   require(reader.is_unread() == request.has_body, "who reads the body knows of it");
   reader.receive(std::make_unique<Keeper>(outcome.body),

@@ -57,7 +57,10 @@ class Server:
         if not line:
             self.kill()
             raise AssertionError(f"the server ended: {self.messages()}")
-        self.url = line.rpartition(" at ")[2].strip()  # "serving DIRECTORY at URL"
+        # "serving DIRECTORY at URL", or "serving DIRECTORY at URL, metrics at URL/metrics"
+        served, _, metrics = line.strip().partition(", metrics at ")
+        self.url = served.rpartition(" at ")[2]
+        self.metrics_url = metrics.removesuffix("/metrics")
 
     def client(self, tls=None):
         return client.Client(self.url, tls)

@@ -137,7 +137,31 @@ Gate::Entry Gate::enter(const Request& request, const Target& target) {
                             "the token was given for something else: get another");
 }
 
+std::optional<Response> Gate::refuse_overview(const Request& request) {
+  const auto challenge = [](std::string_view) { return basic_challenge(); };
+  const auto identified = identify(request, challenge);
+  if (const auto* refusal = std::get_if<Response>(&identified)) {
+    return *refusal;
+  }
+  const Caller& caller = std::get<Caller>(identified);
+  if (caller.is_anonymous()) {
+    return unauthorized_reply(basic_challenge(), "log in first: as a user, or with a token");
+  }
+  if (!caller.policy->may_anywhere(caller.subject, Right::pull, caller.now)) {
+    return error_reply(status::forbidden, code::denied, "who may pull nothing may not see this");
+  }
+  return std::nullopt;
+}
+
 Gate::Identified Gate::identify(const Request& request, const Challenge& challenge) {
+  Identified identified = identify_unnoted(request, challenge);
+  if (const auto* caller = std::get_if<Caller>(&identified)) {
+    request.caller = caller->subject.name;
+  }
+  return identified;
+}
+
+Gate::Identified Gate::identify_unnoted(const Request& request, const Challenge& challenge) {
   const AuthorizationField field = authorization_of(request);
   if (field.scheme.empty()) {
     return nobody();

@@ -44,6 +44,10 @@ class Gate {
   /// there for is not told to who may not pull it.
   Entry enter(const Request& request, const Target& target);
 
+  /// Whether a request may see what is told of the whole server (its numbers): that needs a login
+  /// of somebody who may pull something. Nullopt = yes, else the answer.
+  std::optional<Response> refuse_overview(const Request& request);
+
   /// The token server (GET with Basic; POST with a password grant, OAuth 2).
   Answer answer_token(const Request& request);
 
@@ -63,7 +67,9 @@ class Gate {
 
   /// @param challenge what WWW-Authenticate says in a refusal, made of an error's name.
   using Challenge = std::function<std::string(std::string_view error)>;
+  /// Notes in the request who it is, too.
   Identified identify(const Request& request, const Challenge& challenge);
+  Identified identify_unnoted(const Request& request, const Challenge& challenge);
   Identified identify_password(Caller caller, const std::string& user, const std::string& password,
                                const Request& request, const Challenge& challenge);
   [[nodiscard]] std::optional<Caller> identify_bearer(Caller caller, std::string_view token) const;

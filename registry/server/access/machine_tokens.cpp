@@ -43,6 +43,14 @@ bool MachineToken::is_valid(std::int64_t now) const {
   return std::ranges::any_of(grants, [&](const TokenGrant& grant) { return is_live(grant, now); });
 }
 
+Rights MachineToken::rights_anywhere(std::int64_t now) const {
+  Rights rights;
+  for (const TokenGrant& grant : grants) {
+    rights |= is_live(grant, now) ? grant.rights : Rights{};
+  }
+  return rights;
+}
+
 Rights MachineToken::rights_in(std::string_view repository, std::int64_t now) const {
   Rights rights;
   for (const TokenGrant& grant : grants) {

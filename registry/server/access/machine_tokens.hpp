@@ -29,6 +29,8 @@ struct MachineToken {
   std::vector<TokenGrant> grants;
 
   [[nodiscard]] bool is_valid(std::int64_t now) const;
+  /// In any repository, whatever there are.
+  [[nodiscard]] Rights rights_anywhere(std::int64_t now) const;
   [[nodiscard]] Rights rights_in(std::string_view repository, std::int64_t now) const;
 };
 

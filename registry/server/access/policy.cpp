@@ -64,6 +64,22 @@ Rights Policy::rights_of(const Subject& subject, std::string_view repository,
   return rights;
 }
 
+bool Policy::may_anywhere(const Subject& subject, Right right, std::int64_t now) const {
+  const auto a_rule_grants = [&](std::string_view user) {
+    return rules != nullptr && rules->grants(user, right);
+  };
+  if ((anonymous_pull && right == Right::pull) || a_rule_grants(anonymous_name)) {
+    return true;
+  }
+  if (subject.kind == Subject::Kind::user) {
+    return rules == nullptr || a_rule_grants(subject.name) || a_rule_grants("*");
+  }
+  const MachineToken* token = subject.kind == Subject::Kind::token && tokens != nullptr
+                                  ? tokens->find(subject.name)
+                                  : nullptr;
+  return token != nullptr && token->rights_anywhere(now).has(right);
+}
+
 bool Policy::has_anonymous() const {
   return anonymous_pull || (rules != nullptr && rules->knows(anonymous_name));
 }

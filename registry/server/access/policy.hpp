@@ -38,6 +38,8 @@ struct Policy {
   /// Of a subject that there is.
   [[nodiscard]] Rights rights_of(const Subject& subject, std::string_view repository,
                                  std::int64_t now) const;
+  /// Whether that may be done in any repository, whatever there are.
+  [[nodiscard]] bool may_anywhere(const Subject& subject, Right right, std::int64_t now) const;
   /// Whether who has not logged in may do anything anywhere.
   [[nodiscard]] bool has_anonymous() const;
   [[nodiscard]] bool anonymous_pulls_all() const;

@@ -50,6 +50,11 @@ bool AccessRules::covers_all(std::string_view user, Right right) const {
   });
 }
 
+bool AccessRules::grants(std::string_view user, Right right) const {
+  return std::ranges::any_of(
+      rules_, [&](const Rule& rule) { return rule.user == user && rule.rights.has(right); });
+}
+
 bool AccessRules::knows(std::string_view user) const {
   return std::ranges::any_of(rules_, [&](const Rule& rule) { return rule.user == user; });
 }

@@ -28,6 +28,8 @@ class AccessRules {
   [[nodiscard]] Rights rights_of(std::string_view user, std::string_view repository) const;
   /// Whether a rule of this very user says that of all repositories.
   [[nodiscard]] bool covers_all(std::string_view user, Right right) const;
+  /// Whether a rule of this very user says that of any.
+  [[nodiscard]] bool grants(std::string_view user, Right right) const;
   [[nodiscard]] bool knows(std::string_view user) const;
 
  private:

@@ -20,6 +20,9 @@ class AccessLog final : public Handler {
     return inner_.is_quick(request);
   }
   Answer answer(const Request& request) override { return inner_.answer(request); }
+  void complete(const Request& request, Response& response) const override {
+    inner_.complete(request, response);
+  }
   void answered(const Request& request, int status, std::uint64_t sent) override;
 
  private:

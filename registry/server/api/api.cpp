@@ -123,13 +123,15 @@ Answer Api::answer(const Request& request) {
     return error_reply(status::not_found, code::unsupported, "there is nothing at this path");
   }
   const std::string_view methods = methods_of(target->endpoint, context_.options);
-  Answer result = allows(methods, request.method) ? answer_entered(request, *target)
-                                                  : Answer(method_reply(methods));
-  if (auto* response = std::get_if<Response>(&result)) {
+  return allows(methods, request.method) ? answer_entered(request, *target)
+                                         : Answer(method_reply(methods));
+}
+
+void Api::complete(const Request& request, Response& response) const {
+  if (request.path == "/v2" || request.path.starts_with("/v2/")) {
     // Docker's clients take a server without it for no registry.
-    response->headers.push_back({"Docker-Distribution-API-Version", "registry/2.0"});
+    response.headers.push_back({"Docker-Distribution-API-Version", "registry/2.0"});
   }
-  return result;
 }
 
 Answer Api::answer_entered(const Request& request, const Target& target) const {

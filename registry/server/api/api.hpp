@@ -18,6 +18,7 @@ class Api final : public Handler {
 
   [[nodiscard]] bool is_quick(const Request& request) const override;
   Answer answer(const Request& request) override;
+  void complete(const Request& request, Response& response) const override;
 
  private:
   Answer answer_entered(const Request& request, const Target& target) const;

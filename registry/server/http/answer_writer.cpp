@@ -83,8 +83,7 @@ void AnswerWriter::send_text(Done done) {
       {rest_of(head_, text_sent_), rest_of(text, text_sent_ - std::min(text_sent_, head_size_))},
       [this, done = std::move(done)](const boost::system::error_code& error,
                                      std::size_t count) mutable {
-        text_sent_ += count;
-        pace_.progress(count);
+        count_text(count);
         return error ? finish(false, done) : send_text(std::move(done));
       });
 }
@@ -104,8 +103,7 @@ void AnswerWriter::send_file(Done done) {
         ::sendfile(socket.native_handle(), slice.file->descriptor(), &offset, most);
     if (count > 0) {
       turn += static_cast<std::size_t>(count);
-      file_sent_ += static_cast<std::uint64_t>(count);
-      pace_.progress(static_cast<std::uint64_t>(count));
+      count_file(static_cast<std::size_t>(count));
     } else if (count < 0 && (errno == EINVAL || errno == ENOSYS)) {
       return send_block(std::move(done));  // not from every file system
     } else if (count < 0 && errno == EAGAIN) {
@@ -143,8 +141,7 @@ void AnswerWriter::write_block(std::size_t begin, std::size_t end, Done done) {
   transport_.write_some({boost::asio::const_buffer(block_.get() + begin, end - begin), {}},
                         [this, begin, end, done = std::move(done)](
                             const boost::system::error_code& error, std::size_t count) mutable {
-                          file_sent_ += count;
-                          pace_.progress(count);
+                          count_file(count);
                           if (error) {
                             return finish(false, done);
                           }
@@ -152,6 +149,19 @@ void AnswerWriter::write_block(std::size_t begin, std::size_t end, Done done) {
                                      ? write_block(begin + count, end, std::move(done))
                                      : send_block(std::move(done));
                         });
+}
+
+void AnswerWriter::count_text(std::size_t count) {
+  const std::uint64_t before = sent();
+  text_sent_ += count;
+  traffic_.sent.add(sent() - before);
+  pace_.progress(count);
+}
+
+void AnswerWriter::count_file(std::size_t count) {
+  file_sent_ += count;
+  traffic_.sent.add(count);
+  pace_.progress(count);
 }
 
 void AnswerWriter::finish(bool is_complete, const Done& done) {

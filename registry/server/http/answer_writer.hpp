@@ -10,6 +10,7 @@
 
 #include "http/exchange.hpp"
 #include "http/pace.hpp"
+#include "http/traffic.hpp"
 #include "http/transport.hpp"
 
 namespace fnimage::server {
@@ -22,7 +23,8 @@ class AnswerWriter {
   /// Called once when all is out (true), or cannot be sent.
   using Done = std::function<void(bool is_complete)>;
 
-  AnswerWriter(Transport& transport, Pace& pace) : transport_(transport), pace_(pace) {}
+  AnswerWriter(Transport& transport, Pace& pace, Traffic& traffic)
+      : transport_(transport), pace_(pace), traffic_(traffic) {}
 
   /// @param has_body false: only the head is sent.
   void send(std::string head, Response response, bool has_body, Done done);
@@ -34,10 +36,14 @@ class AnswerWriter {
   void send_file(Done done);
   void send_block(Done done);
   void write_block(std::size_t begin, std::size_t end, Done done);
+  /// So many bytes have gone.
+  void count_text(std::size_t count);
+  void count_file(std::size_t count);
   void finish(bool is_complete, const Done& done);
 
   Transport& transport_;
   Pace& pace_;
+  Traffic& traffic_;
   std::string head_{};
   Response response_{};
   bool has_body_ = false;

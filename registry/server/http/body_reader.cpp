@@ -131,6 +131,7 @@ std::size_t BodyReader::ChunkSink::operator()(std::uint64_t /*left*/,
 }
 
 void BodyReader::deliver(Bytes bytes) {
+  traffic_.received.add(bytes.size());
   if (!parser_->chunked()) {
     pace_.progress(bytes.size());
   }

@@ -13,6 +13,7 @@
 #include "http/exchange.hpp"
 #include "http/head.hpp"
 #include "http/pace.hpp"
+#include "http/traffic.hpp"
 #include "http/transport.hpp"
 
 namespace fnimage::server {
@@ -28,11 +29,12 @@ class BodyReader {
   using Done = std::function<void(End end, std::optional<Response> answer)>;
 
   /// @param buffer what was read beyond the head.
-  BodyReader(Transport& transport, boost::beast::flat_buffer& buffer, Pace& pace,
+  BodyReader(Transport& transport, boost::beast::flat_buffer& buffer, Pace& pace, Traffic& traffic,
              std::size_t most_of_chunk_head)
       : transport_(transport),
         buffer_(buffer),
         pace_(pace),
+        traffic_(traffic),
         most_of_chunk_head_(most_of_chunk_head) {}
 
   /// Of this request, whose head was read. The parser lives until the body ends.
@@ -65,6 +67,7 @@ class BodyReader {
   Transport& transport_;
   boost::beast::flat_buffer& buffer_;
   Pace& pace_;
+  Traffic& traffic_;
   const std::size_t most_of_chunk_head_;
   HeadParser* parser_ = nullptr;
   std::uint64_t remaining_ = 0;  ///< of a body with a length

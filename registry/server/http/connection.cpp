@@ -76,8 +76,11 @@ class HttpConnection final : public Connection,
       : Connection(loop, shared, std::move(slot)),
         transport_(std::move(transport)),
         buffer_(shared.limits.head_bytes + longest_read),
-        body_(*transport_, buffer_, pace_, shared.limits.head_bytes),
-        writer_(*transport_, pace_) {}
+        body_(*transport_, buffer_, pace_, loop.traffic, shared.limits.head_bytes),
+        writer_(*transport_, pace_, loop.traffic) {}
+  HttpConnection(const HttpConnection&) = delete;
+  HttpConnection& operator=(const HttpConnection&) = delete;
+  ~HttpConnection() override { end_request(); }
 
   void begin() override {
     if (shared_.is_stopping) {
@@ -208,6 +211,7 @@ class HttpConnection final : public Connection,
   void hand_over() {
     phase_ = Phase::working;
     pace_.pause();
+    begin_request();
     const auto ask = [this]() -> Answer {
       try {
         return shared_.handler.answer(request_);
@@ -239,6 +243,19 @@ class HttpConnection final : public Connection,
         });
     if (!is_taken) {
       respond(busy_reply());
+    }
+  }
+
+  /// What is counted of requests.
+  void begin_request() {
+    request_.begun = pace_.since();
+    is_counted_ = true;
+    loop_.traffic.requests.add(1);
+  }
+  void end_request() {
+    if (is_counted_) {
+      is_counted_ = false;
+      loop_.traffic.requests.take(1);
     }
   }
 
@@ -301,6 +318,7 @@ class HttpConnection final : public Connection,
     if (!load_small_file(response)) {
       response = fault_reply();
     }
+    add_fields(response);
     // Whoever waits for a word before it sends a body may send it or not: nobody knows what comes.
     const bool can_go_on = !body_.is_unread() || (body_.is_little() && !expects_continue());
     // Somebody else may wait for a place, and gets this one.
@@ -313,7 +331,15 @@ class HttpConnection final : public Connection,
                  [self = shared_from_this()](bool is_complete) { self->on_sent(is_complete); });
   }
 
+  void add_fields(Response& response) const {
+    try {
+      shared_.handler.complete(request_, response);
+    } catch (...) {  // out of memory: it is an answer all the same
+    }
+  }
+
   void on_sent(bool is_complete) {
+    end_request();
     if (!request_.method.empty()) {
       try {
         shared_.handler.answered(request_, status_, writer_.sent());
@@ -389,6 +415,7 @@ class HttpConnection final : public Connection,
   int status_ = 0;                            ///< of the answer
   Phase phase_ = Phase::idle;
   bool keeps_alive_ = false;
+  bool is_counted_ = false;  ///< among the requests in progress
   bool is_first_ = true;
 };
 

@@ -19,6 +19,7 @@
 #include "http/exchange.hpp"
 #include "http/http_server.hpp"
 #include "http/pace.hpp"
+#include "http/traffic.hpp"
 #include "http/workers.hpp"
 
 namespace fnimage::server {
@@ -27,6 +28,7 @@ class Connection;
 
 /// What a thread runs, and the connections that it serves.
 struct Loop {
+  Traffic traffic{};
   std::unordered_set<Connection*> connections{};
   // Behind it, so that it ends first: with the operations that keep connections alive.
   boost::asio::io_context context{1};

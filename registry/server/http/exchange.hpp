@@ -2,6 +2,7 @@
 // a Handler is called from many threads at once, a BodyReceiver from one at a time.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -33,6 +34,11 @@ struct Request {
   bool has_body = false;
   bool is_secure = false;  ///< came over TLS
   std::string peer;        ///< "127.0.0.1:4711"
+  /// When its head had come.
+  std::chrono::steady_clock::time_point begun{};
+  /// Who sends it, as the handler has found out; empty = nobody in particular. Mutable since only
+  /// answering a request tells: it is read when that is over.
+  mutable std::string caller{};
 
   /// The first field of this name (case does not matter); empty when there is none.
   [[nodiscard]] std::string_view header(std::string_view name) const;
@@ -81,6 +87,9 @@ class Handler {
   /// Answers a request's head. A body that nobody takes is read and dropped when it is small, else
   /// the connection ends.
   virtual Answer answer(const Request& request) = 0;
+  /// Adds what all answers to such a request have, those of the server itself, too ("too many
+  /// requests"). On an I/O thread.
+  virtual void complete(const Request& /*request*/, Response& /*response*/) const {}
   /// The answer is out, or could not be sent (`sent` bytes of its body). On an I/O thread.
   virtual void answered(const Request& /*request*/, int /*status*/, std::uint64_t /*sent*/) {}
 };

@@ -27,7 +27,6 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
 
-constexpr std::size_t most_loops = 4;
 constexpr std::chrono::milliseconds longest_tick{500};
 constexpr std::chrono::milliseconds accept_pause{100};  // when there are no descriptors left
 constexpr std::chrono::milliseconds drain_poll{10};
@@ -56,9 +55,9 @@ Error listen_error(const error_code& error, const std::string& where) {
   }
 }
 
-std::vector<std::unique_ptr<Loop>> make_loops() {
-  const std::size_t count =
-      std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, most_loops);
+std::vector<std::unique_ptr<Loop>> make_loops(std::size_t most) {
+  const std::size_t count = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1,
+                                                    std::max<std::size_t>(most, 1));
   std::vector<std::unique_ptr<Loop>> loops;
   for (std::size_t i = 0; i < count; ++i) {
     loops.push_back(std::make_unique<Loop>());
@@ -125,6 +124,16 @@ class BeastServer final : public HttpServer {
 
   [[nodiscard]] std::uint16_t port() const noexcept override { return port_; }
   [[nodiscard]] std::size_t connections() const noexcept override { return shared_.open; }
+
+  [[nodiscard]] HttpLoad load() const noexcept override {
+    HttpLoad load{.connections = shared_.open};
+    for (const auto& loop : loops_) {
+      load.requests += loop->traffic.requests.value();
+      load.received_bytes += loop->traffic.received.value();
+      load.sent_bytes += loop->traffic.sent.value();
+    }
+    return load;
+  }
 
   Result<void> reload_certificate() override {
     return tls_ == nullptr ? Result<void>() : tls_->reload();
@@ -305,7 +314,7 @@ class BeastServer final : public HttpServer {
 
   Shared shared_;
   std::vector<std::unique_ptr<Loop>> loops_ =
-      make_loops();  // ends first, with the connections that know it
+      make_loops(shared_.limits.loops);  // ends first, with the connections that know it
   tcp::acceptor acceptor_{first()};
   asio::steady_timer pause_{first()};  ///< of the acceptor
   std::unique_ptr<TlsContext> tls_{};

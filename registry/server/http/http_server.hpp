@@ -32,8 +32,17 @@ struct HttpLimits {
   std::chrono::seconds stall_time{30};  ///< in which a body must make some progress...
   std::uint64_t stall_bytes = 16'384;   ///< ...namely this many bytes, either way
   std::chrono::seconds drain_time{10};  ///< for requests in progress, after stop()
+  std::size_t loops = 4;                ///< threads for I/O, no more than there are processors
   std::size_t workers = 8;              ///< threads for what may wait
   std::size_t waiting = 1024;           ///< requests that wait for a worker; more are answered 503
+};
+
+/// What a server does, and has done.
+struct HttpLoad {
+  std::size_t connections = 0;       ///< open now
+  std::uint64_t requests = 0;        ///< in progress
+  std::uint64_t received_bytes = 0;  ///< of requests' bodies
+  std::uint64_t sent_bytes = 0;      ///< of answers' bodies
 };
 
 class HttpServer {
@@ -55,6 +64,7 @@ class HttpServer {
   virtual Result<void> reload_certificate() = 0;
   /// Connections open now.
   [[nodiscard]] virtual std::size_t connections() const noexcept = 0;
+  [[nodiscard]] virtual HttpLoad load() const noexcept = 0;
 };
 
 }  // namespace fnimage::server

@@ -74,6 +74,10 @@ class DiskStore final : public Store {
 
   void expire_uploads() override { uploads_->expire(); }
 
+  [[nodiscard]] StoreCounts counts() const override {
+    return {.repositories = repositories_->kept(), .uploads = uploads_->count()};
+  }
+
  private:
   FileLock lock_;
   std::shared_ptr<Repositories> repositories_;

@@ -139,6 +139,12 @@ struct StoreLimits {
   manifest::ListLimits index = registry::layout_index_limits;  ///< of one repository's index.json
 };
 
+/// What a store holds at a moment.
+struct StoreCounts {
+  std::size_t repositories = 0;  ///< kept in memory
+  std::size_t uploads = 0;       ///< open
+};
+
 class Store {
  public:
   /// Opens a directory, creating it if missing. It may hold anything else besides; only layouts are
@@ -170,6 +176,8 @@ class Store {
                                      const std::string& owner) = 0;
   /// Drops uploads whose time is up; to be called now and then.
   virtual void expire_uploads() = 0;
+
+  [[nodiscard]] virtual StoreCounts counts() const { return {}; }
 };
 
 }  // namespace fnimage::server

@@ -188,6 +188,11 @@ void Uploads::expire() {
   }
 }
 
+std::size_t Uploads::count() const {
+  const std::lock_guard lock(mutex_);
+  return by_id_.size();
+}
+
 void Uploads::forget(const std::string& id) {
   const std::lock_guard lock(mutex_);
   by_id_.erase(id);

@@ -27,6 +27,7 @@ class Uploads : public std::enable_shared_from_this<Uploads> {
                                    const std::string& owner);
   bool remove(const std::string& id, const std::string& repository, const std::string& owner);
   void expire();
+  [[nodiscard]] std::size_t count() const;  ///< open now
   /// Of an upload that has ended.
   void forget(const std::string& id);
 
@@ -41,7 +42,7 @@ class Uploads : public std::enable_shared_from_this<Uploads> {
   const std::shared_ptr<Repositories> repositories_;
   const std::size_t limit_;
   const std::chrono::seconds lifetime_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::unordered_map<std::string, std::shared_ptr<DiskUpload>> by_id_{};  // guarded by mutex_
   std::size_t being_made_ = 0;                                            // guarded by mutex_
 };

@@ -44,7 +44,9 @@ class Registry {
       gate = test::unwrap(Gate::open(files.options, std::chrono::milliseconds(0)));
       api.emplace(store, ApiOptions{}, gate.get());
     }
-    return response_of(api->answer(request), body);
+    Response response = response_of(api->answer(request), body);
+    api->complete(request, response);
+    return response;
   }
   Response send(const std::string& method, const std::string& path,
                 const std::string& authorization = {}) {

@@ -11,6 +11,7 @@
 
 #include <fnimage/base/result.hpp>
 #include <fnimage/server/access.hpp>
+#include <fnimage/server/operations.hpp>
 
 namespace fnimage::server {
 
@@ -33,6 +34,7 @@ struct ServerOptions {
   std::optional<AccessOptions> access{};
   /// Gets a line for each request, without its end. Called from several threads at once.
   std::function<void(const std::string& line)> access_log{};
+  OperationsOptions operations{};
 };
 
 class Server {
@@ -46,6 +48,8 @@ class Server {
   ~Server();
 
   [[nodiscard]] std::uint16_t port() const noexcept;
+  /// Of OperationsOptions::metrics_address; 0 = there is none.
+  [[nodiscard]] std::uint16_t metrics_port() const noexcept;
   /// Serves until stop(), then lets requests in progress end for a bounded time.
   void run();
   /// May be called before run(), too; safe in no signal handler.
