@@ -124,6 +124,7 @@ void Server::run() {
 }
 
 void Server::stop() {
+  impl_->overview.stop();
   impl_->http->stop();
 }
 

@@ -78,6 +78,8 @@ class DiskStore final : public Store {
     return {.repositories = repositories_->kept(), .uploads = uploads_->count()};
   }
 
+  Result<void> check() override { return uploads_->check(); }
+
  private:
   FileLock lock_;
   std::shared_ptr<Repositories> repositories_;

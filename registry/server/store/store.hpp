@@ -178,6 +178,9 @@ class Store {
   virtual void expire_uploads() = 0;
 
   [[nodiscard]] virtual StoreCounts counts() const { return {}; }
+  /// Whether it is there, and takes what is written; waits for the file system as long as that
+  /// takes. Errors: no_space, those of the file system.
+  virtual Result<void> check() { return {}; }
 };
 
 }  // namespace fnimage::server
