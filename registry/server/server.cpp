@@ -74,7 +74,7 @@ struct Server::Impl {
             gate.get()),
         overview(*store) {
     if (options.access_log) {
-      log.emplace(api, options.access_log);
+      log.emplace(api, options.access_log, options.operations.access_log_format);
     }
     const bool is_apart = options.operations.metrics_address.has_value();
     operations.emplace(overview, log ? static_cast<Handler*>(&*log) : &api,
