@@ -1,9 +1,13 @@
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <stop_token>
 #include <thread>
 #include <utility>
+
+#include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <fnimage/server/server.hpp>
 
@@ -21,7 +25,37 @@ namespace {
 
 /// Of the address for metrics: one client now and then.
 HttpLimits metrics_limits() {
-  return {.connections = 32, .loops = 1, .workers = 2, .waiting = 32};
+  return {.connections = 32,
+          .drain_time = std::chrono::seconds(1),
+          .loops = 1,
+          .workers = 2,
+          .waiting = 32};
+}
+
+/// Each connection is a file for the system, and may read or write another one. Half of what the
+/// process may have open is left for the store.
+std::size_t affordable_connections(std::size_t wanted) {
+  constexpr std::size_t fewest = 16;
+  constexpr std::size_t others = 32;
+  constexpr std::size_t share = 4;
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) {
+    return wanted;
+  }
+  const std::size_t most = files.rlim_cur / share;
+  return std::min(wanted, std::max(fewest, most - std::min(most, others)));
+}
+
+HttpLimits registry_limits(const ServerOptions& options) {
+  HttpLimits limits{.drain_time = options.operations.stop_timeout};
+  limits.connections = affordable_connections(limits.connections);
+  return limits;
+}
+
+/// Which of the addresses cannot be had.
+Error at_option(const Error& error, std::string_view option) {
+  return Error(error.code(), error.message())
+      .with_hint(fmt::format("{}: {}", option, error.hint()));
 }
 
 /// How often it is looked whether uploads are over, and the certificate another one.
@@ -40,7 +74,7 @@ struct Server::Impl {
             gate.get()),
         overview(*store) {
     if (options.access_log) {
-      log.emplace(api, options.access_log);
+      log.emplace(api, options.access_log, options.operations.access_log_format);
     }
     const bool is_apart = options.operations.metrics_address.has_value();
     operations.emplace(overview, log ? static_cast<Handler*>(&*log) : &api,
@@ -51,8 +85,12 @@ struct Server::Impl {
   Result<void> listen_for_metrics(const std::optional<ListenAddress>& address) {
     if (address) {
       metrics.emplace(overview, nullptr, Operations::Options{});
-      FNIMAGE_TRY(metrics_http,
-                  HttpServer::listen(address->host, address->port, *metrics, {}, metrics_limits()));
+      auto listening =
+          HttpServer::listen(address->host, address->port, *metrics, {}, metrics_limits());
+      if (!listening) {
+        return fail(at_option(listening.error(), "--metrics-addr"));
+      }
+      metrics_http = std::move(*listening);
     }
     return {};
   }
@@ -90,14 +128,20 @@ Result<std::unique_ptr<Server>> Server::open(ServerOptions options) {
   if (options.access) {
     FNIMAGE_TRY(gate, Gate::open(*options.access));
   }
-  FNIMAGE_TRY(auto store, Store::open(options.directory));
+  const StoreMode mode = options.is_read_only ? StoreMode::read_only : StoreMode::read_write;
+  FNIMAGE_TRY(auto store, Store::open(options.directory, {}, mode));
   auto impl = std::make_unique<Impl>(std::move(store), std::move(gate), options);
   std::optional<TlsFiles> tls;
   if (options.certificate) {
     tls = TlsFiles{.certificate = options.certificate->chain, .key = options.certificate->key};
   }
-  FNIMAGE_TRY(impl->http,
-              HttpServer::listen(options.address, options.port, *impl->operations, tls));
+  auto listening = HttpServer::listen(options.address, options.port, *impl->operations, tls,
+                                      registry_limits(options));
+  if (!listening) {
+    const bool is_address = !tls || listening.error().code() == ErrorCode::unavailable;
+    return fail(is_address ? at_option(listening.error(), "--addr") : listening.error());
+  }
+  impl->http = std::move(*listening);
   impl->overview.observe(*impl->http);
   FNIMAGE_CHECK(impl->listen_for_metrics(options.operations.metrics_address));
   return std::unique_ptr<Server>(new Server(std::move(impl)));
@@ -124,6 +168,7 @@ void Server::run() {
 }
 
 void Server::stop() {
+  impl_->overview.stop();
   impl_->http->stop();
 }
 

@@ -2,11 +2,11 @@
 #include "cmd_serve.hpp"
 
 #include <charconv>
-#include <cstdio>
+#include <chrono>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -15,12 +15,15 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include <fnimage/base/json.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/server/server.hpp>
 
 #include "command.hpp"
+#include "serve_log.hpp"
+#include "serve_process.hpp"
 
 namespace fnimage::cli {
 
@@ -42,6 +45,8 @@ struct ServeArguments {
   std::string external_url;
   bool anonymous_pull = false;
   std::string metrics_address;
+  unsigned stop_timeout = 10;  ///< seconds
+  server::LogFormat log_format = server::LogFormat::common;
 };
 
 /// "HOST:PORT", "[::1]:PORT", ":PORT".
@@ -63,12 +68,10 @@ Result<server::ListenAddress> read_address(const std::string& text) {
   return address;
 }
 
-/// A line to standard error for each request; lines of several threads stay whole.
+/// A line to standard error for each request.
 std::function<void(const std::string&)> access_log_writer() {
-  const auto mutex = std::make_shared<std::mutex>();
-  return [mutex](const std::string& line) {
-    const std::lock_guard lock(*mutex);
-    std::fprintf(stderr, "%s\n", line.c_str());
+  return [writer = std::make_shared<LineWriter>(STDERR_FILENO)](const std::string& line) {
+    writer->write(line);
   };
 }
 
@@ -113,6 +116,8 @@ Result<server::ServerOptions> server_options(const ServeArguments& arguments, Co
   FNIMAGE_TRY(const server::ListenAddress address, read_address(arguments.address));
   options.address = address.host;
   options.port = address.port;
+  options.operations.stop_timeout = std::chrono::seconds(arguments.stop_timeout);
+  options.operations.access_log_format = arguments.log_format;
   if (!arguments.metrics_address.empty()) {
     FNIMAGE_TRY(options.operations.metrics_address, read_address(arguments.metrics_address));
   }
@@ -160,13 +165,22 @@ std::string ready_line(const ServeArguments& arguments, const server::ServerOpti
 }
 
 Result<void> run_serve(const ServeArguments& arguments, Session& session) {
+  raise_file_limit();
   FNIMAGE_TRY(server::ServerOptions options, server_options(arguments, session.console()));
-  FNIMAGE_TRY(const auto server, server::Server::open(options));
+  FNIMAGE_TRY(auto server, server::Server::open(options));
   const std::stop_token at_once = session.take_signals();
-  const std::stop_callback on_signal(session.stop_token(), [&] { server->stop(); });
-  session.console().print(ready_line(arguments, options, *server, session.common().json));
-  FNIMAGE_CHECK(session.console().close());
-  server->run();
+  const StopLimit limit(session.stop_token(), at_once, options.operations.stop_timeout);
+  {
+    const std::stop_callback on_signal(session.stop_token(), [&] {
+      tell_service_manager("STOPPING=1");
+      server->stop();
+    });
+    session.console().print(ready_line(arguments, options, *server, session.common().json));
+    FNIMAGE_CHECK(session.console().close());
+    tell_service_manager("READY=1");
+    server->run();
+  }
+  server.reset();  // within the limit, too
   return {};
 }
 
@@ -205,6 +219,32 @@ void add_access_options(CLI::App& command, ServeArguments& arguments) {
       ->type_name("URL");
 }
 
+void add_operations_options(CLI::App& command, ServeArguments& arguments) {
+  constexpr const char* group = "As a service";
+  command
+      .add_option(
+          "--metrics-addr", arguments.metrics_address,
+          "Numbers for Prometheus at http://HOST:PORT/metrics, without a password. Default: "
+          "below --addr, for who may pull something")
+      ->group(group)
+      ->type_name("HOST:PORT");
+  command
+      .add_option("--stop-timeout", arguments.stop_timeout,
+                  "How long requests in progress may go on after SIGTERM or SIGINT")
+      ->group(group)
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0U, 86'400U))
+      ->capture_default_str();
+  const std::map<std::string, server::LogFormat> formats{{"common", server::LogFormat::common},
+                                                         {"json", server::LogFormat::json}};
+  command
+      .add_option("--access-log-format", arguments.log_format,
+                  "common (as web servers write it, and milliseconds), or json")
+      ->group(group)
+      ->type_name("FORMAT")
+      ->transform(CLI::CheckedTransformer(formats));
+}
+
 }  // namespace
 
 void set_up_serve(CLI::App& command, Registration registration) {
@@ -229,20 +269,17 @@ void set_up_serve(CLI::App& command, Registration registration) {
   command.add_flag("--access-log", arguments->logs_access,
                    "A line on standard error for each request");
   add_access_options(command, *arguments);
-  command
-      .add_option(
-          "--metrics-addr", arguments->metrics_address,
-          "Numbers for Prometheus at http://HOST:PORT/metrics, without a password. Default: "
-          "below --addr, for who may pull something")
-      ->type_name("HOST:PORT");
-  complete(command, registration,
-           "Files about access are read again when they change.\n"
-           "Ends with SIGTERM or SIGINT, after the requests that are being answered.\n"
-           "Example:\n  fnimage serve --store /srv/registry --addr :30501 --htpasswd "
-           "/etc/registry/users",
-           [arguments, chosen](Session& session) {
-             return *chosen ? (*chosen)(session) : run_serve(*arguments, session);
-           });
+  add_operations_options(command, *arguments);
+  complete(
+      command, registration,
+      "Files about access are read again when they change.\n"
+      "Ends with SIGTERM or SIGINT, after the requests that are being answered; with a second\n"
+      "one, at once. GET /healthz: it lives; GET /readyz: requests may come.\n"
+      "Example:\n  fnimage serve --store /srv/registry --addr :30501 --htpasswd "
+      "/etc/registry/users",
+      [arguments, chosen](Session& session) {
+        return *chosen ? (*chosen)(session) : run_serve(*arguments, session);
+      });
 }
 
 }  // namespace fnimage::cli

@@ -47,6 +47,7 @@ class Server:
 
     def __init__(self, directory, *options, home=None, prefix=()):
         self.directory = pathlib.Path(directory)
+        self.is_asked = False  # to end
         home = pathlib.Path(home or self.directory.parent)
         self.log = home / f"{self.directory.name}.log"
         with open(self.log, "ab") as log:
@@ -72,11 +73,12 @@ class Server:
         return self.process.poll() is None
 
     def ask_to_end(self):
+        self.is_asked = True
         self.process.send_signal(signal.SIGTERM)
 
     def stop(self):
         """Ends it as a service manager does; its exit code."""
-        if self.is_running():
+        if self.is_running() and not self.is_asked:  # again would mean: at once
             self.ask_to_end()
         try:
             code = self.process.wait(PATIENCE)

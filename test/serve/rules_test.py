@@ -653,5 +653,58 @@ class Restricted(registry_process.ServerTest):
                 self.assertIn("GET", answer.all_of("Allow"))
 
 
+class Paths(registry_process.ServerTest):
+    def test_an_escaped_slash_is_none(self):
+        """A proxy in front, which decides by the path, would see another one."""
+        pushed_image(self.client.repository("a/b"), tag="v1")
+        for path in ("/v2/a%2Fb/tags/list", "/v2/a%2fb/manifests/v1", "/v2/a/b%2fmanifests/v1", "/v2/a/b/manifests%2Fv1"):
+            self.client.get(path).expect(404)
+        self.client.request("POST", "/v2/a%2Fc/blobs/uploads/", b"").expect(404)
+        self.client.get("/v2/a/%62/manifests/v1").expect(200)
+
+    def test_every_answer_says_which_api_it_is(self):
+        where = self.repository.begun()
+        answers = [self.client.get("/v2/"), self.client.get("/v2/none"), self.client.request("BREW", "/v2/"),
+                   self.repository.patch(where, b"abc"), self.repository.finish(where, digest_of(b"x")),
+                   self.repository.finish(where, digest_of(b"abc")), self.repository.push_at_once(b"x", digest_of(b"y")),
+                   self.repository.put("bad", b"bad", MANIFEST), self.repository.put("large", b"x" * (MOST + 1), MANIFEST),
+                   self.repository.blob(digest_of(b"abc"), "DELETE"), pushed_and_put(self.repository)]
+        self.assertEqual([200, 404, 405, 202, 400, 201, 400, 400, 413, 202, 201], [answer.status for answer in answers])
+        for answer in answers:
+            self.assertEqual(["registry/2.0"], answer.headers.get_all("Docker-Distribution-API-Version"), answer)
+        self.assertIsNone(self.client.get("/none").header("Docker-Distribution-API-Version"))
+
+
+def pushed_and_put(repository):
+    _, data = pushed_image(repository)
+    return repository.put("again", data, MANIFEST)
+
+
+class RangesOfStreams(registry_process.ServerTest):
+    """A chunk whose length no Content-Length says."""
+
+    def stream(self, where, data, content_range, method="PATCH"):
+        pieces = (data[i:i + 2] for i in range(0, len(data), 2))
+        return self.client.request(method, where, pieces, {"Content-Range": content_range})
+
+    def test_the_range_must_be_true(self):
+        where = self.repository.begun()
+        self.stream(where, b"abcdef", "0-5").expect(202)
+        short = self.stream(where, b"gh", "6-9").expect(400)
+        self.assertEqual((["SIZE_INVALID"], "0-7"), (short.codes(), short.header("Range")))
+        long = self.stream(where, b"ijklmn", "8-9").expect(400)
+        self.assertEqual((["SIZE_INVALID"], "0-9"), (long.codes(), long.header("Range")))
+        self.stream(where, b"xx", "3-4").expect(416)
+        self.assertEqual("0-9", self.client.get(where).expect(204).header("Range"))
+        self.repository.finish(where, digest_of(b"abcdefghij")).expect(201)
+
+    def test_at_the_end(self):
+        where = self.repository.begun()
+        end = with_query(where, digest=digest_of(b"abcd"))
+        self.assertEqual(["SIZE_INVALID"], self.stream(end, b"abcd", "0-9", "PUT").expect(400).codes())
+        self.repository.blob(digest_of(b"abcd")).expect(404)
+        self.repository.finish(where, digest_of(b"abcd")).expect(201)
+
+
 if __name__ == "__main__":
     registry_process.main()

@@ -99,8 +99,8 @@ std::optional<Target> parse_target(std::string_view path) {
   std::vector<std::string> parts;
   for (const std::string_view part : split_path(path)) {
     auto decoded = decode_percent(part);
-    if (!decoded) {
-      return std::nullopt;
+    if (!decoded || decoded->find('/') != std::string::npos) {
+      return std::nullopt;  // "%2F" is no separator: proxies in front would see another path
     }
     parts.push_back(std::move(*decoded));
   }

@@ -84,6 +84,12 @@ std::optional<Response> refuse_range(const Request& request, const std::string& 
   return std::nullopt;
 }
 
+/// How many bytes a request says that it brings; nullopt: as many as come.
+std::optional<std::uint64_t> announced_size(const Request& request) {
+  const auto range = upload_range(request.joined("Content-Range"));
+  return range ? std::optional(range->size) : std::nullopt;
+}
+
 /// Removes an upload that nobody could go on with, since its id was told to nobody.
 class Untold {
  public:
@@ -102,19 +108,30 @@ class Untold {
   std::string id_;
 };
 
+/// What a request says of the bytes that it brings.
+struct Expected {
+  std::optional<Digest> digest{};       ///< of the whole blob, which ends with them
+  std::optional<std::uint64_t> size{};  ///< nullopt: any
+};
+
 /// Takes bytes of an upload, and ends it when a digest is given.
 class UploadReceiver final : public BodyReceiver {
  public:
   UploadReceiver(std::string repository, std::shared_ptr<Upload> upload,
-                 std::unique_ptr<Upload::Writing> writing, std::optional<Digest> digest,
+                 std::unique_ptr<Upload::Writing> writing, Expected expected,
                  std::unique_ptr<Untold> untold)
       : untold_(std::move(untold)),
         repository_(std::move(repository)),
         upload_(std::move(upload)),
         writing_(std::move(writing)),
-        digest_(std::move(digest)) {}
+        digest_(std::move(expected.digest)),
+        left_(expected.size) {}
 
   std::optional<Response> write(Bytes bytes) override {
+    if (left_ && bytes.size() > *left_) {
+      return contradiction();
+    }
+    left_ = left_ ? std::optional(*left_ - bytes.size()) : std::nullopt;
     if (auto written = writing_->write(bytes); !written) {
       return failure_reply(written.error());
     }
@@ -122,6 +139,9 @@ class UploadReceiver final : public BodyReceiver {
   }
 
   Response end() override {
+    if (left_ && *left_ > 0) {
+      return contradiction();
+    }
     if (!digest_) {
       return progress_reply(status::accepted, repository_, *upload_);
     }
@@ -138,11 +158,20 @@ class UploadReceiver final : public BodyReceiver {
   }
 
  private:
+  /// What has come before counts: the client asks how much that is.
+  [[nodiscard]] Response contradiction() const {
+    Response response = error_reply(status::bad_request, code::size_invalid,
+                                    "Content-Range names another number of bytes than came");
+    add_progress(response, repository_, *upload_);
+    return response;
+  }
+
   std::unique_ptr<Untold> untold_;  // ends last, when nobody writes any more
   std::string repository_;
   std::shared_ptr<Upload> upload_;
   std::unique_ptr<Upload::Writing> writing_;
   std::optional<Digest> digest_;
+  std::optional<std::uint64_t> left_;  ///< bytes that must still come; nullopt: any number
 };
 
 /// Another request still brings bytes, perhaps of a client that has given it up: the client asks
@@ -154,15 +183,15 @@ Response taken_reply(const std::string& repository, const Upload& upload) {
   return response;
 }
 
-Answer receive(const std::string& repository, std::shared_ptr<Upload> upload,
-               std::optional<Digest> digest, std::unique_ptr<Untold> untold = {}) {
+Answer receive(const std::string& repository, std::shared_ptr<Upload> upload, Expected expected,
+               std::unique_ptr<Untold> untold = {}) {
   auto writing = upload->begin();
   if (!writing) {
     return writing.error().code() == ErrorCode::already_exists ? taken_reply(repository, *upload)
                                                                : failure_reply(writing.error());
   }
   return std::make_unique<UploadReceiver>(repository, std::move(upload), std::move(*writing),
-                                          std::move(digest), std::move(untold));
+                                          std::move(expected), std::move(untold));
 }
 
 /// The repository that has a blob: the one that is named, or any, of those that may be pulled
@@ -246,7 +275,8 @@ Answer begin_upload(const ApiContext& api, const Target& target, const Request& 
   }
   if (digest) {
     auto untold = std::make_unique<Untold>(api, target.repository, (*upload)->id());
-    return receive(target.repository, std::move(*upload), std::move(digest), std::move(untold));
+    return receive(target.repository, std::move(*upload), {.digest = std::move(digest)},
+                   std::move(untold));
   }
   return progress_reply(status::accepted, target.repository, **upload);
 }
@@ -260,7 +290,7 @@ Answer continue_upload(const ApiContext& api, const Target& target, const Reques
   if (auto refusal = refuse_range(request, target.repository, *upload)) {
     return std::move(*refusal);
   }
-  return receive(target.repository, std::move(upload), std::nullopt);
+  return receive(target.repository, std::move(upload), {.size = announced_size(request)});
 }
 
 Answer finish_upload(const ApiContext& api, const Target& target, const Request& request) {
@@ -277,7 +307,8 @@ Answer finish_upload(const ApiContext& api, const Target& target, const Request&
   if (auto refusal = refuse_range(request, target.repository, *upload)) {
     return std::move(*refusal);
   }
-  return receive(target.repository, std::move(upload), std::move(*digest));
+  return receive(target.repository, std::move(upload),
+                 {.digest = std::move(*digest), .size = announced_size(request)});
 }
 
 Response upload_state(const ApiContext& api, const Target& target) {

@@ -45,7 +45,9 @@ Error listen_error(const error_code& error, const std::string& where) {
   switch (error.value()) {
     case EADDRINUSE:
       return Error(ErrorCode::unavailable, message)
-          .with_hint("another program listens there: name another port, or 0 for any");
+          .with_hint(
+              "another program listens there (ss -ltnp shows which): end it, or name another port, "
+              "or 0 for any");
     case EACCES:
       return Error(ErrorCode::permission_denied, message)
           .with_hint("ports below 1024 need root or CAP_NET_BIND_SERVICE");
@@ -95,7 +97,9 @@ Result<void> open_listener(tcp::acceptor& acceptor, const std::string& address,
     acceptor.listen(asio::socket_base::max_listen_connections, error);
   }
   if (error) {
-    return fail(listen_error(error, fmt::format("{}:{}", address, port)));
+    const bool is_v6 = address.find(':') != std::string::npos;
+    const std::string host = is_v6 ? "[" + address + "]" : address;
+    return fail(listen_error(error, fmt::format("{}:{}", host, port)));
   }
   return {};
 }

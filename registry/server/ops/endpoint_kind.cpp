@@ -1,27 +1,39 @@
 #include "ops/endpoint_kind.hpp"
 
-#include <algorithm>
-
 #include "access/challenge.hpp"
 
 namespace fnimage::server {
 
 namespace {
 
-/// Cuts off the last part of a path, and returns it.
-std::string_view take_last(std::string_view& path) noexcept {
-  const std::size_t slash = path.rfind('/');
-  const std::size_t begin = slash == std::string_view::npos ? 0 : slash + 1;
-  const std::string_view last = path.substr(begin);
-  path = path.substr(0, begin == 0 ? 0 : slash);
-  return last;
-}
+/// A path's parts, the last one first.
+class PartsFromEnd {
+ public:
+  explicit PartsFromEnd(std::string_view path) : rest_(path) {}
+
+  std::string_view take() noexcept {
+    const std::size_t slash = rest_.rfind('/');
+    has_more_ = slash != std::string_view::npos;
+    const std::string_view part = has_more_ ? rest_.substr(slash + 1) : rest_;
+    rest_ = rest_.substr(0, has_more_ ? slash : 0);
+    return part;
+  }
+  [[nodiscard]] bool has_more() const noexcept { return has_more_; }
+
+ private:
+  std::string_view rest_;
+  bool has_more_ = true;
+};
 
 EndpointKind kind_in_repository(std::string_view path) noexcept {
-  const std::string_view last = take_last(path);
-  const std::string_view word = take_last(path);
-  if (word == "uploads" && take_last(path) == "blobs") {
+  PartsFromEnd parts(path);
+  const std::string_view last = parts.take();
+  const std::string_view word = parts.take();
+  if (word == "uploads" && parts.take() == "blobs" && parts.has_more()) {
     return last.empty() ? EndpointKind::uploads : EndpointKind::upload;
+  }
+  if (!parts.has_more()) {  // a repository's name has to come first
+    return EndpointKind::other;
   }
   if (word == "blobs") {
     return last == "uploads" ? EndpointKind::uploads : EndpointKind::blob;

@@ -6,12 +6,13 @@
 namespace fnimage::server {
 
 bool Operations::is_own(const Request& request) const {
-  return inner_ == nullptr || (options_.has_metrics && request.path == metrics_path);
+  return inner_ == nullptr || request.path == live_path || request.path == ready_path ||
+         (options_.has_metrics && request.path == metrics_path);
 }
 
 bool Operations::is_quick(const Request& request) const {
   // Passwords, and the file systems of the process and of the store, may take their time.
-  return !is_own(request) && inner_->is_quick(request);
+  return is_own(request) ? request.path == live_path : inner_->is_quick(request);
 }
 
 Answer Operations::answer(const Request& request) {
@@ -20,6 +21,16 @@ Answer Operations::answer(const Request& request) {
   }
   if (request.method != "GET" && request.method != "HEAD") {
     return method_reply("GET, HEAD");
+  }
+  return answer_own(request);
+}
+
+Response Operations::answer_own(const Request& request) const {
+  if (request.path == live_path) {
+    return Overview::alive();
+  }
+  if (request.path == ready_path) {
+    return overview_.ready();
   }
   return request.path == metrics_path
              ? answer_metrics(request)

@@ -28,6 +28,7 @@ class Operations final : public Handler {
 
  private:
   [[nodiscard]] bool is_own(const Request& request) const;
+  [[nodiscard]] Response answer_own(const Request& request) const;
   [[nodiscard]] Response answer_metrics(const Request& request) const;
 
   Overview& overview_;

@@ -78,21 +78,83 @@ class DiskStore final : public Store {
     return {.repositories = repositories_->kept(), .uploads = uploads_->count()};
   }
 
+  Result<void> check() override { return uploads_->check(); }
+
  private:
   FileLock lock_;
   std::shared_ptr<Repositories> repositories_;
   std::shared_ptr<Uploads> uploads_;
 };
 
+/// A store in which nothing is changed.
+class ReadOnlyStore final : public Store {
+ public:
+  ReadOnlyStore(fs::path root, const StoreLimits& limits)
+      : root_(std::move(root)), repositories_(root_, limits) {}
+
+  Result<std::vector<std::string>> repositories() override { return repositories_.list(); }
+  Result<std::shared_ptr<Repository>> find(const std::string& name) override {
+    FNIMAGE_CHECK(check_repository_name(name));
+    FNIMAGE_TRY(auto found, repositories_.find(name));
+    return std::shared_ptr<Repository>(std::move(found));
+  }
+  Result<std::shared_ptr<Repository>> create(const std::string& /*name*/) override {
+    return refuse();
+  }
+  Result<std::shared_ptr<Upload>> begin_upload(const std::string& /*repository*/,
+                                               const std::string& /*owner*/,
+                                               std::string_view /*algorithm*/) override {
+    return refuse();
+  }
+  Result<std::shared_ptr<Upload>> find_upload(const std::string& /*id*/,
+                                              const std::string& /*repository*/,
+                                              const std::string& /*owner*/) override {
+    return std::shared_ptr<Upload>();
+  }
+  Result<bool> remove_upload(const std::string& /*id*/, const std::string& /*repository*/,
+                             const std::string& /*owner*/) override {
+    return false;
+  }
+  void expire_uploads() override {}
+
+  [[nodiscard]] StoreCounts counts() const override {
+    return {.repositories = repositories_.kept()};
+  }
+  Result<void> check() override {
+    std::error_code error;
+    const fs::directory_iterator entries(root_, error);
+    if (error) {
+      return fail(error_from_errno(error.value(), "read " + root_.string()));
+    }
+    return {};
+  }
+
+ private:
+  static tl::unexpected<Error> refuse() {
+    return fail(ErrorCode::permission_denied, "the store is for reading only");
+  }
+
+  const fs::path root_;
+  Repositories repositories_;
+};
+
 }  // namespace
 
-Result<std::unique_ptr<Store>> Store::open(const fs::path& directory, const StoreLimits& limits) {
-  FNIMAGE_CHECK(make_directories(directory));
+Result<std::unique_ptr<Store>> Store::open(const fs::path& directory, const StoreLimits& limits,
+                                           StoreMode mode) {
+  if (mode == StoreMode::read_write) {
+    FNIMAGE_CHECK(make_directories(directory));
+  }
   // What leads to the store may be links; what is in it may not.
   std::error_code error;
   const fs::path root = fs::canonical(directory, error);
   if (error) {
     return fail(error_from_errno(error.value(), "open " + directory.string()));
+  }
+  if (mode == StoreMode::read_only) {
+    auto store = std::make_unique<ReadOnlyStore>(root, limits);
+    FNIMAGE_CHECK(store->check());
+    return store;
   }
   FNIMAGE_CHECK(refuse_other_than_file(root / server_lock));
   FNIMAGE_TRY(auto lock, FileLock::try_acquire(root / server_lock));

@@ -145,13 +145,21 @@ struct StoreCounts {
   std::size_t uploads = 0;       ///< open
 };
 
+enum class StoreMode : std::uint8_t {
+  read_write,
+  /// Nothing is made or changed, not even to note that it is in use: that is how a file system
+  /// which cannot be written is served, and how a second process reads what another one writes.
+  read_only
+};
+
 class Store {
  public:
   /// Opens a directory, creating it if missing. It may hold anything else besides; only layouts are
   /// looked at. Uploads that a former process left are there. Errors: permission_denied,
-  /// already_exists (another server uses it).
+  /// already_exists (another server uses it); read_only: not_found.
   static Result<std::unique_ptr<Store>> open(const std::filesystem::path& directory,
-                                             const StoreLimits& limits = {});
+                                             const StoreLimits& limits = {},
+                                             StoreMode mode = StoreMode::read_write);
   virtual ~Store() = default;
 
   /// Names, sorted.
@@ -178,6 +186,9 @@ class Store {
   virtual void expire_uploads() = 0;
 
   [[nodiscard]] virtual StoreCounts counts() const { return {}; }
+  /// Whether it is there, and takes what is written; waits for the file system as long as that
+  /// takes. Errors: no_space, those of the file system.
+  virtual Result<void> check() { return {}; }
 };
 
 }  // namespace fnimage::server

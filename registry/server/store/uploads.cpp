@@ -37,9 +37,10 @@ Result<std::string> random_upload_id() {
   return to_hex(random);
 }
 
-Result<void> write_new(const fs::path& path, std::string_view text) {
+/// @param flags besides: what happens when it is there.
+Result<void> write_small(const fs::path& path, std::string_view text, int flags) {
   const FileHandle file(
-      ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | flags, 0600));
   if (!file) {
     return fail(error_from_errno(errno, "create " + path.string()));
   }
@@ -136,9 +137,9 @@ Result<std::shared_ptr<DiskUpload>> Uploads::make(const std::string& id, UploadS
   if (::mkdir(directory.c_str(), 0700) != 0) {
     return fail(error_from_errno(errno, "create directory " + directory.string()));
   }
-  Result<void> written = write_new(directory / "session", session.text());
+  Result<void> written = write_small(directory / "session", session.text(), O_EXCL);
   if (written) {
-    written = write_new(directory / "data", {});
+    written = write_small(directory / "data", {}, O_EXCL);
   }
   if (!written) {
     std::error_code error;
@@ -191,6 +192,15 @@ void Uploads::expire() {
 std::size_t Uploads::count() const {
   const std::lock_guard lock(mutex_);
   return by_id_.size();
+}
+
+Result<void> Uploads::check() const {
+  constexpr std::size_t block = 4096;  // less may find its place in a full file system
+  const fs::path probe = directory_ / ".check";
+  const auto written = write_small(probe, std::string(block, 'x'), O_TRUNC);
+  std::error_code ignored;
+  fs::remove(probe, ignored);
+  return written;
 }
 
 void Uploads::forget(const std::string& id) {

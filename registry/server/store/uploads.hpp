@@ -28,6 +28,8 @@ class Uploads : public std::enable_shared_from_this<Uploads> {
   bool remove(const std::string& id, const std::string& repository, const std::string& owner);
   void expire();
   [[nodiscard]] std::size_t count() const;  ///< open now
+  /// Whether bytes could be written. Errors: no_space, those of the file system.
+  [[nodiscard]] Result<void> check() const;
   /// Of an upload that has ended.
   void forget(const std::string& id);
 

@@ -47,7 +47,7 @@ TEST(Target, PathsOfTheApi) {
            {"/v2/a/b/blobs/uploads/f00", Endpoint::upload, "a/b", "f00"},
            {"/v2/a/referrers/" + digest_text, Endpoint::referrers, "a", digest_text},
            {"/v2/../a/tags/list", Endpoint::tags, "../a", ""},
-           {"/v2/a%2F..%2Fb/tags/list", Endpoint::tags, "a/../b", ""},
+           {"/v2/%2e%2e/a/tags/list", Endpoint::tags, "../a", ""},
        }) {
     const auto target = parse_target(one.path);
     ASSERT_TRUE(target) << one.path;
@@ -58,8 +58,10 @@ TEST(Target, PathsOfTheApi) {
 }
 
 TEST(Target, OtherPaths) {
-  for (const char* path : {"", "/", "/v1/", "/v2x", "/v2/a", "/v2/tags/list", "/v2/manifests/x",
-                           "/v2/a/manifests/%zz", "/v2/a/manifests/%4", "/v2/a/tags/other"}) {
+  for (const char* path :
+       {"", "/", "/v1/", "/v2x", "/v2/a", "/v2/tags/list", "/v2/manifests/x", "/v2/a/manifests/%zz",
+        "/v2/a/manifests/%4", "/v2/a/tags/other", "/v2/a%2Fb/tags/list", "/v2/a%2f..%2fb/tags/list",
+        "/v2/a/manifests%2fx", "/v2/a/manifests/x%2Fy"}) {
     EXPECT_FALSE(parse_target(path)) << path;
   }
 }

@@ -27,8 +27,10 @@ struct ServerOptions {
   std::string address = "127.0.0.1";  ///< numeric; "::" = all
   std::uint16_t port = 0;             ///< 0 = any that is free
   std::optional<Certificate> certificate{};
-  bool can_delete = true;     ///< else DELETE of content is answered 405
-  bool is_read_only = false;  ///< nothing can be changed
+  bool can_delete = true;  ///< else DELETE of content is answered 405
+  /// Nothing can be changed: the directory may be on a file system that cannot be written, or
+  /// another server's.
+  bool is_read_only = false;
   bool takes_sparse = false;  ///< lists of manifests that are not here may be put
   /// Who may do what; without it everybody may do everything.
   std::optional<AccessOptions> access{};
