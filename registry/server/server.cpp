@@ -11,6 +11,7 @@
 #include "api/access_log.hpp"
 #include "api/api.hpp"
 #include "http/http_server.hpp"
+#include "page/page.hpp"
 #include "store/store.hpp"
 
 namespace fnimage::server {
@@ -31,8 +32,12 @@ struct Server::Impl {
              .is_read_only = options.is_read_only,
              .takes_sparse = options.takes_sparse},
             gate.get()) {
+    if (options.page.is_shown) {
+      page.emplace(api, *store, gate.get(), options.page, options.directory,
+                   options.access ? options.access->external_url : std::string());
+    }
     if (options.access_log) {
-      log.emplace(api, options.access_log);
+      log.emplace(page ? static_cast<Handler&>(*page) : api, options.access_log);
     }
   }
 
@@ -51,6 +56,7 @@ struct Server::Impl {
   std::unique_ptr<Store> store;
   std::unique_ptr<Gate> gate;  // null = everybody may do everything
   Api api;
+  std::optional<Page> page;
   std::optional<AccessLog> log;
   std::unique_ptr<HttpServer> http;
   std::mutex mutex;
@@ -71,7 +77,9 @@ Result<std::unique_ptr<Server>> Server::open(ServerOptions options) {
   if (options.certificate) {
     tls = TlsFiles{.certificate = options.certificate->chain, .key = options.certificate->key};
   }
-  Handler& handler = impl->log ? static_cast<Handler&>(*impl->log) : impl->api;
+  Handler& handler = impl->log    ? static_cast<Handler&>(*impl->log)
+                     : impl->page ? static_cast<Handler&>(*impl->page)
+                                  : impl->api;
   FNIMAGE_TRY(impl->http, HttpServer::listen(options.address, options.port, handler, tls));
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
@@ -86,6 +94,9 @@ void Server::run() {
 }
 
 void Server::stop() {
+  if (impl_->page) {
+    impl_->page->stop();
+  }
   impl_->http->stop();
 }
 

@@ -20,6 +20,7 @@
 
 #include "command.hpp"
 #include "json_text.hpp"
+#include "serve_check.hpp"
 
 namespace fnimage::cli {
 
@@ -34,6 +35,7 @@ struct ServeArguments {
   bool keeps_content = false;
   bool takes_sparse = false;
   bool logs_access = false;
+  bool has_no_page = false;
   std::string htpasswd;
   std::string access;
   std::string tokens;
@@ -119,6 +121,7 @@ Result<server::ServerOptions> server_options(const ServeArguments& arguments, Co
   options.is_read_only = arguments.is_read_only;
   options.can_delete = !arguments.keeps_content;
   options.takes_sparse = arguments.takes_sparse;
+  options.page = {.is_shown = !arguments.has_no_page, .check = image_checker()};
   if (arguments.logs_access) {
     options.access_log = access_log_writer();
   }
@@ -206,6 +209,8 @@ void set_up_serve(CLI::App& command, Registration registration) {
                    "Take manifests whose layers or platforms are not here");
   command.add_flag("--access-log", arguments->logs_access,
                    "A line on standard error for each request");
+  command.add_flag("--no-page", arguments->has_no_page,
+                   "No page for browsers at /, which shows what may be pulled");
   add_access_options(command, *arguments);
   complete(command, registration,
            "Files about access are read again when they change.\n"

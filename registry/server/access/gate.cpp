@@ -130,6 +130,14 @@ Gate::Entry Gate::enter(const Request& request, const Target& target) {
                             "the token was given for something else: get another");
 }
 
+Gate::Entry Gate::enter_page(const Request& request) {
+  auto identified = identify(request, [](std::string_view) { return basic_challenge(); });
+  if (auto* refusal = std::get_if<Response>(&identified)) {
+    return std::move(*refusal);
+  }
+  return std::make_shared<const Caller>(std::move(std::get<Caller>(identified)));
+}
+
 Gate::Identified Gate::identify(const Request& request, const Challenge& challenge) {
   const AuthorizationField field = authorization_of(request);
   if (field.scheme.empty()) {

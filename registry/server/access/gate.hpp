@@ -44,6 +44,10 @@ class Gate {
   /// there for is not told to who may not pull it.
   Entry enter(const Request& request, const Target& target);
 
+  /// Who sends a request for a page, else the answer: a browser is asked for name and password.
+  /// What of the page may be seen is the caller's to judge.
+  Entry enter_page(const Request& request);
+
   /// The token server (GET with Basic; POST with a password grant, OAuth 2).
   Answer answer_token(const Request& request);
 
