@@ -28,13 +28,13 @@ server::CheckedPart part_of(const check::Report& report) {
   server::CheckedPart part{
       .name = report.platform.str(), .files = report.files, .objects = report.objects};
   for (const check::Finding& finding : report.findings) {
-    part.findings.push_back(
-        {.is_error = finding.level == check::Level::error,
-         .rule = finding.rule,
-         .subject = finding.origin.empty() ? finding.path
-                                           : fmt::format("{} ({})", finding.path, finding.origin),
-         .message = finding.message,
-         .fix = finding.fix});
+    part.findings.push_back({.is_error = finding.level == check::Level::error,
+                             .rule = finding.rule,
+                             .subject = finding.origin.empty()
+                                            ? finding.path
+                                            : fmt::format("{} ({})", finding.path, finding.origin),
+                             .message = finding.message,
+                             .fix = finding.fix});
   }
   return part;
 }
@@ -61,8 +61,8 @@ Result<server::CheckSummary> check_image_of(const server::CheckTask& task) {
   options.directory = directory.path();
   options.limits.max_bytes = most_unpacked;
   WorkerPool pool(check_threads, task.stop);
-  FNIMAGE_TRY(const auto images, check::check_stored(*layout, task.digest, options, pool,
-                                                     null_diagnostics()));
+  FNIMAGE_TRY(const auto images,
+              check::check_stored(*layout, task.digest, options, pool, null_diagnostics()));
   FNIMAGE_TRY(const manifest::Document root, layout->get_manifest(task.digest));
   server::CheckSummary summary;
   if (root.is_index()) {

@@ -17,8 +17,9 @@ std::string verdict_of(const CheckedPart& part) {
   if (errors > 0 && warnings > 0) {
     return count_of(errors, "error") + ", " + count_of(warnings, "warning");
   }
-  return errors > 0 ? count_of(errors, "error") : warnings > 0 ? count_of(warnings, "warning")
-                                                               : "good";
+  return errors > 0     ? count_of(errors, "error")
+         : warnings > 0 ? count_of(warnings, "warning")
+                        : "good";
 }
 
 Html findings_part(const CheckedPart& part) {
@@ -30,8 +31,8 @@ Html findings_part(const CheckedPart& part) {
   for (const CheckFinding& finding : part.findings) {
     list.add("<li><strong>{}</strong> <bdi>{}</bdi> <bdi>{}</bdi> <code>{}</code>",
              finding.is_error ? "error:" : "warning:",
-             finding.subject.empty() ? std::string("the image") : finding.subject,
-             finding.message, finding.rule);
+             finding.subject.empty() ? std::string("the image") : finding.subject, finding.message,
+             finding.rule);
     if (!finding.fix.empty()) {
       list.add("<br><span class=\"quiet\">fix: <bdi>{}</bdi></span>", finding.fix);
     }
@@ -42,9 +43,10 @@ Html findings_part(const CheckedPart& part) {
 
 Html outcome_part(const CheckOutcome& outcome) {
   if (!outcome.error.empty()) {
-    return html(R"(<p class="bad" role="status">It could not be checked: <bdi>{}</bdi> <bdi>{}</bdi></p>
+    return html(
+        R"(<p class="bad" role="status">It could not be checked: <bdi>{}</bdi> <bdi>{}</bdi></p>
 )",
-                outcome.error, outcome.hint);
+        outcome.error, outcome.hint);
   }
   Html table;
   table.add(
@@ -59,7 +61,10 @@ Html outcome_part(const CheckOutcome& outcome) {
     table.add(
         R"(<tr role="row"><th role="rowheader" scope="row"><bdi>{}</bdi></th><td role="cell" data-label="Result"><span class="{}">{}</span></td><td role="cell" data-label="Found">{}</td><td role="cell" class="number" data-label="Files">{}</td><td role="cell" class="number" data-label="Programs">{}</td></tr>
 )",
-        part.name, is_bad ? "verdict bad" : part.findings.empty() ? "verdict good" : "verdict fair",
+        part.name,
+        is_bad                  ? "verdict bad"
+        : part.findings.empty() ? "verdict good"
+                                : "verdict fair",
         verdict, findings_part(part), grouped(part.files), grouped(part.objects));
   }
   return table.add("</tbody></table>\n");
@@ -75,9 +80,9 @@ std::string form_path(const ImagePage& page) {
 }  // namespace
 
 Html check_section(const ImagePage& page) {
-  const bool is_image = page.tree.is_list() ||
-                        (page.tree.root.image && page.tree.root.image->artifact_type.empty() &&
-                         manifest::is_config_type(page.tree.root.image->config.media_type));
+  const bool is_image =
+      page.tree.is_list() || (page.tree.root.image && page.tree.root.image->artifact_type.empty() &&
+                              manifest::is_config_type(page.tree.root.image->config.media_type));
   if (!page.can_check || !is_image) {
     return {};
   }
@@ -85,7 +90,8 @@ Html check_section(const ImagePage& page) {
   section.add(R"(<section aria-labelledby="check"><h2 id="check">Check</h2>
 )");
   if (page.is_checking) {
-    return section.add(R"(<p role="status"><span class="working" aria-hidden="true"></span>Being checked. This page shows the result by itself.</p>
+    return section.add(
+        R"(<p role="status"><span class="working" aria-hidden="true"></span>Being checked. This page shows the result by itself.</p>
 </section>
 )");
   }

@@ -68,9 +68,9 @@ class Checks {
   Lru<CheckOutcome> outcomes_{most_kept};
   std::mutex mutex_;
   std::condition_variable_any wakes_;
-  std::deque<Task> waiting_{};       // guarded by mutex_
-  std::set<std::string> open_{};     // keys of those that wait or go on; guarded by mutex_
-  std::jthread worker_;              // ends before what it uses
+  std::deque<Task> waiting_{};    // guarded by mutex_
+  std::set<std::string> open_{};  // keys of those that wait or go on; guarded by mutex_
+  std::jthread worker_;           // ends before what it uses
 };
 
 }  // namespace fnimage::server

@@ -48,9 +48,10 @@ std::string document(const Frame& frame, const Html& content) {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 )");
-  if (frame.reloads) {
-    page.add(R"(<meta http-equiv="refresh" content="2">
-)");
+  if (!frame.next.empty()) {
+    page.add(R"(<meta http-equiv="refresh" content="2; url={}">
+)",
+             frame.next);
   }
   page.add(R"(<title>{}</title>
 <link rel="icon" href="data:,">

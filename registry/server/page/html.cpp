@@ -18,7 +18,7 @@ DecodedCharacter decode_character(std::string_view text) {
   constexpr std::array<std::uint32_t, 5> least{0, 0, 0x80, 0x800, 0x10000};
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
-  const std::size_t size = first < 0x80             ? 1
+  const std::size_t size = first < 0x80              ? 1
                            : (first & 0xE0U) == 0xC0 ? 2
                            : (first & 0xF0U) == 0xE0 ? 3
                            : (first & 0xF8U) == 0xF0 ? 4
@@ -43,8 +43,8 @@ bool is_visible(std::uint32_t code) {
     return code >= first && code <= last;
   };
   const bool is_control = (code < 0x20 && code != '\n') || within(0x7F, 0x9F);
-  const bool is_direction = within(0x202A, 0x202E) || within(0x2066, 0x206F) ||
-                            within(0x200B, 0x200F) || code == 0x061C;
+  const bool is_direction =
+      within(0x202A, 0x202E) || within(0x2066, 0x206F) || within(0x200B, 0x200F) || code == 0x061C;
   const bool is_other = within(0x2028, 0x2029) || code == 0xFEFF || within(0xFFF9, 0xFFFB) ||
                         within(0xE0000, 0xE007F) || (code & 0xFFFEU) == 0xFFFE;
   return !is_control && !is_direction && !is_other;

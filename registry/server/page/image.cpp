@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <fnimage/base/bytes.hpp>
+#include <fnimage/base/text.hpp>
 #include <fnimage/manifest/media_types.hpp>
 
 #include "api/target.hpp"
@@ -48,6 +49,19 @@ std::vector<PullCommand> pull_commands(const ImagePage& page) {
   return commands;
 }
 
+/// A command; its options are not broken at their hyphens.
+Html command_part(std::string_view text) {
+  Html part;
+  for (const std::string_view word : split(text, ' ')) {
+    if (!part.empty()) {
+      part.add(" ");
+    }
+    part.add(word.starts_with('-') ? html(R"(<span class="whole">{}</span>)", word)
+                                   : html("{}", word));
+  }
+  return part;
+}
+
 Html pull_section(const ImagePage& page) {
   Html section;
   section.add(R"(<section aria-labelledby="pull"><h2 id="pull">How to pull it</h2>
@@ -59,7 +73,7 @@ Html pull_section(const ImagePage& page) {
     section.add(
         R"(<div><dt>{}</dt><dd><code id="{}">{}</code><button type="button" class="copy" data-from="{}" aria-label="Copy the command of {}" hidden>Copy</button></dd></div>
 )",
-        command.program, id, command.text, id, command.program);
+        command.program, id, command_part(command.text), id, command.program);
   }
   section.add("</dl>\n");
   if (!page.is_secure) {
@@ -71,9 +85,8 @@ Html pull_section(const ImagePage& page) {
 }
 
 std::string kind_of(const ImageTree& tree) {
-  const bool is_docker =
-      (tree.root.list && tree.root.list->format == manifest::Format::docker) ||
-      (tree.root.image && tree.root.image->format == manifest::Format::docker);
+  const bool is_docker = (tree.root.list && tree.root.list->format == manifest::Format::docker) ||
+                         (tree.root.image && tree.root.image->format == manifest::Format::docker);
   if (tree.is_list()) {
     return fmt::format("{} of {}", is_docker ? "Docker manifest list" : "OCI image index",
                        count_of(tree.count, "image"));
@@ -126,21 +139,18 @@ Html images_pager(const ImagePage& page) {
   if (tree.count <= images_on_page) {
     return {};
   }
-  const std::string path = page.tag.empty()
-                               ? digest_path(page.repository,
-                                             tree.root.stored->descriptor.digest.str())
-                               : tag_path(page.repository, page.tag);
+  const std::string path =
+      page.tag.empty() ? digest_path(page.repository, tree.root.stored->descriptor.digest.str())
+                       : tag_path(page.repository, page.tag);
   Html links;
   links.add(R"(<nav class="pager" aria-label="Images of the list"><span>{}–{} of {}</span>)",
-            grouped(tree.first + 1), grouped(tree.first + tree.images.size()),
-            grouped(tree.count));
+            grouped(tree.first + 1), grouped(tree.first + tree.images.size()), grouped(tree.count));
   if (tree.first > 0) {
     links.add(R"(<a rel="prev" href="{}&amp;from={}">Previous</a>)", path,
               tree.first - std::min(tree.first, images_on_page));
   }
   if (tree.first + images_on_page < tree.count) {
-    links.add(R"(<a rel="next" href="{}&amp;from={}">Next</a>)", path,
-              tree.first + images_on_page);
+    links.add(R"(<a rel="next" href="{}&amp;from={}">Next</a>)", path, tree.first + images_on_page);
   }
   return links.add("</nav>\n");
 }
@@ -155,9 +165,8 @@ Html platforms_section(const ImagePage& page) {
         R"(<p class="legend quiet"><span class="key own"></span> this platform only <span class="key shared"></span> shared with other platforms</p>
 )");
   }
-  constexpr std::size_t open_at_most = 3;
   for (const ImageBranch& branch : page.tree.images) {
-    section.add(branch_part(page, branch, page.tree.images.size() <= open_at_most));
+    section.add(branch_part(page, branch, page.tree.count == 1));
   }
   return section.add(images_pager(page)).add("</section>\n");
 }
@@ -171,21 +180,20 @@ Html image_view(const ImagePage& page) {
       R"(<nav class="crumbs" aria-label="Where you are"><a href="/">Repositories</a> <span aria-hidden="true">/</span> <a href="{}"><bdi>{}</bdi></a></nav>
 )",
       repository_path(page.repository), page.repository);
-  if (page.tag.empty()) {
-    view.add("<h1><bdi>{}</bdi></h1>\n", short_digest(tree.root.stored->descriptor.digest.str()));
-  } else {
-    view.add("<h1><bdi>{}</bdi></h1>\n", page.tag);
-  }
+  view.add(R"(<h1><bdi><span class="quiet">{}{}</span>{}</bdi></h1>
+)",
+           page.repository, page.tag.empty() ? std::string_view("@") : std::string_view(":"),
+           page.tag.empty() ? short_digest(tree.root.stored->descriptor.digest.str()) : page.tag);
   view.add(facts_section(page));
   if (!tree.root.problem.empty()) {
     view.add(R"(<p class="bad">This cannot be shown: <bdi>{}</bdi></p>
 )",
              tree.root.problem);
   }
-  view.add(pull_section(page)).add(check_section(page));
   if (!tree.images.empty() || tree.is_list()) {
     view.add(platforms_section(page));
   }
+  view.add(check_section(page)).add(pull_section(page));
   if (tree.is_list()) {
     view.add(referrers_part(page.repository, tree.referrers, 2));
     if (!tree.root.list->annotations.empty()) {

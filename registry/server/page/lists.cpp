@@ -63,18 +63,26 @@ Html pager(const std::string& path, const Slice& slice, std::size_t shown) {
   return links.add("</nav>\n");
 }
 
+Html tags_cell(const RepositoryRow& row) {
+  if (row.is_damaged) {
+    return html(R"(<span class="bad">damaged</span>)");
+  }
+  if (row.tag.empty()) {
+    return html(R"(<span class="quiet">{}</span>)", count_of(row.tags, "tag"));
+  }
+  Html cell = html(R"(<a href="{}"><bdi>{}</bdi></a>)", tag_path(row.name, row.tag), row.tag);
+  return row.tags == 1
+             ? cell
+             : cell.add(R"( <span class="quiet">and {} more</span>)", grouped(row.tags - 1));
+}
+
 Html repository_row(const RepositoryRow& row) {
   const ImageSummary none;
   const ImageSummary& summary = row.summary ? *row.summary : none;
-  const std::string tags = row.is_damaged ? "damaged" : grouped(row.tags);
-  const Html newest =
-      row.tag.empty()
-          ? html(R"(<span class="quiet">–</span>)")
-          : html(R"(<a href="{}"><bdi>{}</bdi></a>)", tag_path(row.name, row.tag), row.tag);
   return html(
-      R"(<tr role="row" data-name="{}"><th role="rowheader" scope="row"><a href="{}"><bdi>{}</bdi></a></th><td role="cell" class="number" data-label="Tags">{}</td><td role="cell" data-label="Tag">{}</td><td role="cell" data-label="Platforms">{}</td><td role="cell" class="number" data-label="Size">{}</td></tr>
+      R"(<tr role="row" data-name="{}"><th role="rowheader" scope="row"><a href="{}"><bdi>{}</bdi></a></th><td role="cell" data-label="Tags">{}</td><td role="cell" data-label="Platforms">{}</td><td role="cell" class="number" data-label="Size">{}</td></tr>
 )",
-      row.name, repository_path(row.name), row.name, tags, newest, platform_chips(summary),
+      row.name, repository_path(row.name), row.name, tags_cell(row), platform_chips(summary),
       size_text(summary));
 }
 
@@ -99,15 +107,16 @@ Html repositories_view(const std::vector<RepositoryRow>& rows, const Slice& slic
   Html page;
   page.add("<h1>Repositories</h1>\n");
   if (slice.total == 0 && slice.filter.empty()) {
-    return page.add("<p>There is nothing here that you may see. What is pushed shows up here.</p>\n");
+    return page.add(
+        "<p>There is nothing here that you may see. What is pushed shows up here.</p>\n");
   }
   page.add(filter_form("/", slice, "Repositories whose name has"));
   if (rows.empty()) {
     return page.add("<p>No repository’s name has “<bdi>{}</bdi>”.</p>\n", slice.filter);
   }
   page.add(
-      R"(<table role="table" class="rows"><caption>{}. Platforms and size are those of the tag beside them.</caption>
-<thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Repository</th><th role="columnheader" scope="col" class="number">Tags</th><th role="columnheader" scope="col">Tag</th><th role="columnheader" scope="col">Platforms</th><th role="columnheader" scope="col" class="number">Size</th></tr></thead>
+      R"(<table role="table" class="rows"><caption>{}. Platforms and size are those of the tag that is named.</caption>
+<thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Repository</th><th role="columnheader" scope="col">Tags</th><th role="columnheader" scope="col">Platforms</th><th role="columnheader" scope="col" class="number">Size</th></tr></thead>
 <tbody role="rowgroup">
 )",
       slice.total == 1 ? std::string("1 repository") : grouped(slice.total) + " repositories");
@@ -117,8 +126,7 @@ Html repositories_view(const std::vector<RepositoryRow>& rows, const Slice& slic
   return page.add("</tbody></table>\n").add(pager("/", slice, rows.size()));
 }
 
-Html tags_view(const std::string& repository, const std::vector<TagRow>& rows,
-               const Slice& slice) {
+Html tags_view(const std::string& repository, const std::vector<TagRow>& rows, const Slice& slice) {
   const std::string path = repository_path(repository);
   Html page;
   page.add(R"(<nav class="crumbs" aria-label="Where you are"><a href="/">Repositories</a></nav>

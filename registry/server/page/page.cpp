@@ -237,9 +237,8 @@ Response Page::answer_page(const Visit& visit) {
   if (path.starts_with(check_root)) {
     return begin_check(visit, path.substr(check_root.size()));
   }
-  return path.starts_with(repository_root)
-             ? repository(visit, path.substr(repository_root.size()))
-             : not_found_response(visit.caller.get(), policy_);
+  return path.starts_with(repository_root) ? repository(visit, path.substr(repository_root.size()))
+                                           : not_found_response(visit.caller.get(), policy_);
 }
 
 Response Page::home(const Visit& visit) {
@@ -263,8 +262,8 @@ Response Page::home(const Visit& visit) {
   for (std::string& name : shown) {
     RepositoryRow& row = rows.emplace_back(RepositoryRow{.name = std::move(name)});
     const auto found = store_.find(row.name);
-    const auto tags = found && *found ? (*found)->tags()
-                                      : fail(ErrorCode::not_found, "the repository has gone");
+    const auto tags =
+        found && *found ? (*found)->tags() : fail(ErrorCode::not_found, "the repository has gone");
     row.is_damaged = !tags;
     if (!tags) {
       continue;
@@ -353,15 +352,22 @@ Response Page::image(const Visit& visit, Repository& repository,
   const auto* tag = std::get_if<std::string>(&selector);
   page.tag = tag == nullptr ? std::string() : *tag;
   page.host = host_for_clients(visit.request, external_url_);
-  page.is_secure = external_url_.empty() ? visit.request.is_secure
-                                         : external_url_.starts_with("https://");
+  page.is_secure =
+      external_url_.empty() ? visit.request.is_secure : external_url_.starts_with("https://");
   page.can_check = checks_.is_offered();
   page.is_checking = checks_.is_going_on(page.repository, digest);
   page.check = checks_.outcome(page.repository, digest);
   Frame frame = frame_of(tag == nullptr ? page.repository + "@" + short_digest(digest.str())
                                         : page.repository + ":" + page.tag,
                          caller);
-  frame.reloads = page.is_checking;
+  if (page.is_checking) {
+    // Browsers do not load anew what differs in nothing but the part to be shown.
+    const std::size_t count = number_of(Query(visit.request.query).get("wait")) + 1;
+    frame.next = fmt::format("{}&wait={}#check",
+                             tag == nullptr ? digest_path(page.repository, digest.str())
+                                            : tag_path(page.repository, page.tag),
+                             count);
+  }
   return content_response(visit.request, frame, image_view(page), policy_);
 }
 
@@ -391,10 +397,10 @@ Response Page::begin_check(const Visit& visit, const std::string& name) {
     return response;
   }
   const std::string tag = query.get("tag").value_or(std::string());
-  return redirect((manifest::is_valid_tag(tag) ? tag_path(name, tag)
-                                               : digest_path(name, digest->str())) +
-                      "#check",
-                  policy_);
+  return redirect(
+      (manifest::is_valid_tag(tag) ? tag_path(name, tag) : digest_path(name, digest->str())) +
+          "#check",
+      policy_);
 }
 
 }  // namespace fnimage::server

@@ -102,9 +102,8 @@ Html layers_part(const ImagePage& page, const ImageBranch& branch) {
     part.add(
         R"(<tr role="row"><th role="rowheader" scope="row"><code title="{}">{}</code></th><td role="cell" data-label="Made by"><bdi>{}</bdi> <span class="quiet">{}</span></td><td role="cell" class="number" data-label="Size">{}</td><td role="cell" data-label="Shared">{}</td></tr>
 )",
-        layer.digest.str(), short_digest(layer.digest.str()),
-        shortened(origins[i], longest_origin), packed_as(layer.media_type),
-        human_size(layer.size),
+        layer.digest.str(), short_digest(layer.digest.str()), shortened(origins[i], longest_origin),
+        packed_as(layer.media_type), human_size(layer.size),
         is_shared ? fmt::format("by {} platforms", uses->second) : std::string("–"));
   }
   return part.add("</tbody></table>\n").add(more_part(layers.size(), most_layers));
@@ -112,9 +111,9 @@ Html layers_part(const ImagePage& page, const ImageBranch& branch) {
 
 /// Layers and config that the manifest names and the repository does not have.
 std::string missing_of(const ImageBranch& branch) {
-  return branch.missing.empty() ? std::string()
-                                : "missing here, or of another size: " +
-                                      shortened(join(branch.missing, ", "), 500);
+  return branch.missing.empty()
+             ? std::string()
+             : "missing here, or of another size: " + shortened(join(branch.missing, ", "), 500);
 }
 
 void add_fact(Html& facts, std::string_view name, const std::string& value) {
@@ -174,9 +173,10 @@ Html annotations_part(const ImageBranch& branch, bool is_entry) {
 Html branch_details(const ImagePage& page, const ImageBranch& branch) {
   Html details;
   const std::string digest = branch.descriptor.digest.str();
-  details.add(R"(<p class="digest"><span class="quiet">Manifest</span> <a href="{}"><code>{}</code></a></p>
+  details.add(
+      R"(<p class="digest"><span class="quiet">Manifest</span> <a href="{}"><code>{}</code></a></p>
 )",
-              digest_path(page.repository, digest), digest);
+      digest_path(page.repository, digest), digest);
   if (branch.manifest.list) {
     return details.add("<p>A list of its own with {}.</p>\n",
                        count_of(branch.manifest.list->manifests.size(), "entry"));
@@ -194,13 +194,13 @@ Html branch_details(const ImagePage& page, const ImageBranch& branch) {
 std::string_view kind_of_referrer(const Descriptor& referrer) {
   const std::string& type = referrer.artifact_type;
   const auto has = [&](std::string_view word) { return type.find(word) != std::string::npos; };
-  return has("spdx")                                              ? "SBOM (SPDX)"
-         : has("cyclonedx")                                       ? "SBOM (CycloneDX)"
-         : has("sbom") || has("syft")                             ? "SBOM"
-         : has("sig") || has("cosign") || has("notary")           ? "signature"
-         : has("in-toto") || has("attestation") || has("slsa")    ? "attestation"
-         : manifest::is_index_type(referrer.media_type)           ? "list"
-                                                                  : "artifact";
+  return has("spdx")                                           ? "SBOM (SPDX)"
+         : has("cyclonedx")                                    ? "SBOM (CycloneDX)"
+         : has("sbom") || has("syft")                          ? "SBOM"
+         : has("sig") || has("cosign") || has("notary")        ? "signature"
+         : has("in-toto") || has("attestation") || has("slsa") ? "attestation"
+         : manifest::is_index_type(referrer.media_type)        ? "list"
+                                                               : "artifact";
 }
 
 }  // namespace
@@ -210,10 +210,10 @@ Html branch_part(const ImagePage& page, const ImageBranch& branch, bool is_open)
   head.add(R"(<summary><h3><bdi>{}</bdi></h3>)", branch.platform());
   const bool is_image = branch.manifest.image.has_value();
   if (is_image) {
-    head.add(R"(<span class="size">{}{}</span>{})", human_size(branch.size),
-             branch.shared == 0 ? std::string()
-                                : fmt::format(", {} shared", human_size(branch.shared)),
-             size_bar(branch, page.tree.largest));
+    head.add(
+        R"(<span class="size">{}{}</span>{})", human_size(branch.size),
+        branch.shared == 0 ? std::string() : fmt::format(", {} shared", human_size(branch.shared)),
+        size_bar(branch, page.tree.largest));
   }
   head.add("</summary>\n");
   Html part;

@@ -17,7 +17,8 @@ namespace fnimage::server {
 Html branch_part(const ImagePage& page, const ImageBranch& branch, bool is_open);
 /// The check's result, and the button that begins it. Nothing when images are not checked.
 Html check_section(const ImagePage& page);
-/// What refers to an image: SBOMs, signatures. Nothing when there is none. @param level of its heading, 2 or 4.
+/// What refers to an image: SBOMs, signatures. Nothing when there is none. @param level of its
+/// heading, 2 or 4.
 Html referrers_part(const std::string& repository,
                     const std::vector<manifest::Descriptor>& referrers, int level);
 /// Annotations or labels.

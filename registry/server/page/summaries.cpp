@@ -89,7 +89,8 @@ Result<std::shared_ptr<const ImageSummary>> Summaries::of_tag(Repository& reposi
   if (auto kept = kept_.find(key)) {
     return kept;
   }
-  FNIMAGE_TRY(const ReadManifest root, read_manifest(repository, stored->descriptor.digest, budget));
+  FNIMAGE_TRY(const ReadManifest root,
+              read_manifest(repository, stored->descriptor.digest, budget));
   if (root.list) {
     FNIMAGE_CHECK(sum_up_list(repository, root, budget, *summary));
   } else if (root.image) {

@@ -25,8 +25,8 @@ struct ImageSummary {
 class Summaries {
  public:
   /// What a tag stands for. Says less when the budget is used up. Errors: those of the repository.
-  Result<std::shared_ptr<const ImageSummary>> of_tag(Repository& repository,
-                                                     const std::string& tag, ReadBudget& budget);
+  Result<std::shared_ptr<const ImageSummary>> of_tag(Repository& repository, const std::string& tag,
+                                                     ReadBudget& budget);
 
  private:
   static constexpr std::size_t most_kept = 20'000;

@@ -30,8 +30,7 @@ Result<std::string> read_small_blob(Repository& repository, const Descriptor& bl
   std::string bytes(size, '\0');
   std::size_t done = 0;
   while (done < bytes.size()) {
-    const MutableBytes rest(reinterpret_cast<std::byte*>(bytes.data()) + done,
-                            bytes.size() - done);
+    const MutableBytes rest(reinterpret_cast<std::byte*>(bytes.data()) + done, bytes.size() - done);
     FNIMAGE_TRY(const std::size_t count, (*file)->read(done, rest));
     if (count == 0) {
       break;

@@ -42,7 +42,7 @@ struct ImageBranch {
   manifest::Descriptor descriptor;  ///< as the list has it
   ReadManifest manifest{};
   std::optional<manifest::ImageConfig> config{};
-  std::string config_problem{};  ///< of an image's config that cannot be shown
+  std::string config_problem{};        ///< of an image's config that cannot be shown
   std::vector<std::string> missing{};  ///< digests of config and layers, the first ones
   std::vector<manifest::Descriptor> referrers{};
   std::uint64_t size = 0;    ///< bytes of manifest, config and layers

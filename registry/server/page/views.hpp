@@ -19,7 +19,7 @@ struct Frame {
   std::string title;
   std::string user{};       ///< who is logged in; empty = nobody
   bool can_log_in = false;  ///< there is something to log in for
-  bool reloads = false;     ///< what the page shows will be another in a moment
+  std::string next{};  ///< where what the page shows will be another in a moment; empty = nowhere
 };
 
 /// A whole document.
@@ -32,8 +32,8 @@ std::string content_policy();
 struct Slice {
   std::size_t page = 0;  ///< from 0
   std::size_t first = 0;
-  std::size_t total = 0;    ///< names that match
-  std::string filter{};     ///< what they match; empty = everything
+  std::size_t total = 0;  ///< names that match
+  std::string filter{};   ///< what they match; empty = everything
   bool has_next = false;
 };
 

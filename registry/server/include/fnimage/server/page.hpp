@@ -16,11 +16,11 @@ namespace fnimage::server {
 
 /// Something that a check has found.
 struct CheckFinding {
-  bool is_error = true;  ///< else a warning
-  std::string rule;      ///< "machine"
-  std::string subject;   ///< a path in the image or list; empty = the whole
-  std::string message;   ///< what is wrong
-  std::string fix{};     ///< what to do; may be empty
+  bool is_error = true;   ///< else a warning
+  std::string rule{};     ///< "machine"
+  std::string subject{};  ///< a path in the image or list; empty = the whole
+  std::string message{};  ///< what is wrong
+  std::string fix{};      ///< what to do; may be empty
 };
 
 /// What was found in one platform's image, or in the list itself.
