@@ -17,6 +17,7 @@
 #include "http/http_server.hpp"
 #include "ops/operations.hpp"
 #include "ops/overview.hpp"
+#include "page/page.hpp"
 #include "store/store.hpp"
 
 namespace fnimage::server {
@@ -73,11 +74,16 @@ struct Server::Impl {
              .takes_sparse = options.takes_sparse},
             gate.get()),
         overview(*store) {
+    Handler* first = &api;
+    if (options.page.is_shown) {
+      first = &page.emplace(api, *store, gate.get(), options.page, options.directory,
+                            options.access ? options.access->external_url : std::string());
+    }
     if (options.access_log) {
-      log.emplace(api, options.access_log, options.operations.access_log_format);
+      first = &log.emplace(*first, options.access_log, options.operations.access_log_format);
     }
     const bool is_apart = options.operations.metrics_address.has_value();
-    operations.emplace(overview, log ? static_cast<Handler*>(&*log) : &api,
+    operations.emplace(overview, first,
                        Operations::Options{.has_metrics = !is_apart, .gate = gate.get()});
   }
 
@@ -110,6 +116,7 @@ struct Server::Impl {
   std::unique_ptr<Store> store;
   std::unique_ptr<Gate> gate;  // null = everybody may do everything
   Api api;
+  std::optional<Page> page;
   std::optional<AccessLog> log;
   Overview overview;
   std::optional<Operations> operations;  // what the server asks
@@ -169,6 +176,9 @@ void Server::run() {
 
 void Server::stop() {
   impl_->overview.stop();
+  if (impl_->page) {
+    impl_->page->stop();
+  }
   impl_->http->stop();
 }
 

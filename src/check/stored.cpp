@@ -53,7 +53,7 @@ Result<std::vector<StoredImage>> check_stored(registry::ImageStore& store,
                                  const Content& content) -> Result<std::vector<layer::Entry>> {
     FNIMAGE_TRY(layer::ArchiveListing listing,
                 layer::unpack_tar([&] { return content.open(); }, blob.digest.hex(),
-                                  options.directory, "layer " + blob.digest.str()));
+                                  options.directory, "layer " + blob.digest.str(), options.limits));
     return std::move(listing.entries);
   };
   FNIMAGE_TRY(const LayerEntries layers, read_layers(store, images, unpack, pool, diagnostics));

@@ -22,6 +22,7 @@
 #include <fnimage/server/server.hpp>
 
 #include "command.hpp"
+#include "serve_check.hpp"
 #include "serve_log.hpp"
 #include "serve_process.hpp"
 
@@ -38,6 +39,7 @@ struct ServeArguments {
   bool keeps_content = false;
   bool takes_sparse = false;
   bool logs_access = false;
+  bool has_no_page = false;
   std::string htpasswd;
   std::string access;
   std::string tokens;
@@ -132,6 +134,7 @@ Result<server::ServerOptions> server_options(const ServeArguments& arguments, Co
   options.is_read_only = arguments.is_read_only;
   options.can_delete = !arguments.keeps_content;
   options.takes_sparse = arguments.takes_sparse;
+  options.page = {.is_shown = !arguments.has_no_page, .check = image_checker()};
   if (arguments.logs_access) {
     options.access_log = access_log_writer();
   }
@@ -268,6 +271,8 @@ void set_up_serve(CLI::App& command, Registration registration) {
                    "Take manifests whose layers or platforms are not here");
   command.add_flag("--access-log", arguments->logs_access,
                    "A line on standard error for each request");
+  command.add_flag("--no-page", arguments->has_no_page,
+                   "No page for browsers at /, which shows what may be pulled");
   add_access_options(command, *arguments);
   add_operations_options(command, *arguments);
   complete(

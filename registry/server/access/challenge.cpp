@@ -73,11 +73,16 @@ std::optional<std::string> mount_source(const Target& target, const Request& req
   return is_other ? std::move(from) : std::nullopt;
 }
 
-std::string bearer_challenge(const Request& request, std::string_view external_url,
-                             std::string_view scope, std::string_view error) {
+std::string host_for_clients(const Request& request, std::string_view external_url) {
   const std::string_view host =
       external_url.empty() ? request.header("Host") : host_of(external_url);
-  if (!is_plausible_host(host)) {
+  return is_plausible_host(host) ? std::string(host) : std::string();
+}
+
+std::string bearer_challenge(const Request& request, std::string_view external_url,
+                             std::string_view scope, std::string_view error) {
+  const std::string host = host_for_clients(request, external_url);
+  if (host.empty()) {
     return basic_challenge();
   }
   const std::string base = external_url.empty()

@@ -20,6 +20,10 @@ inline constexpr std::string_view token_path = "/v2/token";
 /// "https://registry.example:5000/below" without a '/' at its end. Error: invalid_argument.
 Result<std::string> check_external_url(std::string_view url);
 
+/// Host and port by which clients reach the server. @param external_url empty: as the request says.
+/// Empty = it says nothing that could be one.
+std::string host_for_clients(const Request& request, std::string_view external_url);
+
 /// What a token for a request has to be good for: "repository:a/b:pull,push". Empty = for nothing.
 std::string wanted_scope(const Target& target, const Request& request);
 /// The other repository that a blob is to be mounted from, if one is named.

@@ -153,6 +153,14 @@ std::optional<Response> Gate::refuse_overview(const Request& request) {
   return std::nullopt;
 }
 
+Gate::Entry Gate::enter_page(const Request& request) {
+  auto identified = identify(request, [](std::string_view) { return basic_challenge(); });
+  if (auto* refusal = std::get_if<Response>(&identified)) {
+    return std::move(*refusal);
+  }
+  return std::make_shared<const Caller>(std::move(std::get<Caller>(identified)));
+}
+
 Gate::Identified Gate::identify(const Request& request, const Challenge& challenge) {
   Identified identified = identify_unnoted(request, challenge);
   if (const auto* caller = std::get_if<Caller>(&identified)) {

@@ -47,6 +47,9 @@ class Gate {
   /// Whether a request may see what is told of the whole server (its numbers): that needs a login
   /// of somebody who may pull something. Nullopt = yes, else the answer.
   std::optional<Response> refuse_overview(const Request& request);
+  /// Who sends a request for a page, else the answer: a browser is asked for name and password.
+  /// What of the page may be seen is the caller's to judge.
+  Entry enter_page(const Request& request);
 
   /// The token server (GET with Basic; POST with a password grant, OAuth 2).
   Answer answer_token(const Request& request);

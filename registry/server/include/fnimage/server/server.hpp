@@ -12,6 +12,7 @@
 #include <fnimage/base/result.hpp>
 #include <fnimage/server/access.hpp>
 #include <fnimage/server/operations.hpp>
+#include <fnimage/server/page.hpp>
 
 namespace fnimage::server {
 
@@ -34,6 +35,7 @@ struct ServerOptions {
   bool takes_sparse = false;  ///< lists of manifests that are not here may be put
   /// Who may do what; without it everybody may do everything.
   std::optional<AccessOptions> access{};
+  PageOptions page{};
   /// Gets a line for each request, without its end. Called from several threads at once.
   std::function<void(const std::string& line)> access_log{};
   OperationsOptions operations{};

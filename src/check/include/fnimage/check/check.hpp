@@ -13,6 +13,7 @@
 #include <fnimage/base/worker_pool.hpp>
 #include <fnimage/check/image_files.hpp>
 #include <fnimage/check/report.hpp>
+#include <fnimage/layer/archive.hpp>
 #include <fnimage/manifest/image_config.hpp>
 #include <fnimage/registry/store.hpp>
 
@@ -32,6 +33,7 @@ struct StoredImage {
 
 struct StoreOptions {
   std::vector<manifest::Platform> platforms{};  ///< only these; empty = all
+  layer::ArchiveLimits limits{};  ///< of each layer
   /// Layers are unpacked below it for as long as it takes; must exist.
   std::filesystem::path directory;
 };
