@@ -116,7 +116,7 @@ struct Server::Impl {
   std::unique_ptr<Store> store;
   std::unique_ptr<Gate> gate;  // null = everybody may do everything
   Api api;
-  std::optional<Page> page;
+  std::optional<Pages> page;
   std::optional<AccessLog> log;
   Overview overview;
   std::optional<Operations> operations;  // what the server asks

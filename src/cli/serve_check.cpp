@@ -13,7 +13,8 @@
 #include <fnimage/build/build.hpp>
 #include <fnimage/check/check.hpp>
 #include <fnimage/check/list.hpp>
-#include <fnimage/registry/oci_layout.hpp>
+
+#include "serve_layout.hpp"
 
 namespace fnimage::cli {
 
@@ -52,8 +53,7 @@ server::CheckedPart part_of_list(const std::vector<manifest::Finding>& findings)
 }
 
 Result<server::CheckSummary> check_image_of(const server::CheckTask& task) {
-  FNIMAGE_TRY(const auto layout,
-              registry::OciLayout::open(task.layout, registry::OciLayout::Mode::existing));
+  FNIMAGE_TRY(const auto layout, open_layout_to_look(task.layout));
   FNIMAGE_TRY(const std::filesystem::path cache, build::default_cache_directory());
   remove_stale_temporaries(cache / "check");
   FNIMAGE_TRY(const TemporaryDirectory directory, TemporaryDirectory::create_in(cache / "check"));

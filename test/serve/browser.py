@@ -117,7 +117,8 @@ class Browser:
 
     @property
     def text(self):
-        return self.one("body").text
+        """All that shows; of one document, whatever is being loaded."""
+        return self.run("return document.body ? document.body.innerText : ''")
 
     def run(self, script, *arguments):
         """What a function of this body returns in the page."""

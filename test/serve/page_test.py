@@ -446,10 +446,12 @@ class Browsing(registry_process.ServerTest):
         data = path.read_bytes()
         path.unlink()
         path.write_bytes(data[:-8] + bytes(8))
+        before = tree_digest(self.server.directory)
         self.open(tag="checked")
         self.browser.one("form[method=post] button").click()
         registry_process.wait_until(lambda: "could not be checked" in self.browser.text, "the result")
         self.assertNotIn(str(self.scratch), self.browser.text)
+        self.assertEqual(before, tree_digest(self.server.directory))
 
     def pages(self):
         content = program_list([X86_64, X86_64], "checked")

@@ -50,7 +50,7 @@ Html outcome_part(const CheckOutcome& outcome) {
   }
   Html table;
   table.add(
-      R"(<table role="table" class="rows"><caption>What is wrong with each platform</caption>
+      R"(<table role="table" class="rows"><caption>What was found, without running anything</caption>
 <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Platform</th><th role="columnheader" scope="col">Result</th><th role="columnheader" scope="col">Found</th><th role="columnheader" scope="col" class="number">Files</th><th role="columnheader" scope="col" class="number">Programs</th></tr></thead>
 <tbody role="rowgroup">
 )");

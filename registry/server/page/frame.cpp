@@ -13,7 +13,7 @@ namespace fnimage::server {
 namespace {
 
 /// "'sha256-<base64>'", a source of a policy (CSP 3, 2.3.1).
-std::string source_of(std::string_view text) {
+std::string policy_source(std::string_view text) {
   constexpr int base = 16;
   const auto digest = manifest::Digest::of(text);
   std::string raw;
@@ -36,7 +36,7 @@ std::string content_policy() {
   return fmt::format(
       "default-src 'none'; style-src {}; script-src {}; img-src data:; form-action 'self'; "
       "base-uri 'none'; frame-ancestors 'none'",
-      source_of(page_style), source_of(page_script));
+      policy_source(page_style), policy_source(page_script));
 }
 
 std::string document(const Frame& frame, const Html& content) {

@@ -193,8 +193,8 @@ Response redirect(std::string location, const std::string& policy) {
 
 }  // namespace
 
-Page::Page(Handler& inner, Store& store, Gate* gate, PageOptions options,
-           std::filesystem::path directory, std::string external_url)
+Pages::Pages(Handler& inner, Store& store, Gate* gate, PageOptions options,
+             std::filesystem::path directory, std::string external_url)
     : inner_(inner),
       store_(store),
       gate_(gate),
@@ -202,11 +202,11 @@ Page::Page(Handler& inner, Store& store, Gate* gate, PageOptions options,
       policy_(content_policy()),
       checks_(std::move(options.check), std::move(directory)) {}
 
-bool Page::is_quick(const Request& request) const {
+bool Pages::is_quick(const Request& request) const {
   return !is_page(request) && inner_.is_quick(request);
 }
 
-Answer Page::answer(const Request& request) {
+Answer Pages::answer(const Request& request) {
   if (!is_page(request)) {
     return inner_.answer(request);
   }
@@ -229,13 +229,13 @@ Answer Page::answer(const Request& request) {
   return answer_page(visit);
 }
 
-void Page::complete(const Request& request, Response& response) const {
+void Pages::complete(const Request& request, Response& response) const {
   if (!is_page(request)) {
     inner_.complete(request, response);
   }
 }
 
-Response Page::answer_page(const Visit& visit) {
+Response Pages::answer_page(const Visit& visit) {
   const std::string& path = visit.request.path;
   if (path == "/") {
     return home(visit);
@@ -247,7 +247,7 @@ Response Page::answer_page(const Visit& visit) {
                                            : not_found_response(visit.caller.get(), policy_);
 }
 
-Response Page::home(const Visit& visit) {
+Response Pages::home(const Visit& visit) {
   const Caller* caller = visit.caller.get();
   const Query query(visit.request.query);
   if (query.get("login")) {
@@ -285,8 +285,8 @@ Response Page::home(const Visit& visit) {
                           repositories_view(rows, slice), policy_);
 }
 
-std::variant<std::shared_ptr<Repository>, Response> Page::find(const Visit& visit,
-                                                               const std::string& name) {
+std::variant<std::shared_ptr<Repository>, Response> Pages::find(const Visit& visit,
+                                                                const std::string& name) {
   const Caller* caller = visit.caller.get();
   if (!is_valid_repository(name)) {
     return not_found_response(caller, policy_);
@@ -304,7 +304,7 @@ std::variant<std::shared_ptr<Repository>, Response> Page::find(const Visit& visi
   return std::move(*found);
 }
 
-Response Page::repository(const Visit& visit, const std::string& name) {
+Response Pages::repository(const Visit& visit, const std::string& name) {
   auto found = find(visit, name);
   if (auto* refusal = std::get_if<Response>(&found)) {
     return std::move(*refusal);
@@ -323,7 +323,7 @@ Response Page::repository(const Visit& visit, const std::string& name) {
   return tags(visit, repository);
 }
 
-Response Page::tags(const Visit& visit, Repository& repository) {
+Response Pages::tags(const Visit& visit, Repository& repository) {
   const Caller* caller = visit.caller.get();
   const auto all = repository.tags();
   if (!all) {
@@ -343,8 +343,8 @@ Response Page::tags(const Visit& visit, Repository& repository) {
                           tags_view(repository.name(), rows, slice), policy_);
 }
 
-Response Page::image(const Visit& visit, Repository& repository,
-                     const registry::Selector& selector) {
+Response Pages::image(const Visit& visit, Repository& repository,
+                      const registry::Selector& selector) {
   const Caller* caller = visit.caller.get();
   auto tree = read_tree(repository, selector, number_of(Query(visit.request.query).get("from")));
   if (!tree) {
@@ -377,7 +377,7 @@ Response Page::image(const Visit& visit, Repository& repository,
   return content_response(visit.request, frame, image_view(page), policy_);
 }
 
-Response Page::begin_check(const Visit& visit, const std::string& name) {
+Response Pages::begin_check(const Visit& visit, const std::string& name) {
   const Caller* caller = visit.caller.get();
   if (!is_same_origin(visit.request, external_url_)) {
     return problem_response(status::forbidden, "This came from elsewhere",

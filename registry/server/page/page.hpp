@@ -17,13 +17,13 @@
 
 namespace fnimage::server {
 
-class Page final : public Handler {
+class Pages final : public Handler {
  public:
   /// @param inner answers what is no page; not owned, as the store and the gate, and lives longer.
   /// @param gate null = everybody may see everything. @param directory the store's.
   /// @param external_url how clients reach the server; empty: as each request says.
-  Page(Handler& inner, Store& store, Gate* gate, PageOptions options,
-       std::filesystem::path directory, std::string external_url);
+  Pages(Handler& inner, Store& store, Gate* gate, PageOptions options,
+        std::filesystem::path directory, std::string external_url);
 
   [[nodiscard]] bool is_quick(const Request& request) const override;
   Answer answer(const Request& request) override;

@@ -179,7 +179,7 @@ class PageAccessTest : public PageTreeTest {
       for (const char* name : {"team/action", "public", "secret"}) {
         test::unwrap(test::unwrap(store().create(name))->put_manifest(image("x", {"v1"}), {}));
       }
-      page_ = std::make_unique<Page>(
+      page_ = std::make_unique<Pages>(
           other_, store(), gate_.get(),
           PageOptions{.check = [](const CheckTask&) { return CheckSummary(); }}, path(), "");
     }
@@ -192,7 +192,7 @@ class PageAccessTest : public PageTreeTest {
   AccessFiles files_{};
   OtherHandler other_{};
   std::unique_ptr<Gate> gate_{};
-  std::unique_ptr<Page> page_{};
+  std::unique_ptr<Pages> page_{};
   const std::string ann_ = basic_of("ann", "ann-secret");
   const std::string bob_ = basic_of("bob", "bob-secret");
 };

@@ -33,7 +33,7 @@ struct StoredImage {
 
 struct StoreOptions {
   std::vector<manifest::Platform> platforms{};  ///< only these; empty = all
-  layer::ArchiveLimits limits{};  ///< of each layer
+  layer::ArchiveLimits limits{};                ///< of each layer
   /// Layers are unpacked below it for as long as it takes; must exist.
   std::filesystem::path directory;
 };
