@@ -33,7 +33,7 @@ struct HttpLimits {
   std::uint64_t stall_bytes = 16'384;   ///< ...namely this many bytes, either way
   std::chrono::seconds drain_time{10};  ///< for requests in progress, after stop()
   std::size_t loops = 4;                ///< threads for I/O, no more than there are processors
-  std::size_t workers = 8;              ///< threads for what may wait
+  std::size_t workers = 16;             ///< threads for what may wait, which is the disk above all
   std::size_t waiting = 1024;           ///< requests that wait for a worker; more are answered 503
 };
 

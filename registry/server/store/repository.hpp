@@ -64,6 +64,7 @@ class DiskRepository final : public Repository {
   Result<void> commit(const std::vector<Change*>& changes);
   Result<Outcome> apply(IndexDraft& draft, const Change& change);
   Result<Outcome> apply_put(IndexDraft& draft, const Change& change);
+  Result<void> sync_puts(const std::vector<Change*>& changes) const;
   Result<void> finish(const IndexDraft& draft, const std::vector<Change*>& changes);
   Result<void> remove_files(const IndexContent& content, const std::vector<Change*>& changes);
 

@@ -158,21 +158,24 @@ Result<Outcome> DiskRepository::apply_put(IndexDraft& draft, const Change& chang
   return Outcome::done;
 }
 
-Result<void> DiskRepository::finish(const IndexDraft& draft, const std::vector<Change*>& changes) {
-  bool has_put = false;
+Result<void> DiskRepository::sync_puts(const std::vector<Change*>& changes) const {
   std::set<std::string_view> synced;
   for (const Change* change : changes) {
-    if (change->kind != Change::Kind::put || change->outcome != Outcome::done) {
-      continue;
-    }
-    has_put = true;
-    if (synced.insert(change->manifest->digest.algorithm()).second) {
+    if (change->kind == Change::Kind::put && change->outcome == Outcome::done &&
+        synced.insert(change->manifest->digest.algorithm()).second) {
       FNIMAGE_CHECK(blobs_.sync(change->manifest->digest));
     }
   }
+  return {};
+}
+
+Result<void> DiskRepository::finish(const IndexDraft& draft, const std::vector<Change*>& changes) {
   if (draft.is_changed()) {
-    FNIMAGE_CHECK(index_.write(draft.result()));
-  } else if (has_put) {
+    FNIMAGE_CHECK(index_.write(draft.result(), [&] { return sync_puts(changes); }));
+  } else if (std::ranges::any_of(changes, [](const Change* change) {
+               return change->kind == Change::Kind::put && change->outcome == Outcome::done;
+             })) {
+    FNIMAGE_CHECK(sync_puts(changes));
     FNIMAGE_CHECK(index_.sync());
   }
   return remove_files(*draft.result(), changes);

@@ -116,9 +116,12 @@ void RepositoryIndex::set(Loaded loaded) {
   std::swap(loaded_, loaded);  // the old one goes after the lock
 }
 
-Result<void> RepositoryIndex::write(const IndexContent::Ptr& content) {
+Result<void> RepositoryIndex::write(const IndexContent::Ptr& content,
+                                    const std::function<Result<void>()>& before) {
   FNIMAGE_TRY(AtomicFile file, AtomicFile::create(path_.parent_path()));
   FNIMAGE_CHECK(file.write(as_bytes(content->text())));
+  FNIMAGE_CHECK(file.sync());
+  FNIMAGE_CHECK(before());
   const auto written = FileStamp::of(file.temporary_path());
   if (!written) {
     return fail(ErrorCode::io, "a file that was just written is gone: " + path_.string());
@@ -127,7 +130,10 @@ Result<void> RepositoryIndex::write(const IndexContent::Ptr& content) {
     const std::lock_guard lock(mutex_);
     written_ = {.content = content, .stamp = *written};
   }
-  auto committed = file.commit(path_);
+  auto committed = file.commit(path_, false);
+  if (committed) {
+    committed = sync_directory(path_.parent_path());
+  }
   Loaded next;
   if (auto standing = OpenFile::open(path_); committed && standing) {
     const auto stamp = FileStamp::of((*standing)->descriptor());

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -25,7 +26,9 @@ class RepositoryIndex {
   /// As it stands. Errors: not_found, invalid_input.
   Result<IndexContent::Ptr> current();
   /// Replaces the file; safe when it returns success.
-  Result<void> write(const IndexContent::Ptr& content);
+  /// @param before makes safe what the file names, just before it gets its name: file systems with
+  /// a journal have then written that together with the file's bytes.
+  Result<void> write(const IndexContent::Ptr& content, const std::function<Result<void>()>& before);
   /// Makes safe what others have written.
   [[nodiscard]] Result<void> sync() const;
   [[nodiscard]] const manifest::ListLimits& limits() const noexcept { return limits_; }
