@@ -8,6 +8,7 @@
 #include <fnimage/registry/host_config.hpp>
 
 #include "credential_file.hpp"
+#include "listing.hpp"
 #include "mirrors.hpp"
 #include "repository_store.hpp"
 #include "session.hpp"
@@ -73,17 +74,32 @@ Client::Client(std::shared_ptr<Transport> transport,
 
 Client::~Client() = default;
 
-Result<void> Client::ping(const std::string& registry) {
+namespace {
+
+Result<void> check_registry(const std::string& registry) {
   if (registry.empty() || registry.find_first_of("/@?# ") != std::string::npos) {
     return fail(ErrorCode::invalid_argument, "not a registry: " + printable(registry),
                 "write host or host:port");
   }
+  return {};
+}
+
+}  // namespace
+
+Result<void> Client::ping(const std::string& registry) {
+  FNIMAGE_CHECK(check_registry(registry));
   FNIMAGE_TRY(const auto session, impl_->session(registry));
   auto result = session->ping();
   if (!result) {
     return fail(std::move(result).error().while_doing("reach the registry " + registry));
   }
   return {};
+}
+
+Result<std::vector<std::string>> Client::repositories(const std::string& registry) {
+  FNIMAGE_CHECK(check_registry(registry));
+  FNIMAGE_TRY(const auto session, impl_->session(registry));
+  return list_repositories(*session);
 }
 
 Result<std::unique_ptr<ImageStore>> Client::repository(const manifest::Reference& reference) {

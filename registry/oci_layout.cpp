@@ -99,6 +99,34 @@ void set_tag(Index& index, const Document& document, const std::string& tag) {
   index.manifests.push_back(std::move(entry));
 }
 
+/// Leaves what had one of these names without it.
+void take_names(std::vector<Descriptor>& standing, const std::vector<Descriptor>& entries) {
+  std::set<std::string> names;
+  for (const Descriptor& entry : entries) {
+    names.insert(layout_tag_of(entry));
+  }
+  names.erase(std::string());
+  for (Descriptor& entry : standing) {
+    if (names.contains(layout_tag_of(entry))) {
+      entry.annotations.erase(std::string(manifest::annotation::ref_name));
+      entry.annotations.erase(std::string(manifest::annotation::containerd_name));
+    }
+  }
+}
+
+/// Entries without a name of manifests that have others.
+void drop_needless_entries(std::vector<Descriptor>& entries) {
+  std::set<Digest> seen;
+  for (const Descriptor& entry : entries) {
+    if (!layout_tag_of(entry).empty()) {
+      seen.insert(entry.digest);
+    }
+  }
+  std::erase_if(entries, [&](const Descriptor& entry) {
+    return layout_tag_of(entry).empty() && !seen.insert(entry.digest).second;
+  });
+}
+
 /// What a layout that is just being made, perhaps by a process that was killed, may hold.
 bool belongs_to_a_layout(const std::string& name) {
   return name == layout_marker || name == layout_index || name == layout_lock_file ||
@@ -448,6 +476,15 @@ const fs::path& OciLayout::directory() const noexcept {
 Result<std::vector<Descriptor>> OciLayout::entries() {
   FNIMAGE_TRY(Index index, impl_->reader.index());
   return std::move(index.manifests);
+}
+
+Result<void> OciLayout::put_entries(const std::vector<Descriptor>& entries) {
+  return impl_->edit_index([&](Index& index) -> Result<void> {
+    take_names(index.manifests, entries);
+    index.manifests.insert(index.manifests.end(), entries.begin(), entries.end());
+    drop_needless_entries(index.manifests);
+    return {};
+  });
 }
 
 Result<std::optional<Descriptor>> OciLayout::resolve(const Selector& selector) {

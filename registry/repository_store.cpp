@@ -7,15 +7,13 @@
 #include <mutex>
 #include <set>
 
-#include <nlohmann/json.hpp>
-
-#include <fnimage/base/json.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/manifest/media_types.hpp>
 #include <fnimage/manifest/reference.hpp>
 #include <fnimage/registry/fallback_tag.hpp>
 
 #include "error_body.hpp"
+#include "listing.hpp"
 #include "mirrors.hpp"
 #include "referrer_listing.hpp"
 #include "remote_content.hpp"
@@ -30,7 +28,6 @@ using manifest::Descriptor;
 using manifest::Digest;
 using manifest::Document;
 
-constexpr int max_pages = 1000;
 constexpr int max_missing_content = 4;  ///< tries more for a manifest whose content seems missing
 constexpr std::size_t max_listed = 1'000'000;
 constexpr std::size_t max_named = 5;  ///< blobs in one message
@@ -163,8 +160,9 @@ class RepositoryStore final : public ImageStore {
   [[nodiscard]] Result<void> check_manifest(const HttpResponse& response,
                                             const Selector& selector) const;
   Result<void> check_repaired(const Descriptor& blob);
-  /// GETs a listing and its further pages, handing each body to `take`.
-  Result<void> pages(Url url, const std::function<Result<bool>(const HttpResponse&)>& take);
+  Result<void> pages(const Url& url, const std::function<Result<bool>(const HttpResponse&)>& take) {
+    return read_pages(*session_, url, read_scopes(), describe(), take);
+  }
   Result<std::vector<Descriptor>> fallback_referrers(const Digest& digest);
   /// @param kind of what is removed, for messages.
   Result<void> remove(const Selector& selector, std::string_view kind);
@@ -473,35 +471,6 @@ Result<void> RepositoryStore::check_repaired(const Descriptor& blob) {
       "delete that blob from the registry's storage, then push again");
 }
 
-Result<void> RepositoryStore::pages(Url url,
-                                    const std::function<Result<bool>(const HttpResponse&)>& take) {
-  const std::string origin = url.origin();
-  std::set<std::string> seen;
-  for (int page = 0; page < max_pages; ++page) {
-    seen.insert(url.str());
-    FNIMAGE_TRY(
-        const HttpResponse response,
-        session_->send(
-            {.url = url, .scopes = read_scopes(), .max_body = manifest::max_document_bytes}));
-    FNIMAGE_TRY(const bool more, take(response));
-    const auto link = next_link(response.header("Link").value_or(""));
-    if (!more || !link) {
-      return {};
-    }
-    FNIMAGE_TRY(url, url.resolve(*link));
-    if (url.origin() != origin) {
-      return fail(
-          ErrorCode::protocol,
-          describe() + ": the next page of a listing is elsewhere, at " + printable_url(url.str()));
-    }
-    if (seen.contains(url.str())) {
-      return fail(ErrorCode::protocol, describe() + ": the pages of a listing go round in circles");
-    }
-  }
-  return fail(ErrorCode::protocol,
-              describe() + ": more than " + std::to_string(max_pages) + " pages in a listing");
-}
-
 Result<std::vector<std::string>> RepositoryStore::tags() {
   FNIMAGE_TRY(const Url url, session_->url(path("tags/list?n=1000")));
   std::vector<std::string> result;
@@ -509,18 +478,10 @@ Result<std::vector<std::string>> RepositoryStore::tags() {
     if (response.status != 200) {
       return fail(response_error(response, "GET", url.str()));
     }
-    const std::string name = "tags of " + describe();
-    FNIMAGE_TRY(const nlohmann::json json, parse_json(response.body, name));
-    FNIMAGE_TRY(const JsonObject object, JsonObject::of(json, name));
-    const nlohmann::json* list = object.find("tags");
-    if (list != nullptr && list->is_array()) {
-      for (const nlohmann::json& tag : *list) {
-        // What is no tag could not be asked for either.
-        if (tag.is_string() && manifest::is_valid_tag(tag.get_ref<const std::string&>())) {
-          result.push_back(tag.get<std::string>());
-        }
-      }
-    }
+    const auto accepts = [](std::string_view tag) { return manifest::is_valid_tag(tag); };
+    // What is no tag could not be asked for either.
+    FNIMAGE_TRY([[maybe_unused]] const std::size_t refused,
+                add_strings(response, "tags", "tags of " + describe(), accepts, result));
     return result.size() < max_listed;
   }));
   std::sort(result.begin(), result.end());

@@ -106,6 +106,7 @@ void set_up(CLI::App& app, Registration registration) {
           {"push", "Publish images of the local store", set_up_push},
           {"pull", "Fetch images into the local store", set_up_pull},
           {"copy", "Copy an image or list to another place", set_up_copy},
+          {"sync", "Copy many repositories to another place", set_up_sync},
           {"inspect", "Show a list or image as a tree", set_up_inspect},
           {"resolve", "Show what each node takes of a list, and why", set_up_resolve},
           {"lint", "Tell which nodes cannot use a list, and why", set_up_lint},

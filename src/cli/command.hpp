@@ -54,6 +54,7 @@ void set_up_run(CLI::App& command, Registration registration);
 void set_up_push(CLI::App& command, Registration registration);
 void set_up_pull(CLI::App& command, Registration registration);
 void set_up_copy(CLI::App& command, Registration registration);
+void set_up_sync(CLI::App& command, Registration registration);
 void set_up_inspect(CLI::App& command, Registration registration);
 void set_up_resolve(CLI::App& command, Registration registration);
 void set_up_lint(CLI::App& command, Registration registration);

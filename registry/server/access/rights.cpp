@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <fnimage/base/pattern.hpp>
 #include <fnimage/base/text.hpp>
 
 namespace fnimage::server {
@@ -52,25 +53,7 @@ Result<Rights> parse_rights(std::string_view text) {
 }
 
 bool matches(std::string_view pattern, std::string_view name) {
-  // When a letter differs, the last '*' takes one more: that one alone need be tried again.
-  std::size_t at = 0;
-  std::size_t star = std::string_view::npos;
-  std::size_t taken = 0;
-  for (std::size_t i = 0; i < name.size();) {
-    if (at < pattern.size() && pattern[at] == '*') {
-      star = at++;
-      taken = i;
-    } else if (at < pattern.size() && pattern[at] == name[i]) {
-      ++at;
-      ++i;
-    } else if (star != std::string_view::npos) {
-      at = star + 1;
-      i = ++taken;
-    } else {
-      return false;
-    }
-  }
-  return pattern.find_first_not_of('*', at) == std::string_view::npos;
+  return matches_pattern(pattern, name);
 }
 
 Result<void> check_pattern(std::string_view pattern) {

@@ -3,12 +3,10 @@
 #include <algorithm>
 #include <array>
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #include <fnimage/registry/layout_reader.hpp>
+#include <fnimage/registry/layout_tree.hpp>
 
 #include "store/names.hpp"
 #include "store/plain_directory.hpp"
@@ -33,62 +31,6 @@ bool is_layout_directory(const fs::path& directory) noexcept {
   return FileStamp::of(directory / registry::layout_marker) &&
          FileStamp::of(directory / registry::layout_index);
 }
-
-struct CloseDirectory {
-  void operator()(DIR* directory) const noexcept { ::closedir(directory); }
-};
-
-/// Looks for layouts below a directory. What cannot be read is passed over: it may have gone.
-class LayoutWalk {
- public:
-  explicit LayoutWalk(std::vector<std::string>& found) : found_(found) {}
-
-  void visit(int parent, const char* directory, const std::string& name) {
-    const int handle =
-        ::openat(parent, directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    if (handle < 0) {
-      return;
-    }
-    const std::unique_ptr<DIR, CloseDirectory> entries(::fdopendir(handle));
-    if (!entries) {
-      ::close(handle);
-      return;
-    }
-    bool has_marker = false;
-    bool has_index = false;
-    std::vector<std::string> below;
-    // NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is this thread's own
-    while (const dirent* entry = ::readdir(entries.get())) {
-      const std::string_view file = entry->d_name;
-      has_marker |= file == registry::layout_marker && is_a(*entry, handle, DT_REG);
-      has_index |= file == registry::layout_index && is_a(*entry, handle, DT_REG);
-      if (part_of_directory(file) && is_a(*entry, handle, DT_DIR)) {
-        below.emplace_back(file);
-      }
-    }
-    if (has_marker && has_index && !name.empty()) {
-      found_.push_back(name);
-    }
-    for (const std::string& part : below) {
-      std::string inner = (name.empty() ? "" : name + "/") + *part_of_directory(part);
-      if (is_valid_repository(inner)) {
-        visit(handle, part.c_str(), inner);
-      }
-    }
-  }
-
- private:
-  static bool is_a(const dirent& entry, int directory, unsigned char type) noexcept {
-    if (entry.d_type != DT_UNKNOWN) {
-      return entry.d_type == type;
-    }
-    struct stat status {};
-    return ::fstatat(directory, entry.d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-           (type == DT_REG ? S_ISREG(status.st_mode) : S_ISDIR(status.st_mode));
-  }
-
-  std::vector<std::string>& found_;
-};
 
 }  // namespace
 
@@ -152,10 +94,7 @@ Result<std::shared_ptr<DiskRepository>> Repositories::create(const std::string& 
 }
 
 Result<std::vector<std::string>> Repositories::list() const {
-  std::vector<std::string> found;
-  LayoutWalk(found).visit(AT_FDCWD, root_.c_str(), {});
-  std::ranges::sort(found);
-  return found;
+  return registry::list_layouts(root_);
 }
 
 std::size_t Repositories::kept() const {

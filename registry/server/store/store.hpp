@@ -30,15 +30,14 @@
 #include <fnimage/manifest/descriptor.hpp>
 #include <fnimage/manifest/index.hpp>
 #include <fnimage/registry/layout_reader.hpp>
+#include <fnimage/registry/layout_tree.hpp>
 #include <fnimage/registry/store.hpp>
 
 #include "http/open_file.hpp"
 
 namespace fnimage::server {
 
-/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` parts joined by '/', at most 255 characters
-/// (distribution-spec, Pulling manifests).
-bool is_valid_repository(std::string_view name) noexcept;
+using registry::is_valid_repository;
 
 /// What must hold for a change to happen (RFC 9110 13.1.1, 13.1.2), judged and done in one step.
 /// Both empty: always.

@@ -103,6 +103,11 @@ class Client {
   /// use (an http registry asked by https says so).
   Result<void> ping(const std::string& registry);
 
+  /// Names of the repositories that the registry shows to whoever asks (GET /v2/_catalog), sorted.
+  /// Names that are none are passed over with a warning. Errors: unsupported for a registry without
+  /// a catalog, unauthorized, protocol for pages without end and for more than 200,000 names.
+  Result<std::vector<std::string>> repositories(const std::string& registry);
+
   /// A repository as a store. Does no network. Error: invalid_argument for a reference without
   /// registry.
   Result<std::unique_ptr<ImageStore>> repository(const manifest::Reference& reference);

@@ -58,6 +58,10 @@ class OciLayout final : public ImageStore {
 
   /// index.json's entries as they stand, tagged or not.
   Result<std::vector<manifest::Descriptor>> entries();
+  /// Adds entries to index.json, all with one write. One with a name takes it from what has it,
+  /// which stays without a name, as in a registry; one without a name is left out when its manifest
+  /// has another entry. The manifests are here already.
+  Result<void> put_entries(const std::vector<manifest::Descriptor>& entries);
   struct Reclaimed {
     std::size_t blobs = 0;
     std::uint64_t bytes = 0;
