@@ -20,6 +20,7 @@
 
 #include "command.hpp"
 #include "json_text.hpp"
+#include "serve_gc.hpp"
 
 namespace fnimage::cli {
 
@@ -40,6 +41,7 @@ struct ServeArguments {
   std::string token_key;
   std::string external_url;
   bool anonymous_pull = false;
+  GcArguments gc;
 };
 
 /// "HOST:PORT", "[::1]:PORT", ":PORT".
@@ -122,6 +124,7 @@ Result<server::ServerOptions> server_options(const ServeArguments& arguments, Co
   if (arguments.logs_access) {
     options.access_log = access_log_writer();
   }
+  FNIMAGE_TRY(options.gc, gc_schedule(arguments.gc, console));
   options.access = access_options(arguments, console);
   warn_of_open_passwords(options, console);
   return options;
@@ -190,7 +193,8 @@ void set_up_serve(CLI::App& command, Registration registration) {
   // The action of a subcommand, if one is chosen: CLI11 ends this command's set-up after it.
   const auto chosen = std::make_shared<Action>();
   add_commands(command, {registration.settings, *chosen},
-               {{"token", "Make a token for a machine", set_up_serve_token}});
+               {{"token", "Make a token for a machine", set_up_serve_token},
+                {"gc", "Remove what nothing needs any more", set_up_serve_gc}});
   command.add_option("--store", arguments->store,
                      "The directory; made if missing. Each repository is an OCI layout in it. "
                      "Required");
@@ -206,6 +210,7 @@ void set_up_serve(CLI::App& command, Registration registration) {
                    "Take manifests whose layers or platforms are not here");
   command.add_flag("--access-log", arguments->logs_access,
                    "A line on standard error for each request");
+  add_gc_options(command, arguments->gc);
   add_access_options(command, *arguments);
   complete(command, registration,
            "Files about access are read again when they change.\n"
