@@ -16,6 +16,7 @@
 #include <fnimage/base/file_lock.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/manifest/reference.hpp>
+#include <fnimage/registry/blob_age.hpp>
 #include <fnimage/registry/fallback_tag.hpp>
 #include <fnimage/registry/image_parts.hpp>
 #include <fnimage/registry/oci_layout.hpp>
@@ -199,7 +200,9 @@ Result<void> sync_existing(const fs::path& file) {
 /// Gives an existing file a second name. False when the file systems or their rules do not allow
 /// it.
 Result<bool> try_link(const fs::path& file, const fs::path& target) {
-  // The cache that hands the file out does not sync; the store must.
+  // The cache that hands the file out does not sync; the store must. Nor is the file young there,
+  // and what collects a registry's garbage goes by that.
+  (void)claim_blob(file);
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
     return fail(error_from_errno(errno, "open " + file.string()));
@@ -387,12 +390,26 @@ struct OciLayout::Impl {
     return !error && actual == size;
   }
 
+  /// holds(), for who will name the blob: what collects a registry's garbage leaves it alone.
+  [[nodiscard]] bool claims(const Digest& digest, std::uint64_t size) const {
+    if (!holds(digest, size)) {
+      return false;
+    }
+    (void)claim_blob(path_of(digest));
+    return holds(digest, size);  // it may have been collected until now
+  }
+
+  [[nodiscard]] bool is_writing() {
+    const std::lock_guard guard(mutex);
+    return writing.has_value();
+  }
+
   Result<void> write_document(const Document& document) {
     FNIMAGE_CHECK(begin_writing());
     const fs::path path = path_of(document.digest());
     // Compared whole, since damage need not change the size.
     if (const auto stored = read_regular(path, document.bytes().size());
-        stored && *stored == document.bytes()) {
+        stored && *stored == document.bytes() && claims(document.digest(), stored->size())) {
       return sync_existing(path);
     }
     FNIMAGE_CHECK(make_directories(path.parent_path()));
@@ -526,7 +543,8 @@ Result<bool> OciLayout::put_manifest_if(const Document& document, const std::str
 }
 
 Result<bool> OciLayout::has_blob(const Descriptor& blob) {
-  return impl_->holds(blob.digest, blob.size);
+  return impl_->is_writing() ? impl_->claims(blob.digest, blob.size)
+                             : impl_->holds(blob.digest, blob.size);
 }
 
 Result<ContentPtr> OciLayout::blob(const Descriptor& blob) {
@@ -537,7 +555,7 @@ Result<BlobOutcome> OciLayout::put_blob(const Descriptor& blob, const Content& c
                                         const PutBlobOptions& options) {
   FNIMAGE_CHECK(impl_->begin_writing());
   const fs::path path = impl_->path_of(blob.digest);
-  if (impl_->holds(blob.digest, blob.size)) {
+  if (impl_->claims(blob.digest, blob.size)) {
     FNIMAGE_CHECK(sync_existing(path));
     return BlobOutcome::existed;
   }

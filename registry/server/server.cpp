@@ -61,12 +61,16 @@ Error at_option(const Error& error, std::string_view option) {
 
 /// How often it is looked whether uploads are over, and the certificate another one.
 constexpr std::chrono::seconds housekeeping_pause{30};
+/// A server that is often restarted collects garbage, too.
+constexpr std::chrono::minutes longest_before_first_collection{1};
 
 }  // namespace
 
 struct Server::Impl {
   Impl(std::unique_ptr<Store> opened, std::unique_ptr<Gate> entrance, const ServerOptions& options)
-      : store(std::move(opened)),
+      : directory(options.directory),
+        gc(options.gc),
+        store(std::move(opened)),
         gate(std::move(entrance)),
         api(*store,
             {.can_delete = options.can_delete,
@@ -113,6 +117,26 @@ struct Server::Impl {
     }
   }
 
+  /// On a thread of its own: it may take minutes, and a certificate does not wait so long.
+  void collect(const std::stop_token& stop) {
+    gc->options.stop = stop;
+    gc->options.is_gentle = true;
+    std::chrono::milliseconds pause =
+        std::min<std::chrono::milliseconds>(gc->every, longest_before_first_collection);
+    std::unique_lock lock(mutex);
+    while (!wakes.wait_for(lock, stop, pause, [&] { return stop.stop_requested(); })) {
+      lock.unlock();
+      const auto report = collect_garbage(directory, gc->options);
+      if (gc->collected && !stop.stop_requested()) {
+        gc->collected(report);
+      }
+      pause = gc->every;
+      lock.lock();
+    }
+  }
+
+  std::filesystem::path directory;
+  std::optional<GcSchedule> gc;
   std::unique_ptr<Store> store;
   std::unique_ptr<Gate> gate;  // null = everybody may do everything
   Api api;
@@ -131,12 +155,21 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() = default;
 
 Result<std::unique_ptr<Server>> Server::open(ServerOptions options) {
+  if (options.gc && options.is_read_only) {
+    return fail(ErrorCode::invalid_argument,
+                "garbage is not collected by a server that changes nothing",
+                "leave one out: read-only, or the collection");
+  }
   std::unique_ptr<Gate> gate;
   if (options.access) {
     FNIMAGE_TRY(gate, Gate::open(*options.access));
   }
+  StoreLimits limits;
+  if (options.is_read_only) {
+    limits.refresh_age = std::chrono::milliseconds::max();  // nothing is written
+  }
   const StoreMode mode = options.is_read_only ? StoreMode::read_only : StoreMode::read_write;
-  FNIMAGE_TRY(auto store, Store::open(options.directory, {}, mode));
+  FNIMAGE_TRY(auto store, Store::open(options.directory, limits, mode));
   auto impl = std::make_unique<Impl>(std::move(store), std::move(gate), options);
   std::optional<TlsFiles> tls;
   if (options.certificate) {
@@ -167,6 +200,10 @@ void Server::run() {
   std::jthread metrics;
   if (impl_->metrics_http) {
     metrics = std::jthread([this] { impl_->metrics_http->run(); });
+  }
+  std::jthread collector;
+  if (impl_->gc) {
+    collector = std::jthread([this](const std::stop_token& stop) { impl_->collect(stop); });
   }
   impl_->http->run();
   if (impl_->metrics_http) {  // last, so that the end can be watched

@@ -228,16 +228,24 @@ Result<void> sync_directory(const fs::path& directory) {
   return {};
 }
 
+bool is_stale_temporary(const fs::path& file) noexcept {
+  try {
+    const std::optional<pid_t> writer = writer_of(file.filename().native());
+    std::error_code error;
+    const fs::file_status status = fs::symlink_status(file, error);
+    return writer && (fs::is_regular_file(status) || fs::is_directory(status)) &&
+           is_abandoned(file, *writer);
+  } catch (const std::exception&) {
+    return false;  // out of memory
+  }
+}
+
 void remove_stale_temporaries(const fs::path& directory) noexcept {
   try {
     std::error_code error;
     fs::directory_iterator entry(directory, error);
     for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
-      const std::optional<pid_t> writer = writer_of(entry->path().filename().native());
-      std::error_code ignored;
-      const fs::file_status status = entry->symlink_status(ignored);
-      if (writer && (fs::is_regular_file(status) || fs::is_directory(status)) &&
-          is_abandoned(entry->path(), *writer)) {
+      if (is_stale_temporary(entry->path())) {
         remove_tree(entry->path());
       }
     }

@@ -23,6 +23,7 @@
 
 #include "command.hpp"
 #include "serve_check.hpp"
+#include "serve_gc.hpp"
 #include "serve_log.hpp"
 #include "serve_process.hpp"
 
@@ -49,6 +50,7 @@ struct ServeArguments {
   std::string metrics_address;
   unsigned stop_timeout = 10;  ///< seconds
   server::LogFormat log_format = server::LogFormat::common;
+  GcArguments gc;
 };
 
 /// "HOST:PORT", "[::1]:PORT", ":PORT".
@@ -138,6 +140,7 @@ Result<server::ServerOptions> server_options(const ServeArguments& arguments, Co
   if (arguments.logs_access) {
     options.access_log = access_log_writer();
   }
+  FNIMAGE_TRY(options.gc, gc_schedule(arguments.gc, console));
   options.access = access_options(arguments, console);
   warn_of_open_passwords(options, console);
   return options;
@@ -255,7 +258,8 @@ void set_up_serve(CLI::App& command, Registration registration) {
   // The action of a subcommand, if one is chosen: CLI11 ends this command's set-up after it.
   const auto chosen = std::make_shared<Action>();
   add_commands(command, {registration.settings, *chosen},
-               {{"token", "Make a token for a machine", set_up_serve_token}});
+               {{"token", "Make a token for a machine", set_up_serve_token},
+                {"gc", "Remove what nothing needs any more", set_up_serve_gc}});
   command.add_option("--store", arguments->store,
                      "The directory; made if missing. Each repository is an OCI layout in it. "
                      "Required");
@@ -273,6 +277,7 @@ void set_up_serve(CLI::App& command, Registration registration) {
                    "A line on standard error for each request");
   command.add_flag("--no-page", arguments->has_no_page,
                    "No page for browsers at /, which shows what may be pulled");
+  add_gc_options(command, arguments->gc);
   add_access_options(command, *arguments);
   add_operations_options(command, *arguments);
   complete(

@@ -5,6 +5,7 @@
 
 namespace fnimage::cli {
 
+void set_up_serve_gc(CLI::App& command, Registration registration);
 void set_up_serve_token(CLI::App& command, Registration registration);
 
 }  // namespace fnimage::cli

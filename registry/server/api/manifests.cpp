@@ -142,6 +142,8 @@ class ManifestReceiver final : public BodyReceiver {
     if (const auto* tag = std::get_if<std::string>(&selector_)) {
       tags_.insert(tags_.begin(), *tag);
     }
+    const ManifestContent nothing;
+    const ManifestContent& needed = api_.options.takes_sparse ? nothing : content;
     auto repository = api_.store.create(repository_);
     if (!repository) {
       return failure_reply(repository.error());
@@ -150,12 +152,29 @@ class ManifestReceiver final : public BodyReceiver {
                              ->put_manifest({.bytes = std::move(bytes_),
                                              .media_type = content.media_type,
                                              .digest = digest,
-                                             .tags = tags_},
+                                             .tags = tags_,
+                                             .blobs = needed.blobs,
+                                             .children = needed.children},
                                             condition_);
     if (!outcome) {
       return failure_reply(outcome.error());
     }
-    return *outcome == Outcome::refused ? refused_reply() : created(content, digest);
+    switch (*outcome) {
+      case Outcome::refused:
+        return refused_reply();
+      case Outcome::incomplete:
+        return incomplete(content);
+      default:
+        return created(content, digest);
+    }
+  }
+
+  /// Something was removed after refuse_missing().
+  Response incomplete(const ManifestContent& content) {
+    auto refusal = refuse_missing(content);
+    return refusal ? std::move(*refusal)
+                   : error_reply(status::bad_request, code::manifest_blob_unknown,
+                                 "a part of it was just removed: push it again");
   }
 
   [[nodiscard]] Response created(const ManifestContent& content, const Digest& digest) const {

@@ -53,6 +53,10 @@ std::optional<std::uint64_t> BlobFiles::size_of(const Digest& digest) const {
   return stamp ? std::optional(stamp->size) : std::nullopt;
 }
 
+std::optional<std::uint64_t> BlobFiles::claim(const Digest& digest) const {
+  return registry::claim_blob(path_of(digest), refresh_age_);
+}
+
 Result<std::optional<std::shared_ptr<const OpenFile>>> BlobFiles::open(const Digest& digest) const {
   std::optional<std::shared_ptr<const OpenFile>> none;
   const fs::path path = path_of(digest);
@@ -97,7 +101,7 @@ Result<void> BlobFiles::put(const Digest& digest, const std::string& bytes) cons
   FNIMAGE_CHECK(make_directory(digest));
   // Compared whole, since damage need not change the size.
   FNIMAGE_TRY(const auto stored, read(digest, bytes.size()));
-  if (stored) {
+  if (stored && claim(digest)) {
     FNIMAGE_TRY(const bool is_there, sync_blob(path_of(digest)));
     if (is_there) {
       return {};
@@ -112,6 +116,8 @@ Result<void> BlobFiles::put(const Digest& digest, const std::string& bytes) cons
 Result<void> BlobFiles::adopt(const Digest& digest, const fs::path& file) const {
   FNIMAGE_CHECK(make_directory(digest));
   const fs::path path = path_of(digest);
+  // Its last byte may have come long ago, and as a blob it is new.
+  (void)::utimensat(AT_FDCWD, file.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
   // What stands there may be damaged: the new bytes are verified, so they replace it.
   if (::rename(file.c_str(), path.c_str()) == 0) {
     return sync(digest);
@@ -138,8 +144,8 @@ Result<void> BlobFiles::copy_from(const Digest& digest, const fs::path& file,
 Result<bool> BlobFiles::link(const Digest& digest, const BlobFiles& from) const {
   const fs::path file = from.path_of(digest);
   const fs::path path = path_of(digest);
-  const auto source = FileStamp::of(file);
-  if (!source) {
+  const auto source_size = from.claim(digest);  // the new name is as young as the old one
+  if (!source_size) {
     return false;
   }
   FNIMAGE_TRY(const bool is_source_there, sync_blob(file));
@@ -148,7 +154,7 @@ Result<bool> BlobFiles::link(const Digest& digest, const BlobFiles& from) const 
   }
   FNIMAGE_CHECK(make_directory(digest));
   bool has_name = false;
-  if (const auto standing = FileStamp::of(path); standing && standing->size == source->size) {
+  if (claim(digest) == source_size) {
     FNIMAGE_TRY(has_name, sync_blob(path));
   }
   if (!has_name && ::link(file.c_str(), path.c_str()) != 0) {
@@ -156,7 +162,7 @@ Result<bool> BlobFiles::link(const Digest& digest, const BlobFiles& from) const 
       return fail(error_from_errno(errno, "write " + path.string()));
     }
     // It is there with another size, or the file systems do not allow it.
-    if (auto copied = copy_from(digest, file, source->size); !copied) {
+    if (auto copied = copy_from(digest, file, *source_size); !copied) {
       return FileStamp::of(file) ? Result<bool>(fail(std::move(copied).error())) : false;
     }
   }

@@ -3,6 +3,7 @@
 // has its name. Thread-safety: all methods from several threads.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -11,6 +12,7 @@
 
 #include <fnimage/base/result.hpp>
 #include <fnimage/manifest/digest.hpp>
+#include <fnimage/registry/blob_age.hpp>
 
 #include "http/open_file.hpp"
 
@@ -18,11 +20,16 @@ namespace fnimage::server {
 
 class BlobFiles {
  public:
-  explicit BlobFiles(const std::filesystem::path& layout) : directory_(layout / "blobs") {}
+  /// @param refresh_age see claim().
+  explicit BlobFiles(const std::filesystem::path& layout,
+                     std::chrono::milliseconds refresh_age = registry::refresh_age)
+      : directory_(layout / "blobs"), refresh_age_(refresh_age) {}
 
   [[nodiscard]] std::filesystem::path path_of(const manifest::Digest& digest) const;
   /// In bytes; nullopt = there is none.
   [[nodiscard]] std::optional<std::uint64_t> size_of(const manifest::Digest& digest) const;
+  /// The same for whoever will rely on it: it is not collected for a while (blob_age.hpp).
+  [[nodiscard]] std::optional<std::uint64_t> claim(const manifest::Digest& digest) const;
   [[nodiscard]] Result<std::optional<std::shared_ptr<const OpenFile>>> open(
       const manifest::Digest& digest) const;
   /// The bytes, verified. Nullopt: there is none, it is damaged or larger than `limit`.
@@ -47,6 +54,7 @@ class BlobFiles {
   [[nodiscard]] Result<void> copy_from(const manifest::Digest& digest,
                                        const std::filesystem::path& file, std::uint64_t size) const;
   std::filesystem::path directory_;
+  std::chrono::milliseconds refresh_age_;
 };
 
 }  // namespace fnimage::server

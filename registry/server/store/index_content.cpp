@@ -276,18 +276,18 @@ bool IndexDraft::remove_tag(const std::string& tag) {
   return !standing.empty();
 }
 
-bool IndexDraft::remove_manifest(const Digest& digest) {
-  const std::vector<EntryPtr> standing = of_digest(digest);
-  if (standing.empty()) {
+/// All at once: one manifest may have thousands of tags, and a repository thousands of manifests.
+bool IndexDraft::remove_manifests(const std::set<Digest>& digests) {
+  const auto is_one = [&](const EntryPtr& entry) { return digests.contains(entry->digest); };
+  if (std::ranges::none_of(content().by_digest_, is_one)) {
     return false;
   }
   IndexContent& next = edited();
-  const auto is_of_it = [&](const EntryPtr& entry) { return entry->digest == digest; };
-  std::erase_if(next.by_tag_, is_of_it);  // all at once: it may have thousands of tags
-  std::erase_if(next.by_digest_, is_of_it);
-  for (const EntryPtr& entry : standing) {
-    next.bytes_ -= entry->text.size();
+  for (const EntryPtr& entry : next.by_digest_) {
+    next.bytes_ -= is_one(entry) ? entry->text.size() : 0;
   }
+  std::erase_if(next.by_tag_, is_one);
+  std::erase_if(next.by_digest_, is_one);
   return true;
 }
 

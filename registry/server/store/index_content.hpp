@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -76,7 +77,9 @@ class IndexDraft {
   /// The manifest stays known. False = there was no such tag.
   bool remove_tag(const std::string& tag);
   /// With all its tags. False = there was none.
-  bool remove_manifest(const manifest::Digest& digest);
+  bool remove_manifest(const manifest::Digest& digest) { return remove_manifests({digest}); }
+  /// The same of several. False = there was none of them.
+  bool remove_manifests(const std::set<manifest::Digest>& digests);
 
  private:
   using EntryPtr = std::shared_ptr<const IndexEntry>;

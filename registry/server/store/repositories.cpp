@@ -38,7 +38,7 @@ Repositories::Repositories(fs::path root, const StoreLimits& limits)
     : root_(std::move(root)),
       cache_(std::make_shared<ManifestCache>(limits.manifest_bytes)),
       limit_(affordable(limits.repositories)),
-      index_limits_(limits.index) {}
+      limits_(limits) {}
 
 std::shared_ptr<DiskRepository> Repositories::known(const std::string& name) {
   const std::lock_guard lock(mutex_);
@@ -51,7 +51,7 @@ std::shared_ptr<DiskRepository> Repositories::known(const std::string& name) {
 }
 
 std::shared_ptr<DiskRepository> Repositories::object(const std::string& name) {
-  auto made = std::make_shared<DiskRepository>(name, root_, cache_, index_limits_);
+  auto made = std::make_shared<DiskRepository>(name, root_, cache_, limits_);
   const std::lock_guard lock(mutex_);
   if (const auto found = by_name_.find(name); found != by_name_.end()) {
     return *found->second;

@@ -38,7 +38,7 @@ class Repositories {
   const std::filesystem::path root_;
   const std::shared_ptr<ManifestCache> cache_;
   const std::size_t limit_;
-  const manifest::ListLimits index_limits_;
+  const StoreLimits limits_;
   mutable std::mutex mutex_;
   Kept kept_;                                                  // guarded by mutex_: used last first
   std::unordered_map<std::string, Kept::iterator> by_name_{};  // guarded by mutex_

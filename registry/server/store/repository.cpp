@@ -16,15 +16,14 @@ using manifest::Descriptor;
 using manifest::Digest;
 
 DiskRepository::DiskRepository(std::string name, const fs::path& root,
-                               std::shared_ptr<ManifestCache> cache,
-                               const manifest::ListLimits& limits)
+                               std::shared_ptr<ManifestCache> cache, const StoreLimits& limits)
     : name_(std::move(name)),
       root_(root),
       relative_(path_of_repository(name_)),
       directory_(root / relative_),
       cache_(std::move(cache)),
-      blobs_(directory_),
-      index_(directory_, limits),
+      blobs_(directory_, limits.refresh_age),
+      index_(directory_, limits.index),
       graph_([this](const Digest& digest) { return bytes_of(digest).value_or(nullptr); }) {}
 
 Result<void> DiskRepository::begin_writing() {
@@ -64,7 +63,7 @@ Result<std::shared_ptr<const std::string>> DiskRepository::bytes_of(const Digest
 /// What is not here needs no look into all lists.
 std::optional<Descriptor> DiskRepository::child(const IndexContent::Ptr& content,
                                                 const Digest& digest) {
-  return blob_size(digest) ? graph_.child(content, digest) : std::nullopt;
+  return blobs_.size_of(digest) ? graph_.child(content, digest) : std::nullopt;
 }
 
 Result<std::optional<StoredManifest>> DiskRepository::manifest(const registry::Selector& selector) {
@@ -86,6 +85,7 @@ Result<std::optional<StoredManifest>> DiskRepository::manifest(const registry::S
   if (!bytes) {
     return none;
   }
+  (void)blobs_.claim(found->digest);  // a list that names it may be put next
   found->size = bytes->size();
   found->annotations.clear();
   return std::optional(StoredManifest{std::move(*found), std::move(bytes)});
@@ -102,11 +102,14 @@ Result<std::vector<Descriptor>> DiskRepository::referrers(const Digest& digest) 
 }
 
 Result<std::optional<std::shared_ptr<const OpenFile>>> DiskRepository::blob(const Digest& digest) {
+  if (!blobs_.claim(digest)) {
+    return std::optional<std::shared_ptr<const OpenFile>>();
+  }
   return blobs_.open(digest);
 }
 
 std::optional<std::uint64_t> DiskRepository::blob_size(const Digest& digest) const {
-  return blobs_.size_of(digest);
+  return blobs_.claim(digest);
 }
 
 Result<void> DiskRepository::adopt_blob(const Digest& digest, const fs::path& file) {

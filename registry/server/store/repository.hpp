@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,7 @@ class DiskRepository final : public Repository {
  public:
   /// @param root the store. Nothing is read or made.
   DiskRepository(std::string name, const std::filesystem::path& root,
-                 std::shared_ptr<ManifestCache> cache, const manifest::ListLimits& limits);
+                 std::shared_ptr<ManifestCache> cache, const StoreLimits& limits);
 
   [[nodiscard]] const std::string& name() const noexcept override { return name_; }
   Result<std::optional<StoredManifest>> manifest(const registry::Selector& selector) override;
@@ -62,8 +63,15 @@ class DiskRepository final : public Repository {
   };
   Result<Outcome> run(Change change);
   Result<void> commit(const std::vector<Change*>& changes);
-  Result<Outcome> apply(IndexDraft& draft, const Change& change);
-  Result<Outcome> apply_put(IndexDraft& draft, const Change& change);
+  /// Changes that are judged one after the other, and what was removed by those before.
+  struct Batch {
+    IndexContent::Ptr base;
+    IndexDraft draft;
+    std::set<manifest::Digest> removed{};
+  };
+  Result<Outcome> apply(Batch& batch, const Change& change);
+  Result<Outcome> apply_put(Batch& batch, const Change& change);
+  bool has_all_of(const Batch& batch, const NewManifest& manifest);
   Result<void> sync_puts(const std::vector<Change*>& changes) const;
   Result<void> finish(const IndexDraft& draft, const std::vector<Change*>& changes);
   Result<void> remove_files(const IndexContent& content, const std::vector<Change*>& changes);

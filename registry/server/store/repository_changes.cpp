@@ -6,6 +6,7 @@
 #include <set>
 
 #include <fnimage/manifest/document.hpp>
+#include <fnimage/manifest/media_types.hpp>
 #include <fnimage/manifest/reference.hpp>
 #include <fnimage/registry/oci_layout.hpp>
 
@@ -102,19 +103,28 @@ Result<Outcome> DiskRepository::run(Change change) {
 
 Result<void> DiskRepository::commit(const std::vector<Change*>& changes) {
   FNIMAGE_TRY(const FileLock lock, FileLock::acquire(directory_ / registry::layout_lock_file));
-  FNIMAGE_TRY(auto content, index_.current());
-  IndexDraft draft(std::move(content), index_.limits());
+  FNIMAGE_TRY(const auto content, index_.current());
+  Batch batch{.base = content, .draft = IndexDraft(content, index_.limits())};
   for (Change* change : changes) {
-    change->outcome = apply(draft, *change);
+    change->outcome = apply(batch, *change);
+    if (change->outcome != Outcome::done) {
+      continue;
+    }
+    if (change->kind == Change::Kind::put) {
+      batch.removed.erase(change->manifest->digest);
+    } else if (change->digest) {
+      batch.removed.insert(*change->digest);
+    }
   }
-  return finish(draft, changes);
+  return finish(batch.draft, changes);
 }
 
-Result<Outcome> DiskRepository::apply(IndexDraft& draft, const Change& change) {
+Result<Outcome> DiskRepository::apply(Batch& batch, const Change& change) {
+  IndexDraft& draft = batch.draft;
   const IndexContent& content = draft.content();
   switch (change.kind) {
     case Change::Kind::put:
-      return apply_put(draft, change);
+      return apply_put(batch, change);
     case Change::Kind::remove_tag: {
       const auto standing = digest_if_any(content.find(change.tag));
       if (!standing) {
@@ -144,10 +154,31 @@ Result<Outcome> DiskRepository::apply(IndexDraft& draft, const Change& change) {
   return fail(ErrorCode::internal, "a change of no kind");
 }
 
-Result<Outcome> DiskRepository::apply_put(IndexDraft& draft, const Change& change) {
+/// Under the layout's lock, under which garbage is collected, too: what is here now stays. A list's
+/// manifest must be known as one, since of another one's file the blobs may have gone already.
+bool DiskRepository::has_all_of(const Batch& batch, const NewManifest& manifest) {
+  const auto is_here = [&](const manifest::Descriptor& part) {
+    return !batch.removed.contains(part.digest) && blobs_.claim(part.digest) == part.size;
+  };
+  const auto is_known = [&](const manifest::Descriptor& child) {
+    const bool is_document =
+        manifest::is_index_type(child.media_type) || manifest::is_manifest_type(child.media_type);
+    return !is_document || batch.draft.content().find(child.digest) != nullptr ||
+           graph_.child(batch.base, child.digest).has_value();
+  };
+  return std::ranges::all_of(manifest.blobs, is_here) &&
+         std::ranges::all_of(manifest.children, is_here) &&
+         std::ranges::all_of(manifest.children, is_known);
+}
+
+Result<Outcome> DiskRepository::apply_put(Batch& batch, const Change& change) {
+  IndexDraft& draft = batch.draft;
   const NewManifest& put = *change.manifest;
   if (!change.condition->holds(standing_for(draft.content(), put))) {
     return Outcome::refused;
+  }
+  if (!has_all_of(batch, put)) {
+    return Outcome::incomplete;
   }
   // Somebody may have removed it since it was written.
   if (blobs_.size_of(put.digest) != put.bytes.size()) {

@@ -18,7 +18,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view server_lock = ".fnimage.server";
-constexpr std::string_view uploads_directory = ".fnimage.uploads";
 
 Result<void> check_repository_name(const std::string& name) {
   if (!is_valid_repository(name)) {

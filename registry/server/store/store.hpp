@@ -29,6 +29,7 @@
 #include <fnimage/base/result.hpp>
 #include <fnimage/manifest/descriptor.hpp>
 #include <fnimage/manifest/index.hpp>
+#include <fnimage/registry/blob_age.hpp>
 #include <fnimage/registry/layout_reader.hpp>
 #include <fnimage/registry/layout_tree.hpp>
 #include <fnimage/registry/store.hpp>
@@ -50,7 +51,8 @@ struct Condition {
   [[nodiscard]] bool holds(const std::optional<manifest::Digest>& current) const;
 };
 
-enum class Outcome : std::uint8_t { done, absent, refused };  ///< refused: the condition
+/// Refused: the condition does not hold. Incomplete: not all that a manifest needs is here.
+enum class Outcome : std::uint8_t { done, absent, refused, incomplete };
 
 struct StoredManifest {
   manifest::Descriptor descriptor;  ///< media type, digest (sha256 or sha512), size, artifact type
@@ -62,6 +64,10 @@ struct NewManifest {
   std::string media_type;
   manifest::Digest digest;        ///< of the bytes; verified by the caller
   std::vector<std::string> tags;  ///< to move to it, in one step
+  /// What has to be here, with these sizes, when it is put: blobs, and entries of a list. So
+  /// nothing that is removed meanwhile, by whomever, leaves a manifest here which is not whole.
+  std::vector<manifest::Descriptor> blobs{};
+  std::vector<manifest::Descriptor> children{};
 };
 
 class Repository {
@@ -75,8 +81,9 @@ class Repository {
   /// invalid_input when its index.json is damaged; so in all methods.
   virtual Result<std::optional<StoredManifest>> manifest(const registry::Selector& selector) = 0;
   /// Stores the bytes and moves the tags. @param condition about tags[0], or the digest when there
-  /// are no tags. Errors: no_space; invalid_input for a media type that is none (RFC 6838) and
-  /// above 4 MiB; invalid_argument for a malformed tag.
+  /// are no tags. Incomplete is judged in the same step as the condition. Errors: no_space;
+  /// invalid_input for a media type that is none (RFC 6838) and above 4 MiB; invalid_argument for a
+  /// malformed tag.
   virtual Result<Outcome> put_manifest(const NewManifest& manifest, const Condition& condition) = 0;
   /// The manifest stays. Absent comes before refused, here and below.
   virtual Result<Outcome> remove_tag(const std::string& tag, const Condition& condition) = 0;
@@ -89,7 +96,8 @@ class Repository {
   /// annotations (distribution-spec, Listing Referrers): sorted by digest.
   virtual Result<std::vector<manifest::Descriptor>> referrers(const manifest::Digest& digest) = 0;
 
-  /// Nullopt = not here. What was put as a manifest counts as a blob, too.
+  /// Nullopt = not here. What was put as a manifest counts as a blob, too. Who is told of a blob,
+  /// here and below, may rely on it for a while, see StoreLimits::refresh_age.
   virtual Result<std::optional<std::shared_ptr<const OpenFile>>> blob(
       const manifest::Digest& digest) = 0;
   /// In bytes; nullopt = not here.
@@ -136,6 +144,9 @@ struct StoreLimits {
   std::size_t repositories = 1'000;
   std::size_t manifest_bytes = std::size_t{64} << 20;  ///< of manifests that are kept in memory
   manifest::ListLimits index = registry::layout_index_limits;  ///< of one repository's index.json
+  /// Blobs that clients are told of and that are older are made young, so that nobody collects them
+  /// before they are named: see blob_age.hpp. max() = never.
+  std::chrono::milliseconds refresh_age = registry::refresh_age;
 };
 
 /// What a store holds at a moment.

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include "store/repositories.hpp"
@@ -12,6 +13,9 @@
 #include "store/upload.hpp"
 
 namespace fnimage::server {
+
+/// Below a store's directory.
+inline constexpr std::string_view uploads_directory = ".fnimage.uploads";
 
 class Uploads : public std::enable_shared_from_this<Uploads> {
  public:

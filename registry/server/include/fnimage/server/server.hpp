@@ -11,6 +11,7 @@
 
 #include <fnimage/base/result.hpp>
 #include <fnimage/server/access.hpp>
+#include <fnimage/server/gc.hpp>
 #include <fnimage/server/operations.hpp>
 #include <fnimage/server/page.hpp>
 
@@ -36,6 +37,8 @@ struct ServerOptions {
   /// Who may do what; without it everybody may do everything.
   std::optional<AccessOptions> access{};
   PageOptions page{};
+  /// When garbage is collected; without it never. Not together with is_read_only.
+  std::optional<GcSchedule> gc{};
   /// Gets a line for each request, without its end. Called from several threads at once.
   std::function<void(const std::string& line)> access_log{};
   OperationsOptions operations{};
@@ -43,9 +46,9 @@ struct ServerOptions {
 
 class Server {
  public:
-  /// Opens the store and begins to listen. Errors: invalid_argument (address), unavailable (port in
-  /// use), already_exists (another server uses the directory), tls (certificate, key), those of the
-  /// file system.
+  /// Opens the store and begins to listen. Errors: invalid_argument (address, gc), unavailable
+  /// (port in use), already_exists (another server uses the directory), tls (certificate, key),
+  /// those of the file system.
   static Result<std::unique_ptr<Server>> open(ServerOptions options);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

@@ -60,6 +60,9 @@ Result<void> sync_directory(const std::filesystem::path& directory);
 /// Failures are ignored.
 void remove_stale_temporaries(const std::filesystem::path& directory) noexcept;
 
+/// Whether remove_stale_temporaries() would remove this file or directory.
+bool is_stale_temporary(const std::filesystem::path& file) noexcept;
+
 /// A private directory, removed with all its content at the end of life.
 class TemporaryDirectory {
  public:
