@@ -12,6 +12,7 @@
 #include "api/api.hpp"
 #include "http/http_server.hpp"
 #include "store/store.hpp"
+#include "upstream/pull_through.hpp"
 
 namespace fnimage::server {
 
@@ -23,14 +24,16 @@ constexpr std::chrono::seconds housekeeping_pause{30};
 }  // namespace
 
 struct Server::Impl {
-  Impl(std::unique_ptr<Store> opened, std::unique_ptr<Gate> entrance, const ServerOptions& options)
+  Impl(std::unique_ptr<Store> opened, std::unique_ptr<Gate> entrance,
+       std::unique_ptr<PullThrough> upstreams, const ServerOptions& options)
       : store(std::move(opened)),
         gate(std::move(entrance)),
+        pull_through(std::move(upstreams)),
         api(*store,
             {.can_delete = options.can_delete,
              .is_read_only = options.is_read_only,
              .takes_sparse = options.takes_sparse},
-            gate.get()) {
+            gate.get(), pull_through.get()) {
     if (options.access_log) {
       log.emplace(api, options.access_log);
     }
@@ -49,7 +52,8 @@ struct Server::Impl {
   }
 
   std::unique_ptr<Store> store;
-  std::unique_ptr<Gate> gate;  // null = everybody may do everything
+  std::unique_ptr<Gate> gate;                 // null = everybody may do everything
+  std::unique_ptr<PullThrough> pull_through;  // null = there are no upstreams
   Api api;
   std::optional<AccessLog> log;
   std::unique_ptr<HttpServer> http;
@@ -66,7 +70,12 @@ Result<std::unique_ptr<Server>> Server::open(ServerOptions options) {
     FNIMAGE_TRY(gate, Gate::open(*options.access));
   }
   FNIMAGE_TRY(auto store, Store::open(options.directory));
-  auto impl = std::make_unique<Impl>(std::move(store), std::move(gate), options);
+  std::unique_ptr<PullThrough> pull_through;
+  if (options.upstream) {
+    FNIMAGE_TRY(pull_through, PullThrough::open(*options.upstream, *store));
+  }
+  auto impl =
+      std::make_unique<Impl>(std::move(store), std::move(gate), std::move(pull_through), options);
   std::optional<TlsFiles> tls;
   if (options.certificate) {
     tls = TlsFiles{.certificate = options.certificate->chain, .key = options.certificate->key};
@@ -83,6 +92,9 @@ std::uint16_t Server::port() const noexcept {
 void Server::run() {
   const std::jthread housekeeper([this](const std::stop_token& stop) { impl_->keep_house(stop); });
   impl_->http->run();
+  if (impl_->pull_through) {
+    impl_->pull_through->stop();  // those who waited for it have gone
+  }
 }
 
 void Server::stop() {

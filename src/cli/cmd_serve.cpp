@@ -20,6 +20,7 @@
 
 #include "command.hpp"
 #include "json_text.hpp"
+#include "serve_upstream.hpp"
 
 namespace fnimage::cli {
 
@@ -40,6 +41,7 @@ struct ServeArguments {
   std::string token_key;
   std::string external_url;
   bool anonymous_pull = false;
+  UpstreamArguments upstream;
 };
 
 /// "HOST:PORT", "[::1]:PORT", ":PORT".
@@ -123,6 +125,7 @@ Result<server::ServerOptions> server_options(const ServeArguments& arguments, Co
     options.access_log = access_log_writer();
   }
   options.access = access_options(arguments, console);
+  FNIMAGE_TRY(options.upstream, upstream_options(arguments.upstream, console));
   warn_of_open_passwords(options, console);
   return options;
 }
@@ -207,6 +210,7 @@ void set_up_serve(CLI::App& command, Registration registration) {
   command.add_flag("--access-log", arguments->logs_access,
                    "A line on standard error for each request");
   add_access_options(command, *arguments);
+  add_upstream_options(command, arguments->upstream);
   complete(command, registration,
            "Files about access are read again when they change.\n"
            "Ends with SIGTERM or SIGINT, after the requests that are being answered.\n"

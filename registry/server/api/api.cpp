@@ -90,6 +90,25 @@ Answer dispatch(const ApiContext& api, const Target& target, const Request& requ
   }
 }
 
+/// Docker's clients take a server without it for no registry.
+Answer with_version(Answer answer) {
+  const auto add = [](Response& response) {
+    response.headers.push_back({"Docker-Distribution-API-Version", "registry/2.0"});
+  };
+  if (auto* response = std::get_if<Response>(&answer)) {
+    add(*response);
+  }
+  if (auto* late = std::get_if<LateAnswer>(&answer)) {
+    return LateAnswer([late = std::move(*late), add](const Responder& responder) {
+      late(Responder([responder, add](Response response) {
+        add(response);
+        responder(std::move(response));
+      }));
+    });
+  }
+  return answer;
+}
+
 }  // namespace
 
 bool Api::is_quick(const Request& request) const {
@@ -122,19 +141,40 @@ Answer Api::answer(const Request& request) {
   if (!target) {
     return error_reply(status::not_found, code::unsupported, "there is nothing at this path");
   }
-  const std::string_view methods = methods_of(target->endpoint, context_.options);
-  Answer result = allows(methods, request.method) ? answer_entered(request, *target)
-                                                  : Answer(method_reply(methods));
-  if (auto* response = std::get_if<Response>(&result)) {
-    // Docker's clients take a server without it for no registry.
-    response->headers.push_back({"Docker-Distribution-API-Version", "registry/2.0"});
+  auto placed =
+      pull_through_ == nullptr ? PullThrough::Placed() : pull_through_->place(*target, request);
+  if (auto* refusal = std::get_if<Response>(&placed)) {
+    return with_version(std::move(*refusal));
   }
-  return result;
+  const auto* place = std::get_if<Place>(&placed);
+  return with_version(place == nullptr ? answer_own(request, *target)
+                                       : answer_for(*place, request, *target));
 }
 
-Answer Api::answer_entered(const Request& request, const Target& target) const {
+Answer Api::answer_own(const Request& request, const Target& target) const {
+  const std::string_view methods = methods_of(target.endpoint, context_.options);
+  if (!allows(methods, request.method)) {
+    return method_reply(methods);
+  }
+  return enter(request, target,
+               [&](const ApiContext& context) { return dispatch(context, target, request); });
+}
+
+Answer Api::answer_for(const Place& place, const Request& request, Target target) const {
+  target.repository = place.local;
+  const std::string_view methods = PullThrough::methods_of(target.endpoint, context_.options);
+  if (!allows(methods, request.method)) {
+    return pull_through_->refuse(place, methods);
+  }
+  return enter(request, target, [&](const ApiContext& context) {
+    return pull_through_->answer(context, place, target, request);
+  });
+}
+
+template <class Then>
+Answer Api::enter(const Request& request, const Target& target, Then then) const {
   if (gate_ == nullptr) {
-    return dispatch(context_, target, request);
+    return then(context_);
   }
   auto entry = gate_->enter(request, target);
   if (auto* refusal = std::get_if<Response>(&entry)) {
@@ -142,7 +182,7 @@ Answer Api::answer_entered(const Request& request, const Target& target) const {
   }
   ApiContext context = context_;
   context.caller = std::move(std::get<std::shared_ptr<const Caller>>(entry));
-  return dispatch(context, target, request);
+  return then(context);
 }
 
 }  // namespace fnimage::server

@@ -18,23 +18,6 @@ namespace {
 
 using manifest::Digest;
 
-/// What the last part of the path names.
-std::variant<registry::Selector, Response> selector_of(const std::string& reference) {
-  if (reference.find(':') == std::string::npos) {
-    if (manifest::is_valid_tag(reference)) {
-      return registry::Selector(reference);
-    }
-    return error_reply(status::bad_request,
-                       {{code::manifest_invalid, "this is no tag", reference}});
-  }
-  auto digest = Digest::parse(reference);
-  if (!digest) {
-    return error_reply(status::bad_request,
-                       {{code::digest_invalid, "this is no digest", reference}});
-  }
-  return registry::Selector(std::move(*digest));
-}
-
 Response unknown_manifest(const std::string& reference) {
   return error_reply(status::not_found,
                      {{code::manifest_unknown, "there is no such manifest here", reference}});
@@ -178,6 +161,22 @@ class ManifestReceiver final : public BodyReceiver {
 };
 
 }  // namespace
+
+std::variant<registry::Selector, Response> selector_of(const std::string& reference) {
+  if (reference.find(':') == std::string::npos) {
+    if (manifest::is_valid_tag(reference)) {
+      return registry::Selector(reference);
+    }
+    return error_reply(status::bad_request,
+                       {{code::manifest_invalid, "this is no tag", reference}});
+  }
+  auto digest = Digest::parse(reference);
+  if (!digest) {
+    return error_reply(status::bad_request,
+                       {{code::digest_invalid, "this is no digest", reference}});
+  }
+  return registry::Selector(std::move(*digest));
+}
 
 Response get_manifest(const ApiContext& api, const Target& target, const Request& request) {
   const auto selector = selector_of(target.reference);

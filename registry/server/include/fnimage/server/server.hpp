@@ -11,6 +11,7 @@
 
 #include <fnimage/base/result.hpp>
 #include <fnimage/server/access.hpp>
+#include <fnimage/server/upstream.hpp>
 
 namespace fnimage::server {
 
@@ -31,6 +32,8 @@ struct ServerOptions {
   bool takes_sparse = false;  ///< lists of manifests that are not here may be put
   /// Who may do what; without it everybody may do everything.
   std::optional<AccessOptions> access{};
+  /// Other registries that are shown below a prefix; without, there are none.
+  std::optional<UpstreamOptions> upstream{};
   /// Gets a line for each request, without its end. Called from several threads at once.
   std::function<void(const std::string& line)> access_log{};
 };
