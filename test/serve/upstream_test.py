@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
 """`fnimage serve --upstream`: a cache of other registries, which are docker-registry and another `fnimage serve` here,
 with a relay before them that counts what is asked and can misbehave."""
+import base64
 import concurrent.futures
 import contextlib
 import http.client
 import json
-import os
 import pathlib
-import shutil
-import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -311,7 +310,6 @@ class Tags(UpstreamTest):
             answer = self.here.manifest("v1").expect(404)
             self.assertEqual(["DENIED"], answer.codes())
             self.here.blob(digest_of(b"x")).expect(404)
-        self.assertIn("unauthorized", str(answer.json()) + self.cache.messages().lower() + "unauthorized")
 
     def test_lists(self):
         content = self.push(lambda content: content.tags.update(
@@ -543,13 +541,13 @@ class Mirror(UpstreamTest):
                                        preexec_fn=registry_process.end_with_parent)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
-        wait_until(lambda: process.poll() is not None or pathlib.Path(f"{root}.sock").exists(), "containerd answers")
+        ctr = lambda *words: subprocess.run([tool("ctr"), "-a", f"{root}.sock", *words], text=True, check=False,
+                                            capture_output=True, timeout=registry_process.PATIENCE)
+        wait_until(lambda: process.poll() is not None or ctr("version").returncode == 0, "containerd answers")
         if process.poll() is not None:
             self.skipTest("containerd does not run here")
-        name = f"{self.relay.address}/team/app:v1"
-        done = subprocess.run([tool("ctr"), "-a", f"{root}.sock", "content", "fetch", "--hosts-dir",
-                               self.scratch / "hosts", "--platform", "linux/amd64", name], text=True, check=False,
-                              capture_output=True, timeout=60)
+        done = ctr("content", "fetch", "--hosts-dir", self.scratch / "hosts", "--platform", "linux/amd64",
+                   f"{self.relay.address}/team/app:v1")
         self.assertEqual(0, done.returncode, done.stdout + done.stderr + (self.scratch / "containerd.log").read_text())
         here = self.client.repository("hub/team/app")
         self.stop_upstream()
@@ -566,7 +564,6 @@ class Access(UpstreamTest):
         return (*super().cache_options(), "--htpasswd", users, "--access", rules)
 
     def test_rights_are_of_the_names_here(self):
-        import base64
         login = {"Authorization": "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()}
         content = self.push()
         public = client.Client(f"http://{self.origin_address}").repository("public/app")
@@ -598,7 +595,6 @@ class CredentialsTest(UpstreamTest):
         return self.origin.url.partition("://")[2]
 
     def cache_options(self):
-        import base64
         self.authfile = self.scratch / "auth.json"
         secret = base64.b64encode(f"{USER}:{self.password()}".encode()).decode()
         self.authfile.write_text(json.dumps({"auths": {self.relay.address: {"auth": secret}}}))
@@ -608,7 +604,6 @@ class CredentialsTest(UpstreamTest):
         return PASSWORD
 
     def push(self, make=lambda content: content.image_list(tag="v1")):
-        import base64
         login = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         content = samples.Content()
         make(content)
@@ -647,6 +642,30 @@ class WrongPassword(CredentialsTest):
                 self.assertNotIn(secret, str(answer))
         self.assertIn(self.relay.address, self.cache.messages())
         self.assertNotIn("wrong-secret", self.cache.messages())
+
+
+@unittest.skipUnless(tool("openssl"), "openssl is not installed")
+class UnknownCertificate(UpstreamTest):
+    def start_origin(self):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+                        "/CN=upstream", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2", "-keyout", "key.pem",
+                        "-out", "cert.pem"], cwd=self.scratch, check=True, capture_output=True)
+        origin = Server(self.scratch / "origin", "--tls-cert", self.scratch / "cert.pem", "--tls-key",
+                        self.scratch / "key.pem", home=self.scratch)
+        self.stack.callback(origin.stop)
+        return origin.url.partition("://")[2]
+
+    def cache_options(self):
+        return ("--upstream", f"hub={self.origin_address}")
+
+    def test_is_trusted_when_told_so(self):
+        self.there.client.tls = ssl.create_default_context(cafile=self.scratch / "cert.pem")
+        content = self.push()
+        self.here.manifest("v1").expect(503)
+        wait_until(lambda: "certificate" in self.cache.messages(), "who runs the cache is told why")
+        self.cache.stop()
+        self.cache = self.start_cache("--upstream-insecure", self.origin_address)
+        self.pull(content, self.connect().repository("hub/team/app"))
 
 
 @unittest.skipUnless(tool("docker-registry"), "docker-registry is not installed")

@@ -16,6 +16,7 @@ constexpr std::size_t most_repositories = 1000;
 constexpr std::chrono::minutes client_lifetime{10};
 constexpr std::chrono::minutes warning_pause{1};
 constexpr std::size_t most_waiting = 1024;
+constexpr std::size_t most_warnings = 100;  // of clients
 constexpr int too_many_requests = 429;
 
 /// Whether the failure is of the registry as a whole, and not of one thing in it.
@@ -34,6 +35,12 @@ void Remote::Warnings::report(Severity severity, std::string_view message) noexc
     return;
   }
   try {
+    {
+      const std::lock_guard lock(mutex_);
+      if (told_.size() >= most_warnings || !told_.emplace(message).second) {
+        return;
+      }
+    }
     options_.warn(std::string(message));
   } catch (...) {  // what is only told must not end the program
   }

@@ -52,6 +52,7 @@ class Remote {
  private:
   using Clock = std::chrono::steady_clock;
 
+  /// What clients say is told once, although there is a new one now and then.
   class Warnings final : public Diagnostics {
    public:
     explicit Warnings(const UpstreamOptions& options) : options_(options) {}
@@ -61,6 +62,8 @@ class Remote {
 
    private:
     const UpstreamOptions& options_;
+    std::mutex mutex_{};
+    std::set<std::string, std::less<>> told_{};  // guarded by mutex_
   };
 
   Result<std::shared_ptr<registry::Client>> client(const std::string& repository);
