@@ -10,8 +10,10 @@
 #include <fnimage/base/text.hpp>
 #include <fnimage/manifest/media_types.hpp>
 #include <fnimage/manifest/reference.hpp>
+#include <fnimage/registry/blob_source.hpp>
 #include <fnimage/registry/fallback_tag.hpp>
 
+#include "blob_download.hpp"
 #include "error_body.hpp"
 #include "listing.hpp"
 #include "mirrors.hpp"
@@ -88,7 +90,7 @@ Descriptor described(const Document& document, const Selector& selector) {
   return descriptor;
 }
 
-class RepositoryStore final : public ImageStore {
+class RepositoryStore final : public ImageStore, public BlobSource {
  public:
   RepositoryStore(std::shared_ptr<Session> session, std::string repository,
                   std::shared_ptr<Mirrors> mirrors)
@@ -118,6 +120,13 @@ class RepositoryStore final : public ImageStore {
     ContentPtr own = remote_blob(session_, path("blobs/" + blob.digest.str()), read_scopes(), blob);
     return reads_mirrors() ? mirrors_->blob(blob, std::move(own)) : std::move(own);
   }
+  Result<std::optional<std::uint64_t>> blob_size(const Digest& digest) override {
+    return remote_blob_size(blob_place(digest));
+  }
+  Result<void> send_blob(const Digest& digest, BlobSink& sink) override {
+    return download_blob(blob_place(digest), 0, sink, {},
+                         [&](std::optional<std::uint64_t> size) { return sink.begin(size); });
+  }
   Result<BlobOutcome> put_blob(const Descriptor& blob, const Content& content,
                                const PutBlobOptions& options) override;
   Result<std::vector<std::string>> tags() override;
@@ -135,6 +144,9 @@ class RepositoryStore final : public ImageStore {
   /// both.
   [[nodiscard]] Scopes read_scopes() const {
     return writes_ ? push_scopes(name_) : pull_scopes(name_);
+  }
+  [[nodiscard]] BlobPlace blob_place(const Digest& digest) const {
+    return {.session = session_, .path = path("blobs/" + digest.str()), .scopes = read_scopes()};
   }
   /// A store that is written to shows what it has itself.
   [[nodiscard]] bool reads_mirrors() const { return mirrors_ && !writes_; }
@@ -558,6 +570,10 @@ std::unique_ptr<ImageStore> make_repository_store(std::shared_ptr<Session> sessi
                                                   std::shared_ptr<Mirrors> mirrors) {
   return std::make_unique<RepositoryStore>(std::move(session), std::move(repository),
                                            std::move(mirrors));
+}
+
+BlobSource* blob_source_of(ImageStore& store) noexcept {
+  return dynamic_cast<BlobSource*>(&store);
 }
 
 std::optional<std::string> next_link(std::string_view header) {

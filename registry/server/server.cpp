@@ -19,6 +19,7 @@
 #include "ops/overview.hpp"
 #include "page/page.hpp"
 #include "store/store.hpp"
+#include "upstream/pull_through.hpp"
 
 namespace fnimage::server {
 
@@ -67,16 +68,18 @@ constexpr std::chrono::minutes longest_before_first_collection{1};
 }  // namespace
 
 struct Server::Impl {
-  Impl(std::unique_ptr<Store> opened, std::unique_ptr<Gate> entrance, const ServerOptions& options)
+  Impl(std::unique_ptr<Store> opened, std::unique_ptr<Gate> entrance,
+       std::unique_ptr<PullThrough> upstreams, const ServerOptions& options)
       : directory(options.directory),
         gc(options.gc),
         store(std::move(opened)),
         gate(std::move(entrance)),
+        pull_through(std::move(upstreams)),
         api(*store,
             {.can_delete = options.can_delete,
              .is_read_only = options.is_read_only,
              .takes_sparse = options.takes_sparse},
-            gate.get()),
+            gate.get(), pull_through.get()),
         overview(*store) {
     Handler* first = &api;
     if (options.page.is_shown) {
@@ -138,7 +141,8 @@ struct Server::Impl {
   std::filesystem::path directory;
   std::optional<GcSchedule> gc;
   std::unique_ptr<Store> store;
-  std::unique_ptr<Gate> gate;  // null = everybody may do everything
+  std::unique_ptr<Gate> gate;                 // null = everybody may do everything
+  std::unique_ptr<PullThrough> pull_through;  // null = there are no upstreams
   Api api;
   std::optional<Pages> page;
   std::optional<AccessLog> log;
@@ -170,7 +174,12 @@ Result<std::unique_ptr<Server>> Server::open(ServerOptions options) {
   }
   const StoreMode mode = options.is_read_only ? StoreMode::read_only : StoreMode::read_write;
   FNIMAGE_TRY(auto store, Store::open(options.directory, limits, mode));
-  auto impl = std::make_unique<Impl>(std::move(store), std::move(gate), options);
+  std::unique_ptr<PullThrough> pull_through;
+  if (options.upstream) {
+    FNIMAGE_TRY(pull_through, PullThrough::open(*options.upstream, *store));
+  }
+  auto impl =
+      std::make_unique<Impl>(std::move(store), std::move(gate), std::move(pull_through), options);
   std::optional<TlsFiles> tls;
   if (options.certificate) {
     tls = TlsFiles{.certificate = options.certificate->chain, .key = options.certificate->key};
@@ -206,6 +215,9 @@ void Server::run() {
     collector = std::jthread([this](const std::stop_token& stop) { impl_->collect(stop); });
   }
   impl_->http->run();
+  if (impl_->pull_through) {
+    impl_->pull_through->stop();  // those who waited for it have gone
+  }
   if (impl_->metrics_http) {  // last, so that the end can be watched
     impl_->metrics_http->stop();
   }

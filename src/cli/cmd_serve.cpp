@@ -26,6 +26,7 @@
 #include "serve_gc.hpp"
 #include "serve_log.hpp"
 #include "serve_process.hpp"
+#include "serve_upstream.hpp"
 
 namespace fnimage::cli {
 
@@ -51,6 +52,7 @@ struct ServeArguments {
   unsigned stop_timeout = 10;  ///< seconds
   server::LogFormat log_format = server::LogFormat::common;
   GcArguments gc;
+  UpstreamArguments upstream;
 };
 
 /// "HOST:PORT", "[::1]:PORT", ":PORT".
@@ -142,6 +144,7 @@ Result<server::ServerOptions> server_options(const ServeArguments& arguments, Co
   }
   FNIMAGE_TRY(options.gc, gc_schedule(arguments.gc, console));
   options.access = access_options(arguments, console);
+  FNIMAGE_TRY(options.upstream, upstream_options(arguments.upstream, console));
   warn_of_open_passwords(options, console);
   return options;
 }
@@ -279,6 +282,7 @@ void set_up_serve(CLI::App& command, Registration registration) {
                    "No page for browsers at /, which shows what may be pulled");
   add_gc_options(command, arguments->gc);
   add_access_options(command, *arguments);
+  add_upstream_options(command, arguments->upstream);
   add_operations_options(command, *arguments);
   complete(
       command, registration,

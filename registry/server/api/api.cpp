@@ -122,9 +122,13 @@ Answer Api::answer(const Request& request) {
   if (!target) {
     return error_reply(status::not_found, code::unsupported, "there is nothing at this path");
   }
-  const std::string_view methods = methods_of(target->endpoint, context_.options);
-  return allows(methods, request.method) ? answer_entered(request, *target)
-                                         : Answer(method_reply(methods));
+  auto placed =
+      pull_through_ == nullptr ? PullThrough::Placed() : pull_through_->place(*target, request);
+  if (auto* refusal = std::get_if<Response>(&placed)) {
+    return std::move(*refusal);
+  }
+  const auto* place = std::get_if<Place>(&placed);
+  return place == nullptr ? answer_own(request, *target) : answer_for(*place, request, *target);
 }
 
 void Api::complete(const Request& request, Response& response) const {
@@ -134,9 +138,30 @@ void Api::complete(const Request& request, Response& response) const {
   }
 }
 
-Answer Api::answer_entered(const Request& request, const Target& target) const {
+Answer Api::answer_own(const Request& request, const Target& target) const {
+  const std::string_view methods = methods_of(target.endpoint, context_.options);
+  if (!allows(methods, request.method)) {
+    return method_reply(methods);
+  }
+  return enter(request, target,
+               [&](const ApiContext& context) { return dispatch(context, target, request); });
+}
+
+Answer Api::answer_for(const Place& place, const Request& request, Target target) const {
+  target.repository = place.local;
+  const std::string_view methods = PullThrough::methods_of(target.endpoint, context_.options);
+  if (!allows(methods, request.method)) {
+    return pull_through_->refuse(place, methods);
+  }
+  return enter(request, target, [&](const ApiContext& context) {
+    return pull_through_->answer(context, place, target, request);
+  });
+}
+
+template <class Then>
+Answer Api::enter(const Request& request, const Target& target, Then then) const {
   if (gate_ == nullptr) {
-    return dispatch(context_, target, request);
+    return then(context_);
   }
   auto entry = gate_->enter(request, target);
   if (auto* refusal = std::get_if<Response>(&entry)) {
@@ -144,7 +169,7 @@ Answer Api::answer_entered(const Request& request, const Target& target) const {
   }
   ApiContext context = context_;
   context.caller = std::move(std::get<std::shared_ptr<const Caller>>(entry));
-  return dispatch(context, target, request);
+  return then(context);
 }
 
 }  // namespace fnimage::server

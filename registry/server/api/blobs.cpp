@@ -24,15 +24,15 @@ bool is_range_wanted(const Request& request, const Digest& digest) {
   return known.empty() || known == entity_tag(digest);
 }
 
-Response blob_reply(const Request& request, const Digest& digest,
-                    std::shared_ptr<const OpenFile> file) {
+/// @param part the body, made of the range that is wanted
+template <class Part>
+Response blob_reply(const Request& request, const Digest& digest, std::uint64_t size, Part part) {
   Response response;
   add_digest(response, digest);
   if (is_not_modified(request, digest)) {
     response.status = status::not_modified;
     return response;
   }
-  const std::uint64_t size = file->size();
   const WantedRange wanted = is_range_wanted(request, digest)
                                  ? wanted_range(request.header("Range"), size)
                                  : WantedRange{};
@@ -52,7 +52,7 @@ Response blob_reply(const Request& request, const Digest& digest,
     response.headers.push_back({"Content-Range", fmt::format("bytes {}-{}/{}", range.offset,
                                                              range.offset + range.size - 1, size)});
   }
-  response.body = FileSlice{std::move(file), range.offset, range.size};
+  response.body = part(range);
   return response;
 }
 
@@ -71,7 +71,19 @@ Response get_blob(const ApiContext& api, const Target& target, const Request& re
   if (!file) {
     return failure_reply(file.error());
   }
-  return *file ? blob_reply(request, *digest, std::move(**file)) : unknown_blob(*digest);
+  if (!*file) {
+    return unknown_blob(*digest);
+  }
+  return blob_reply(request, *digest, (**file)->size(), [&](const ByteRange& range) {
+    return FileSlice{std::move(**file), range.offset, range.size};
+  });
+}
+
+Response coming_blob_reply(const Request& request, const Digest& digest,
+                           std::shared_ptr<GrowingFile> file, std::uint64_t size) {
+  return blob_reply(request, digest, size, [&](const ByteRange& range) {
+    return GrowingSlice{std::move(file), range.offset, range.size};
+  });
 }
 
 Response delete_blob(const ApiContext& api, const Target& target) {

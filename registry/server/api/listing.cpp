@@ -85,8 +85,19 @@ bool cut_to_page(std::vector<Descriptor>& referrers, const std::optional<std::st
   return false;
 }
 
-Response referrers_reply(std::vector<Descriptor> referrers, const Target& target,
-                         const Query& query) {
+}  // namespace
+
+Response tags_reply(const Target& target, const Request& request,
+                    const std::vector<std::string>& tags) {
+  auto page = page_of(tags, Query(request.query));
+  return page ? page_reply({{"name", target.repository}}, "tags", std::move(*page),
+                           location_of(target.repository, "tags/list"))
+              : invalid_count();
+}
+
+Response referrers_reply(const Target& target, const Request& request,
+                         std::vector<Descriptor> referrers) {
+  const Query query(request.query);
   const auto type = query.get("artifactType");
   if (type) {
     std::erase_if(referrers, [&](const Descriptor& entry) { return entry.artifact_type != *type; });
@@ -109,8 +120,6 @@ Response referrers_reply(std::vector<Descriptor> referrers, const Target& target
   return response;
 }
 
-}  // namespace
-
 Response list_tags(const ApiContext& api, const Target& target, const Request& request) {
   auto repository = existing_repository(api, target.repository);
   if (auto* refusal = std::get_if<Response>(&repository)) {
@@ -120,10 +129,7 @@ Response list_tags(const ApiContext& api, const Target& target, const Request& r
   if (!tags) {
     return failure_reply(tags.error());
   }
-  auto page = page_of(**tags, Query(request.query));
-  return page ? page_reply({{"name", target.repository}}, "tags", std::move(*page),
-                           location_of(target.repository, "tags/list"))
-              : invalid_count();
+  return tags_reply(target, request, **tags);
 }
 
 Response list_repositories(const ApiContext& api, const Request& request) {
@@ -159,7 +165,7 @@ Response list_referrers(const ApiContext& api, const Target& target, const Reque
     }
     found = std::move(*referrers);
   }
-  return referrers_reply(std::move(found), target, Query(request.query));
+  return referrers_reply(target, request, std::move(found));
 }
 
 }  // namespace fnimage::server

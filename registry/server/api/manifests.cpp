@@ -18,31 +18,8 @@ namespace {
 
 using manifest::Digest;
 
-Response unknown_manifest(const std::string& reference) {
-  return error_reply(status::not_found,
-                     {{code::manifest_unknown, "there is no such manifest here", reference}});
-}
-
 Response invalid_tag_reply(const std::string& tag) {
   return error_reply(status::bad_request, {{code::manifest_invalid, "this is no tag", tag}});
-}
-
-/// What the last part of the path names. `no_tag` makes the answer when it is neither a tag nor
-/// meant as a digest: nothing can be put there, and who reads or deletes finds nothing.
-std::variant<registry::Selector, Response> selector_of(
-    const std::string& reference, Response (&no_tag)(const std::string& reference)) {
-  if (reference.find(':') == std::string::npos) {
-    if (manifest::is_valid_tag(reference)) {
-      return registry::Selector(reference);
-    }
-    return no_tag(reference);
-  }
-  auto digest = Digest::parse(reference);
-  if (!digest) {
-    return error_reply(status::bad_request,
-                       {{code::digest_invalid, "this is no digest", reference}});
-  }
-  return registry::Selector(std::move(*digest));
 }
 
 Digest digest_as(const Digest* wanted, const std::string& bytes) {
@@ -202,6 +179,27 @@ class ManifestReceiver final : public BodyReceiver {
 };
 
 }  // namespace
+
+Response unknown_manifest(const std::string& reference) {
+  return error_reply(status::not_found,
+                     {{code::manifest_unknown, "there is no such manifest here", reference}});
+}
+
+std::variant<registry::Selector, Response> selector_of(
+    const std::string& reference, Response (&no_tag)(const std::string& reference)) {
+  if (reference.find(':') == std::string::npos) {
+    if (manifest::is_valid_tag(reference)) {
+      return registry::Selector(reference);
+    }
+    return no_tag(reference);
+  }
+  auto digest = Digest::parse(reference);
+  if (!digest) {
+    return error_reply(status::bad_request,
+                       {{code::digest_invalid, "this is no digest", reference}});
+  }
+  return registry::Selector(std::move(*digest));
+}
 
 Response get_manifest(const ApiContext& api, const Target& target, const Request& request) {
   const auto selector = selector_of(target.reference, unknown_manifest);

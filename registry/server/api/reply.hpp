@@ -31,6 +31,7 @@ inline constexpr int unsupported_media_type = 415;
 inline constexpr int range_not_satisfiable = 416;
 inline constexpr int too_many_requests = 429;
 inline constexpr int internal_error = 500;
+inline constexpr int bad_gateway = 502;
 inline constexpr int unavailable = 503;
 inline constexpr int insufficient_storage = 507;
 }  // namespace status

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include <boost/asio/post.hpp>
 #include <sys/sendfile.h>
 
 namespace fnimage::server {
@@ -35,6 +36,9 @@ boost::asio::const_buffer rest_of(std::string_view text, std::uint64_t done) {
 }  // namespace
 
 std::uint64_t length_of(const Response& response) {
+  if (const auto* growing = std::get_if<GrowingSlice>(&response.body)) {
+    return growing->size;
+  }
   const auto* slice = std::get_if<FileSlice>(&response.body);
   return slice != nullptr ? slice->size : text_of(response).size();
 }
@@ -76,7 +80,7 @@ std::uint64_t AnswerWriter::sent() const noexcept {
 void AnswerWriter::send_text(Done done) {
   const std::string_view text = has_body_ ? text_of(response_) : std::string_view();
   if (text_sent_ == head_size_ + text.size()) {
-    const bool is_file = has_body_ && std::holds_alternative<FileSlice>(response_.body);
+    const bool is_file = has_body_ && file_part().file != nullptr;
     return is_file ? send_file(std::move(done)) : finish(true, done);
   }
   transport_.write_some(
@@ -88,19 +92,42 @@ void AnswerWriter::send_text(Done done) {
       });
 }
 
+AnswerWriter::FilePart AnswerWriter::file_part() const {
+  if (const auto* slice = std::get_if<FileSlice>(&response_.body)) {
+    return {.file = slice->file.get(),
+            .offset = slice->offset,
+            .size = slice->size,
+            .ready = slice->size};
+  }
+  const auto* slice = std::get_if<GrowingSlice>(&response_.body);
+  if (slice == nullptr) {
+    return {};
+  }
+  const GrowingFile::Reach reach = slice->file->reach();
+  const std::uint64_t end = reach.sendable(slice->offset + slice->size);
+  const std::uint64_t ready = end - std::min(end, slice->offset);
+  return {.file = &slice->file->file(),
+          .offset = slice->offset,
+          .size = slice->size,
+          .ready = ready,
+          .is_broken = reach.standing == GrowingFile::Standing::broken ||
+                       (reach.standing == GrowingFile::Standing::whole && ready < slice->size),
+          .reach = reach};
+}
+
 /// Straight from the page cache to the socket, where nothing is encrypted.
 void AnswerWriter::send_file(Done done) {
   if (transport_.is_secure()) {
     return send_block(std::move(done));
   }
   TcpSocket& socket = transport_.socket();
-  const FileSlice& slice = std::get<FileSlice>(response_.body);
+  const FilePart part = file_part();
   std::size_t turn = 0;
-  while (file_sent_ < slice.size && turn < sendfile_turn) {
-    auto offset = static_cast<off_t>(slice.offset + file_sent_);
-    const std::size_t most = std::min<std::uint64_t>(slice.size - file_sent_, sendfile_turn - turn);
+  while (file_sent_ < part.ready && turn < sendfile_turn) {
+    auto offset = static_cast<off_t>(part.offset + file_sent_);
+    const std::size_t most = std::min<std::uint64_t>(part.ready - file_sent_, sendfile_turn - turn);
     const ssize_t count =
-        ::sendfile(socket.native_handle(), slice.file->descriptor(), &offset, most);
+        ::sendfile(socket.native_handle(), part.file->descriptor(), &offset, most);
     if (count > 0) {
       turn += static_cast<std::size_t>(count);
       count_file(static_cast<std::size_t>(count));
@@ -112,8 +139,8 @@ void AnswerWriter::send_file(Done done) {
       return finish(false, done);  // the client has gone, or the file is shorter than it was
     }
   }
-  if (file_sent_ == slice.size) {
-    return finish(true, done);
+  if (file_sent_ == part.ready) {
+    return file_sent_ == part.size ? finish(true, done) : wait_for_more(part, std::move(done));
   }
   socket.async_wait(TcpSocket::wait_write,
                     [this, done = std::move(done)](const boost::system::error_code& error) mutable {
@@ -121,16 +148,52 @@ void AnswerWriter::send_file(Done done) {
                     });
 }
 
+void AnswerWriter::wait_for_more(const FilePart& part, Done done) {
+  if (part.is_broken) {
+    return finish(false, done);
+  }
+  pace_.pause();  // it is not the client who is slow
+  waiting_ = std::make_shared<Waiting>(Waiting{*this, std::move(done)});
+  const auto wake = [door = door_, weak = std::weak_ptr(waiting_)] {
+    door->post([weak] {
+      const auto waiting = weak.lock();
+      if (waiting && waiting->writer.waiting_ == waiting) {  // and has not been given up
+        waiting->writer.go_on();
+      }
+    });
+  };
+  if (!std::get<GrowingSlice>(response_.body).file->when_more(part.reach, wake)) {
+    wake();  // not from here: others have their turn
+  }
+}
+
+void AnswerWriter::go_on() {
+  Done done = std::move(waiting_->done);
+  waiting_.reset();
+  pace_.transfer();
+  send_file(std::move(done));
+}
+
+void AnswerWriter::give_up() {
+  if (waiting_ == nullptr) {
+    return;
+  }
+  // On the loop, and later: what `done` owns may be in use just now, and ends with it.
+  boost::asio::post(
+      transport_.socket().get_executor(),
+      [this, waiting = std::exchange(waiting_, nullptr)] { finish(false, waiting->done); });
+}
+
 void AnswerWriter::send_block(Done done) {
-  const FileSlice& slice = std::get<FileSlice>(response_.body);
-  if (file_sent_ == slice.size) {
-    return finish(true, done);
+  const FilePart part = file_part();
+  if (file_sent_ == part.ready) {
+    return file_sent_ == part.size ? finish(true, done) : wait_for_more(part, std::move(done));
   }
   if (block_ == nullptr) {
     block_.reset(new std::byte[file_block]);  // not filled with zeros first
   }
-  const std::size_t most = std::min<std::uint64_t>(slice.size - file_sent_, file_block);
-  const auto count = slice.file->read(slice.offset + file_sent_, {block_.get(), most});
+  const std::size_t most = std::min<std::uint64_t>(part.ready - file_sent_, file_block);
+  const auto count = part.file->read(part.offset + file_sent_, {block_.get(), most});
   if (!count || *count == 0) {
     return finish(false, done);
   }

@@ -77,7 +77,7 @@ class HttpConnection final : public Connection,
         transport_(std::move(transport)),
         buffer_(shared.limits.head_bytes + longest_read),
         body_(*transport_, buffer_, pace_, loop.traffic, shared.limits.head_bytes),
-        writer_(*transport_, pace_, loop.traffic) {}
+        writer_(*transport_, pace_, loop.traffic, loop.door) {}
   HttpConnection(const HttpConnection&) = delete;
   HttpConnection& operator=(const HttpConnection&) = delete;
   ~HttpConnection() override { end_request(); }
@@ -110,6 +110,10 @@ class HttpConnection final : public Connection,
     phase_ = Phase::closed;
     error_code ignored;
     transport_->socket().close(ignored);
+    writer_.give_up();
+    if (kept_) {  // perhaps by nothing else, and somebody may be using it just now
+      asio::post(loop_.context, [kept = std::move(kept_)] {});
+    }
   }
 
   [[nodiscard]] bool is_idle() const override { return phase_ == Phase::idle; }
@@ -265,6 +269,9 @@ class HttpConnection final : public Connection,
     if (auto* response = std::get_if<Response>(&answer)) {
       return respond(std::move(*response));
     }
+    if (const auto* late = std::get_if<LateAnswer>(&answer)) {
+      return await(*late);
+    }
     auto receiver = std::move(std::get<std::unique_ptr<BodyReceiver>>(answer));
     if (!expects_continue()) {
       return receive_body(std::move(receiver));
@@ -277,6 +284,22 @@ class HttpConnection final : public Connection,
         self->receive_body(std::move(waiting));
       }
     });
+  }
+
+  /// What is left to others to answer. They own nothing of the connection, which may end before.
+  void await(const LateAnswer& late) {
+    kept_ = shared_from_this();
+    const Responder responder([door = loop_.door, weak = weak_from_this()](Response response) {
+      const auto shared = std::make_shared<Response>(std::move(response));
+      door->post([weak, shared] {
+        const auto self = weak.lock();
+        if (self && self->kept_) {
+          self->kept_.reset();
+          self->respond(std::move(*shared));
+        }
+      });
+    });
+    late(responder);
   }
 
   /// Whether the client waits for a word before it sends the body (RFC 9110 10.1.1).
@@ -410,6 +433,7 @@ class HttpConnection final : public Connection,
   AnswerWriter writer_;
   std::string peer_{};
   Request request_{};
+  std::shared_ptr<HttpConnection> kept_{};    ///< itself, while others have to answer
   std::unique_ptr<BodyReceiver> receiver_{};  ///< waits for the client to be told to go on
   std::size_t thrown_away_ = 0;               ///< bytes
   int status_ = 0;                            ///< of the answer

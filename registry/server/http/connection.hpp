@@ -18,6 +18,7 @@
 
 #include "http/exchange.hpp"
 #include "http/http_server.hpp"
+#include "http/loop_door.hpp"
 #include "http/pace.hpp"
 #include "http/traffic.hpp"
 #include "http/workers.hpp"
@@ -28,6 +29,11 @@ class Connection;
 
 /// What a thread runs, and the connections that it serves.
 struct Loop {
+  Loop() = default;
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+  ~Loop() { door->close(); }
+
   Traffic traffic{};
   std::unordered_set<Connection*> connections{};
   // Behind it, so that it ends first: with the operations that keep connections alive.
@@ -35,6 +41,7 @@ struct Loop {
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard{
       context.get_executor()};
   boost::asio::steady_timer clock{context};  ///< for a look at all connections
+  std::shared_ptr<LoopDoor> door = std::make_shared<LoopDoor>(context);
 };
 
 /// What all connections of a server have in common.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "http/replies.hpp"
+
 namespace fnimage::server {
 
 namespace {
@@ -28,6 +30,18 @@ std::string Request::joined(std::string_view name) const {
     }
   }
   return text;
+}
+
+void Responder::State::answer(Response response) {
+  std::call_once(once_, [&] { send_(std::move(response)); });
+}
+
+Responder::State::~State() {
+  answer(fault_reply());
+}
+
+void Responder::operator()(Response response) const {
+  state_->answer(std::move(response));
 }
 
 }  // namespace fnimage::server

@@ -14,6 +14,8 @@
 
 #include <fnimage/base/bytes.hpp>
 
+#include "http/growing_file.hpp"
+#include "http/late_answer.hpp"
 #include "http/open_file.hpp"
 
 namespace fnimage::server {
@@ -53,12 +55,19 @@ struct FileSlice {
   std::uint64_t size = 0;  ///< bytes
 };
 
+/// A part of a file that is still being written.
+struct GrowingSlice {
+  std::shared_ptr<GrowingFile> file;
+  std::uint64_t offset = 0;
+  std::uint64_t size = 0;  ///< bytes, in the end
+};
+
 struct Response {
   int status = 200;
   /// Without Content-Length, Connection, Date: those are the server's.
   std::vector<HeaderField> headers{};
   /// To a HEAD the server sends its length only.
-  std::variant<std::string, std::shared_ptr<const std::string>, FileSlice> body{};
+  std::variant<std::string, std::shared_ptr<const std::string>, FileSlice, GrowingSlice> body{};
   /// The connection ends after it: the peer is not to be trusted with another request.
   bool closes = false;
 };
@@ -75,8 +84,8 @@ class BodyReceiver {
   virtual Response end() = 0;
 };
 
-/// An answer, or who takes the body first.
-using Answer = std::variant<Response, std::unique_ptr<BodyReceiver>>;
+/// An answer, or who takes the body first, or who answers later.
+using Answer = std::variant<Response, std::unique_ptr<BodyReceiver>, LateAnswer>;
 
 class Handler {
  public:

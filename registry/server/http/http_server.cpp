@@ -186,7 +186,7 @@ class BeastServer final : public HttpServer {
   void tick(Loop& loop) {
     loop.clock.expires_after(tick_time());
     loop.clock.async_wait([this, &loop](const error_code& error) {
-      if (error) {
+      if (error || shared_.is_over) {  // it may have been too late to be cancelled
         return;
       }
       const auto now = Pace::Clock::now();

@@ -71,6 +71,8 @@ class DiskStore final : public Store {
     return uploads_->remove(id, repository, owner);
   }
 
+  void remove_uploads_of(const std::string& owner) override { uploads_->remove_all_of(owner); }
+
   void expire_uploads() override { uploads_->expire(); }
 
   [[nodiscard]] StoreCounts counts() const override {

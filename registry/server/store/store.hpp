@@ -131,6 +131,9 @@ class Upload {
     /// error: verification (another digest), no_space. Only when the file system loses bytes that
     /// it had taken, it begins anew: size() is 0. Makes the repository if it is missing.
     virtual Result<void> finish(const manifest::Digest& digest) = 0;
+    /// To read what was written, and what will be. Its bytes stay when the upload becomes a blob,
+    /// and are gone when it is removed.
+    virtual Result<std::shared_ptr<const OpenFile>> reader() = 0;
   };
   /// Errors: already_exists while another Writing lives, not_found when the upload has ended.
   virtual Result<std::unique_ptr<Writing>> begin() = 0;
@@ -192,6 +195,8 @@ class Store {
   /// Ends an upload and drops its bytes. False = there is none.
   virtual Result<bool> remove_upload(const std::string& id, const std::string& repository,
                                      const std::string& owner) = 0;
+  /// Ends all uploads of an owner, those of a former process too; not those that are being written.
+  virtual void remove_uploads_of(const std::string& owner) = 0;
   /// Drops uploads whose time is up; to be called now and then.
   virtual void expire_uploads() = 0;
 

@@ -61,6 +61,9 @@ class DiskUpload::DiskWriting final : public Upload::Writing {
 
   Result<void> write(Bytes bytes) override { return upload_->write(file_, bytes); }
   Result<void> finish(const Digest& digest) override { return upload_->finish(file_, digest); }
+  Result<std::shared_ptr<const OpenFile>> reader() override {
+    return OpenFile::open(upload_->data());
+  }
 
  private:
   std::shared_ptr<DiskUpload> upload_;

@@ -173,17 +173,29 @@ bool Uploads::remove(const std::string& id, const std::string& repository,
   return true;
 }
 
-void Uploads::expire() {
-  const auto oldest = DiskUpload::Clock::now() - lifetime_;
-  std::vector<std::shared_ptr<DiskUpload>> all;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [id, upload] : by_id_) {
-      all.push_back(upload);
-    }
+std::vector<std::shared_ptr<DiskUpload>> Uploads::all() {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<DiskUpload>> uploads;
+  for (const auto& [id, upload] : by_id_) {
+    uploads.push_back(upload);
   }
-  for (const auto& upload : all) {
-    if (upload->drop_if_older_than(oldest)) {
+  return uploads;
+}
+
+void Uploads::remove_all_of(const std::string& owner) {
+  auto uploads = all();
+  std::erase_if(uploads, [&](const auto& upload) { return upload->session().owner != owner; });
+  drop_if_older_than(uploads, DiskUpload::Clock::now());
+}
+
+void Uploads::expire() {
+  drop_if_older_than(all(), DiskUpload::Clock::now() - lifetime_);
+}
+
+void Uploads::drop_if_older_than(const std::vector<std::shared_ptr<DiskUpload>>& uploads,
+                                 DiskUpload::Clock::time_point time) {
+  for (const auto& upload : uploads) {
+    if (upload->drop_if_older_than(time)) {
       forget(upload->id());
     }
   }

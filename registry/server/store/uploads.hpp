@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "store/repositories.hpp"
 #include "store/store.hpp"
@@ -30,6 +31,8 @@ class Uploads : public std::enable_shared_from_this<Uploads> {
   std::shared_ptr<DiskUpload> find(const std::string& id, const std::string& repository,
                                    const std::string& owner);
   bool remove(const std::string& id, const std::string& repository, const std::string& owner);
+  /// But those that are being written.
+  void remove_all_of(const std::string& owner);
   void expire();
   [[nodiscard]] std::size_t count() const;  ///< open now
   /// Whether bytes could be written. Errors: no_space, those of the file system.
@@ -40,6 +43,9 @@ class Uploads : public std::enable_shared_from_this<Uploads> {
  private:
   Uploads(std::filesystem::path directory, std::shared_ptr<Repositories> repositories,
           const StoreLimits& limits);
+  std::vector<std::shared_ptr<DiskUpload>> all();
+  void drop_if_older_than(const std::vector<std::shared_ptr<DiskUpload>>& uploads,
+                          DiskUpload::Clock::time_point time);
   void load();
   void load(const std::filesystem::path& directory);
   Result<std::shared_ptr<DiskUpload>> make(const std::string& id, UploadSession session);

@@ -49,6 +49,7 @@ class FakeStore final : public Store {
     owners.push_back(owner);
     return false;
   }
+  void remove_uploads_of(const std::string& /*owner*/) override {}
   void expire_uploads() override {}
 
   std::vector<std::string> owners{};  ///< whose uploads were begun or asked for

@@ -144,6 +144,7 @@ class Probe final : public Handler {
  public:
   std::filesystem::path file{};
   bool shrinks = false;
+  GrowingSlice growing{};
 
   [[nodiscard]] bool is_quick(const Request& request) const override {
     return request.path != "/slow" && request.path != "/throw-slowly";
@@ -164,6 +165,9 @@ class Probe final : public Handler {
         std::filesystem::resize_file(file, 1000);
       }
       return Response{.body = FileSlice{*opened, 10, (*opened)->size() - 10}};
+    }
+    if (request.path == "/growing") {
+      return Response{.body = growing};
     }
     if (request.path == "/text") {
       return Response{.body = std::make_shared<const std::string>("shared text")};

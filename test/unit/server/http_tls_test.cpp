@@ -118,6 +118,31 @@ TEST_F(HttpTlsTest, BodiesBothWays) {
   EXPECT_TRUE(one.is_at_end());
 }
 
+TEST_F(HttpTlsTest, BodiesThatAreStillWritten) {
+  start_tls();
+  const std::string content = pattern(1'000'000);
+  const auto path = directory.path() / "growing";
+  for (const bool is_whole : {true, false}) {
+    std::ofstream file(path, std::ios::binary | std::ios::trunc);
+    file.flush();
+    probe.growing = {.file = std::make_shared<GrowingFile>(*OpenFile::open(path)),
+                     .size = content.size()};
+    const std::jthread writer([&] {
+      constexpr std::size_t piece = 10'000;
+      for (std::size_t done = 0; done < content.size(); done += piece) {
+        file << content.substr(done, piece) << std::flush;
+        probe.growing.file->grew_to(done + piece);
+      }
+      probe.growing.file->end(is_whole);
+    });
+    TlsClient one = tls_client();
+    one.send(get("/growing"));
+    const std::string answer = one.read_answer();
+    const std::string body = answer.substr(answer.find("\r\n\r\n") + 4);
+    EXPECT_TRUE(body == content.substr(0, content.size() - (is_whole ? 0 : 1))) << is_whole;
+  }
+}
+
 TEST_F(HttpTlsTest, AnEarlyAnswerReachesAClientThatSendsOn) {
   start_tls();
   TlsClient one = tls_client();

@@ -14,6 +14,7 @@
 #include <fnimage/server/gc.hpp>
 #include <fnimage/server/operations.hpp>
 #include <fnimage/server/page.hpp>
+#include <fnimage/server/upstream.hpp>
 
 namespace fnimage::server {
 
@@ -39,6 +40,8 @@ struct ServerOptions {
   PageOptions page{};
   /// When garbage is collected; without it never. Not together with is_read_only.
   std::optional<GcSchedule> gc{};
+  /// Other registries that are shown below a prefix; without, there are none.
+  std::optional<UpstreamOptions> upstream{};
   /// Gets a line for each request, without its end. Called from several threads at once.
   std::function<void(const std::string& line)> access_log{};
   OperationsOptions operations{};
