@@ -60,6 +60,21 @@ Error at_option(const Error& error, std::string_view option) {
       .with_hint(fmt::format("{}: {}", option, error.hint()));
 }
 
+/// Whether what is to be written may be.
+Result<void> check_writes(const ServerOptions& options) {
+  if (options.is_read_only && options.gc) {
+    return fail(ErrorCode::invalid_argument,
+                "garbage is not collected by a server that changes nothing",
+                "leave one out: read-only, or the collection");
+  }
+  if (options.is_read_only && options.upstream) {
+    return fail(ErrorCode::invalid_argument,
+                "a server that changes nothing cannot keep what upstreams have",
+                "leave one out: read-only, or the upstreams");
+  }
+  return {};
+}
+
 /// How often it is looked whether uploads are over, and the certificate another one.
 constexpr std::chrono::seconds housekeeping_pause{30};
 /// A server that is often restarted collects garbage, too.
@@ -159,11 +174,7 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() = default;
 
 Result<std::unique_ptr<Server>> Server::open(ServerOptions options) {
-  if (options.gc && options.is_read_only) {
-    return fail(ErrorCode::invalid_argument,
-                "garbage is not collected by a server that changes nothing",
-                "leave one out: read-only, or the collection");
-  }
+  FNIMAGE_CHECK(check_writes(options));
   std::unique_ptr<Gate> gate;
   if (options.access) {
     FNIMAGE_TRY(gate, Gate::open(*options.access));

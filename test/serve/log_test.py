@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-import threading
+import time
 import unittest
 
 import registry_process
@@ -63,14 +63,16 @@ class Lines(LogTest):
         server, one = self.start("--access-log-format", "json")
         repository = one.repository("a")
         where = repository.begun()
-        pause = threading.Event()
+        other = server.client()
+        self.addCleanup(other.close)
 
         def pieces():
-            yield b"x"
-            pause.wait(0.3)  # of the client
+            yield b"x" * 100
+            registry_process.wait_until(lambda: other.get(where).header("Range") == "0-99", "the server has begun")
+            time.sleep(0.2)  # of the client
             yield b"y"
         one.request("PATCH", where + "?slow", pieces()).expect(202)
-        self.assertGreaterEqual(json.loads(self.line_of(server, "?slow"))["duration_ms"], 300)
+        self.assertGreaterEqual(json.loads(self.line_of(server, "?slow"))["duration_ms"], 200)
 
     @unittest.skipUnless(shutil.which("htpasswd"), "apt-get install apache2-utils")
     def test_who(self):

@@ -186,7 +186,8 @@ class BeastServer final : public HttpServer {
   void tick(Loop& loop) {
     loop.clock.expires_after(tick_time());
     loop.clock.async_wait([this, &loop](const error_code& error) {
-      if (error || shared_.is_over) {  // it may have been too late to be cancelled
+      // At the end it may have been due already when it was cancelled, and would go on for ever.
+      if (error || shared_.is_over) {
         return;
       }
       const auto now = Pace::Clock::now();

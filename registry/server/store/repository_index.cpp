@@ -121,7 +121,9 @@ Result<void> RepositoryIndex::write(const IndexContent::Ptr& content,
   FNIMAGE_TRY(AtomicFile file, AtomicFile::create(path_.parent_path()));
   FNIMAGE_CHECK(file.write(as_bytes(content->text())));
   FNIMAGE_CHECK(file.sync());
-  FNIMAGE_CHECK(before());
+  if (before) {
+    FNIMAGE_CHECK(before());
+  }
   const auto written = FileStamp::of(file.temporary_path());
   if (!written) {
     return fail(ErrorCode::io, "a file that was just written is gone: " + path_.string());

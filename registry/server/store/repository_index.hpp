@@ -26,9 +26,10 @@ class RepositoryIndex {
   /// As it stands. Errors: not_found, invalid_input.
   Result<IndexContent::Ptr> current();
   /// Replaces the file; safe when it returns success.
-  /// @param before makes safe what the file names, just before it gets its name: file systems with
-  /// a journal have then written that together with the file's bytes.
-  Result<void> write(const IndexContent::Ptr& content, const std::function<Result<void>()>& before);
+  /// @param before makes safe what the file names anew, just before it gets its name: file systems
+  /// with a journal have then written that together with the file's bytes. Empty: there is nothing.
+  Result<void> write(const IndexContent::Ptr& content,
+                     const std::function<Result<void>()>& before = {});
   /// Makes safe what others have written.
   [[nodiscard]] Result<void> sync() const;
   [[nodiscard]] const manifest::ListLimits& limits() const noexcept { return limits_; }

@@ -116,6 +116,7 @@ class ReadOnlyStore final : public Store {
                              const std::string& /*owner*/) override {
     return false;
   }
+  void remove_uploads_of(const std::string& /*owner*/) override {}
   void expire_uploads() override {}
 
   [[nodiscard]] StoreCounts counts() const override {

@@ -209,7 +209,7 @@ std::size_t Uploads::count() const {
 Result<void> Uploads::check() const {
   constexpr std::size_t block = 4096;  // less may find its place in a full file system
   const fs::path probe = directory_ / ".check";
-  const auto written = write_small(probe, std::string(block, 'x'), O_TRUNC);
+  auto written = write_small(probe, std::string(block, 'x'), O_TRUNC);
   std::error_code ignored;
   fs::remove(probe, ignored);
   return written;

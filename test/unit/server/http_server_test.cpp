@@ -278,6 +278,18 @@ TEST_F(HttpServerTest, StoppedBeforeItRuns) {
   (*early)->run();
 }
 
+TEST_F(HttpServerTest, EndsWheneverItIsAskedTo) {
+  constexpr int rounds = 60;
+  for (int i = 0; i < rounds; ++i) {
+    // Connections are looked at every 10 ms: a stop comes at any moment of that.
+    start({.head_time = std::chrono::seconds(0)});
+    std::this_thread::sleep_for(std::chrono::microseconds(9500 + 20 * i));
+    server->stop();
+    thread.join();
+  }
+  thread = std::jthread([] {});
+}
+
 TEST_F(HttpServerTest, WhereItCannotListen) {
   start();
   EXPECT_THAT(HttpServer::listen("127.0.0.1", server->port(), probe),
