@@ -236,7 +236,7 @@ class SyncPlanner {
     TaskGroup group(pool_);
     for (auto& entry : roots_) {
       group.run([&, one = &entry.second]() -> Result<void> {
-        const auto done = work(*one);
+        auto done = work(*one);
         if (done || done.error().code() == ErrorCode::cancelled) {
           return done;
         }

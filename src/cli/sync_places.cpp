@@ -83,7 +83,7 @@ std::string set_key(const SyncPlace& place) {
   return place.registry.empty() ? place.directory.string() : place.registry;
 }
 
-Error at_line(const fs::path& file, std::size_t number, Error error) {
+Error at_line(const fs::path& file, std::size_t number, const Error& error) {
   return Error(ErrorCode::invalid_input, error.message())
       .with_hint(error.hint())
       .while_doing(fmt::format("{}, line {}", file.string(), number));
