@@ -133,7 +133,7 @@ class GcPushTest : public GcRaceTest {
 };
 
 TEST_F(GcPushTest, WhatIsAcknowledgedIsWhole) {
-  const int steps = test::sanitized ? 20 : 50;
+  constexpr int steps = test::sanitized ? 20 : 50;
   {
     std::vector<std::jthread> collectors;
     for (const bool removes_untagged : {false, true}) {
@@ -143,7 +143,7 @@ TEST_F(GcPushTest, WhatIsAcknowledgedIsWhole) {
     }
     std::vector<std::jthread> running;
     for (int thread = 0; thread < pushers; ++thread) {
-      running.emplace_back([this, thread, steps] {
+      running.emplace_back([this, thread] {
         for (int step = 0; step < steps; ++step) {
           push_image(std::to_string(step), step % 6 == 0);  // the same as the others
           push_list(std::to_string(thread) + "." + std::to_string(step));
