@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -56,7 +57,9 @@ class RepositoryGarbage {
   RepositoryIndex index_;
   ContentGraph graph_;
   std::set<manifest::Digest> untagged_{};  ///< whose entries went, or would go
-  std::optional<FileStamp> followed_{};    ///< of the index.json that the graph has all of
+  /// The index.json that the graph has all of; held open, see FileStamp.
+  std::shared_ptr<const OpenFile> followed_{};
+  std::optional<FileStamp> followed_stamp_{};
   GarbageCounts counts_{};
 };
 
