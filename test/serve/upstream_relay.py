@@ -22,6 +22,7 @@ class Relay(http.server.ThreadingHTTPServer):
         self.headers_seen = []  # of every request
         self.status = None  # what is answered instead of passing on
         self.change = None  # (path, bytes) -> bytes of a body on its way
+        self.drops_ranges = False  # what is asked for from the middle on is not answered
         self.cut_after = None  # bytes of a blob, after which the connection ends
         self.gate = None  # an Event: a blob stops after `gate_after` bytes until it is set
         self.gate_after = 0
@@ -62,7 +63,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with relay.lock:
             relay.seen[f"{self.command} {self.path}"] += 1
             relay.headers_seen.append(dict(self.headers))
-        if relay.target is None:
+        if relay.target is None or (relay.drops_ranges and "Range" in self.headers):
             self.close_connection = True
             return
         if relay.status:

@@ -92,6 +92,9 @@ class BlobFetches::Receiver final : public registry::BlobSink {
   /// Whether the upstream has answered that it is there.
   [[nodiscard]] bool has_begun() const noexcept { return has_begun_; }
   void end(bool is_whole) {
+    if (!is_whole) {
+      fetches_.withdraw(fetch_);  // first: whoever asks from now on is not to share the failure
+    }
     if (file_ != nullptr) {
       file_->end(is_whole);
       file_.reset();
@@ -202,6 +205,11 @@ bool BlobFetches::is_abandoned(const std::shared_ptr<Fetch>& fetch) {
   }
   forget(fetch);  // whoever comes now begins anew
   return true;
+}
+
+void BlobFetches::withdraw(const std::shared_ptr<Fetch>& fetch) {
+  const std::lock_guard lock(mutex_);
+  forget(fetch);
 }
 
 void BlobFetches::end(const std::shared_ptr<Fetch>& fetch, const Outcome& outcome) {

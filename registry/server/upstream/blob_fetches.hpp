@@ -57,6 +57,8 @@ class BlobFetches {
                 std::uint64_t size);
   /// Whether nobody wants it any more.
   bool is_abandoned(const std::shared_ptr<Fetch>& fetch);
+  /// Nobody joins it any more.
+  void withdraw(const std::shared_ptr<Fetch>& fetch);
   void end(const std::shared_ptr<Fetch>& fetch, const Outcome& outcome);
   void forget(const std::shared_ptr<Fetch>& fetch);  ///< with the mutex held
 
