@@ -19,7 +19,7 @@ constexpr std::size_t most_layers = 200;
 constexpr std::size_t most_pairs = 100;
 constexpr std::size_t most_referrers = 50;
 constexpr std::size_t most_words = 200;
-constexpr std::size_t longest_value = 2000;
+constexpr std::size_t longest_value = 1000;
 
 /// Cut to what a page shows.
 std::string shortened(std::string_view text, std::size_t most = longest_value) {
