@@ -37,6 +37,7 @@ class CheckedStore final : public Store {
                              const std::string& /*owner*/) override {
     return false;
   }
+  void remove_uploads_of(const std::string& /*owner*/) override {}
   void expire_uploads() override {}
 
   Result<void> check() override {
