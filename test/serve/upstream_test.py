@@ -210,7 +210,7 @@ class Pull(UpstreamTest):
         self.assertEqual(["MANIFEST_UNKNOWN"], self.here.manifest("none").codes())
         self.assertEqual(["BLOB_UNKNOWN"], self.here.blob(digest_of(b"none")).codes())
         self.assertEqual([], self.here.referrers(digest_of(b"none")).expect(200).json()["manifests"])
-        self.here.manifest("-bad").expect(400)
+        self.here.manifest("-bad").expect(404)
         self.here.blob("sha256:bad").expect(400)
         self.client.get("/v2/hub/UPPER/manifests/v1").expect(400)
         self.assertFalse((self.cache.directory / "hub").exists(), "nothing is made for what does not exist")
