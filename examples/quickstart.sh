@@ -46,5 +46,6 @@ cat <<TEXT
 Done. Try it:      podman run --rm --network host --tls-verify=false $image &
                    curl -d '{"value":{}}' -H 'Content-Type: application/json' http://127.0.0.1:8080/init
                    curl -d '{"value":{"name":"Ada"}}' -H 'Content-Type: application/json' http://127.0.0.1:8080/run
+See it:            http://$registry/ in a browser
 Stop the registry: kill \$(cat $state/registry.pid)
 TEXT
