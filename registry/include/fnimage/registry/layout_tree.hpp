@@ -15,8 +15,9 @@
 
 namespace fnimage::registry {
 
-/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` parts joined by '/', at most 255 characters
-/// (distribution-spec, Pulling manifests).
+/// Parts joined by '/', at most 255 characters in all. A part has lower-case letters and digits,
+/// and between them one '.', one or two '_', or any number of '-' (distribution-spec, Pulling
+/// manifests).
 bool is_valid_repository(std::string_view name) noexcept;
 /// One part of a repository's name.
 bool is_valid_part(std::string_view part) noexcept;
