@@ -256,14 +256,12 @@ class Stopped(FaultsTest):
     def test_idle_connections_do_not_hold_it_up(self):
         """Neither those that have had an answer a moment ago nor those that have never asked."""
         for _ in range(4):
-            server = self.start()
+            server = self.start("--stop-timeout", "3600")  # it would wait longer for a request than stop() does
             with contextlib.ExitStack() as stack, contextlib.closing(server.client()) as asking:
                 for _ in range(5):
                     stack.enter_context(socket.create_connection((asking.host, asking.port)))
                 asking.get("/v2/").expect(200)
-                start = time.monotonic()
                 self.assertEqual(0, server.stop())
-                self.assertLess(time.monotonic() - start, 4)
 
 
 class DyingClients(registry_process.ServerTest):
