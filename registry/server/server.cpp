@@ -179,12 +179,8 @@ Result<std::unique_ptr<Server>> Server::open(ServerOptions options) {
   if (options.access) {
     FNIMAGE_TRY(gate, Gate::open(*options.access));
   }
-  StoreLimits limits;
-  if (options.is_read_only) {
-    limits.refresh_age = std::chrono::milliseconds::max();  // nothing is written
-  }
   const StoreMode mode = options.is_read_only ? StoreMode::read_only : StoreMode::read_write;
-  FNIMAGE_TRY(auto store, Store::open(options.directory, limits, mode));
+  FNIMAGE_TRY(auto store, Store::open(options.directory, {}, mode));
   std::unique_ptr<PullThrough> pull_through;
   if (options.upstream) {
     FNIMAGE_TRY(pull_through, PullThrough::open(*options.upstream, *store));

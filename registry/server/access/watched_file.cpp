@@ -23,21 +23,6 @@ std::int64_t nanoseconds_of(const timespec& time) {
   return time.tv_sec * billion + time.tv_nsec;
 }
 
-Result<std::string> read_all(const OpenFile& file) {
-  std::string text(file.size(), '\0');
-  std::size_t have = 0;
-  while (have < text.size()) {
-    FNIMAGE_TRY(const std::size_t count,
-                file.read(have, std::as_writable_bytes(std::span(text)).subspan(have)));
-    if (count == 0) {
-      break;  // somebody is making it shorter
-    }
-    have += count;
-  }
-  text.resize(have);
-  return text;
-}
-
 }  // namespace
 
 WatchedFile::Stamp WatchedFile::stamp_of(const struct stat& status) {
@@ -64,7 +49,7 @@ Result<std::optional<std::string>> WatchedFile::changed() {
         ErrorCode::invalid_input,
         fmt::format("{} has more than {}", printable(path_.string()), human_size(largest_file)));
   }
-  FNIMAGE_TRY(std::string text, read_all(*file));
+  FNIMAGE_TRY(std::string text, file->read_text(0, file->size()));
   stamp_ = stamp_of(status);
   const auto since = now - std::chrono::nanoseconds(stamp_->status_changed);
   is_settled_ = since > coarsest_tick;

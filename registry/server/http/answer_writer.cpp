@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <span>
 #include <string_view>
 #include <utility>
 
@@ -48,17 +47,11 @@ bool load_small_file(Response& response) {
   if (slice == nullptr || slice->size > small_file) {
     return true;
   }
-  std::string text(slice->size, '\0');
-  const auto buffer = std::as_writable_bytes(std::span(text));
-  std::size_t done = 0;
-  while (done < text.size()) {
-    const auto count = slice->file->read(slice->offset + done, buffer.subspan(done));
-    if (!count || *count == 0) {
-      return false;
-    }
-    done += *count;
+  auto text = slice->file->read_text(slice->offset, slice->size);
+  if (!text || text->size() < slice->size) {
+    return false;
   }
-  response.body = std::move(text);
+  response.body = std::move(*text);
   return true;
 }
 

@@ -1,6 +1,7 @@
 #include "http/open_file.hpp"
 
 #include <cerrno>
+#include <span>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -38,6 +39,21 @@ Result<std::size_t> OpenFile::read(std::uint64_t offset, MutableBytes buffer) co
       return fail(error_from_errno(errno, "read a stored file"));
     }
   }
+}
+
+Result<std::string> OpenFile::read_text(std::uint64_t offset, std::uint64_t size) const {
+  std::string text(static_cast<std::size_t>(size), '\0');
+  std::size_t have = 0;
+  while (have < text.size()) {
+    FNIMAGE_TRY(const std::size_t count,
+                read(offset + have, std::as_writable_bytes(std::span(text)).subspan(have)));
+    if (count == 0) {
+      break;  // somebody is making it shorter
+    }
+    have += count;
+  }
+  text.resize(have);
+  return text;
 }
 
 }  // namespace fnimage::server

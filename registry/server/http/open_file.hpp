@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include <fnimage/base/bytes.hpp>
 #include <fnimage/base/result.hpp>
@@ -24,6 +25,8 @@ class OpenFile {
   [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
   /// Reads up to buffer.size() bytes from `offset`; 0 at the end.
   [[nodiscard]] Result<std::size_t> read(std::uint64_t offset, MutableBytes buffer) const;
+  /// Reads `size` bytes from `offset`; fewer when the file is shorter by now.
+  [[nodiscard]] Result<std::string> read_text(std::uint64_t offset, std::uint64_t size) const;
 
  private:
   OpenFile(int descriptor, std::uint64_t size) : descriptor_(descriptor), size_(size) {}

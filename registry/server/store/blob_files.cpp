@@ -77,16 +77,7 @@ Result<std::optional<std::string>> BlobFiles::read(const Digest& digest,
   if (!file || (*file)->size() > limit) {
     return std::optional<std::string>();
   }
-  std::string bytes(static_cast<std::size_t>((*file)->size()), '\0');
-  std::size_t have = 0;
-  while (have < bytes.size()) {
-    FNIMAGE_TRY(const std::size_t count,
-                (*file)->read(have, std::as_writable_bytes(std::span(bytes)).subspan(have)));
-    if (count == 0) {
-      return std::optional<std::string>();
-    }
-    have += count;
-  }
+  FNIMAGE_TRY(std::string bytes, (*file)->read_text(0, (*file)->size()));
   auto hasher = manifest::Hasher::for_digest(digest);
   hasher.update(as_bytes(bytes));
   return hasher.finish() == digest ? std::optional(std::move(bytes)) : std::nullopt;

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <functional>
 #include <limits>
-#include <span>
 #include <thread>
 #include <utility>
 
@@ -34,21 +33,6 @@ constexpr int most_tries = 20;
 void let_others_in(SteadyClock::duration held) {
   constexpr SteadyClock::duration shortest = std::chrono::milliseconds(1);
   std::this_thread::sleep_for(std::max(held, shortest));
-}
-
-Result<std::string> read_text(const OpenFile& file) {
-  std::string text(static_cast<std::size_t>(file.size()), '\0');
-  std::size_t have = 0;
-  while (have < text.size()) {
-    FNIMAGE_TRY(const std::size_t count,
-                file.read(have, std::as_writable_bytes(std::span(text)).subspan(have)));
-    if (count == 0) {
-      break;
-    }
-    have += count;
-  }
-  text.resize(have);
-  return text;
 }
 
 /// The digests that an index names, also in places where it means nothing.
@@ -231,7 +215,7 @@ Result<bool> RepositoryGarbage::catch_up(std::size_t most) {
   if (file->size() > index_.limits().max_bytes) {
     return fail(ErrorCode::invalid_input, "index.json is too large");
   }
-  FNIMAGE_TRY(const std::string text, read_text(*file));
+  FNIMAGE_TRY(const std::string text, file->read_text(0, file->size()));
   FNIMAGE_TRY(const auto fresh,
               digests_in_index(text, index_.limits(), [this](std::string_view digest) {
                 return !graph_.is_kept(digest);

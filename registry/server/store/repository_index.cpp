@@ -30,21 +30,6 @@ bool is_same_file(const FileStamp& a, const FileStamp& b) noexcept {
   return a.device == b.device && a.inode == b.inode && a.size == b.size && a.modified == b.modified;
 }
 
-Result<std::string> read_whole_index(const OpenFile& file) {
-  std::string text(static_cast<std::size_t>(file.size()), '\0');
-  std::size_t have = 0;
-  while (have < text.size()) {
-    FNIMAGE_TRY(const std::size_t count,
-                file.read(have, std::as_writable_bytes(std::span(text)).subspan(have)));
-    if (count == 0) {
-      break;
-    }
-    have += count;
-  }
-  text.resize(have);
-  return text;
-}
-
 }  // namespace
 
 RepositoryIndex::RepositoryIndex(const fs::path& layout, const manifest::ListLimits& limits)
@@ -100,7 +85,7 @@ Result<RepositoryIndex::Loaded> RepositoryIndex::read() const {
   if (!stamp || stamp->size > limits_.max_bytes) {
     return fail(ErrorCode::invalid_input, "it is too large");
   }
-  FNIMAGE_TRY(const std::string text, read_whole_index(*file));
+  FNIMAGE_TRY(const std::string text, file->read_text(0, file->size()));
   if (FileStamp::of(file->descriptor()) != stamp) {
     return fail(ErrorCode::invalid_input, "it changes while it is read");
   }

@@ -87,11 +87,17 @@ class DiskStore final : public Store {
   std::shared_ptr<Uploads> uploads_;
 };
 
+/// Not even the age of a blob is written.
+StoreLimits without_refreshing(StoreLimits limits) {
+  limits.refresh_age = std::chrono::milliseconds::max();
+  return limits;
+}
+
 /// A store in which nothing is changed.
 class ReadOnlyStore final : public Store {
  public:
   ReadOnlyStore(fs::path root, const StoreLimits& limits)
-      : root_(std::move(root)), repositories_(root_, limits) {}
+      : root_(std::move(root)), repositories_(root_, without_refreshing(limits)) {}
 
   Result<std::vector<std::string>> repositories() override { return repositories_.list(); }
   Result<std::shared_ptr<Repository>> find(const std::string& name) override {
