@@ -241,9 +241,11 @@ TEST_F(ResolverTest, ARegistryThatIsAwayStopsNothing) {
     EXPECT_THAT(asked(), IsEmpty());
   }
   mood_.status = 0;
+  mood_.holds = true;
   clock_->pass(6s);
   // Nobody waits for a registry that was away; it is asked beside.
   EXPECT_TRUE(unwrap(resolver().image(name())).stale);
+  mood_.release();
   while (unwrap(resolver().image(name())).stale) {
     std::this_thread::sleep_for(1ms);
   }
