@@ -1,6 +1,7 @@
 #include "store/index_content.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -142,24 +143,41 @@ std::shared_ptr<const std::vector<std::string>> IndexContent::tags() const {
   return tags_;
 }
 
-std::string IndexContent::text() const {
-  std::string text;
-  text.reserve(head_.size() + bytes_ + by_digest_.size() + tail_.size());
-  text += head_;
-  const auto append = [&](const EntryPtr& entry) {
-    if (text.size() > head_.size()) {
-      text += ',';
-    }
-    text += entry->text;
+bool IndexContent::says_the_same_as(const IndexContent& other) const {
+  const auto is_same = [](const EntryPtr& a, const EntryPtr& b) {
+    return a == b || a->text == b->text;
   };
-  std::ranges::for_each(by_tag_, append);
+  return head_ == other.head_ && tail_ == other.tail_ &&
+         std::ranges::equal(by_tag_, other.by_tag_, is_same) &&
+         std::ranges::equal(by_digest_, other.by_digest_, is_same);
+}
+
+Result<void> IndexContent::write_to(Writer& out) const {
+  constexpr std::size_t piece_size = 65536;
+  std::string piece = head_;
+  piece.reserve(std::min(piece_size, head_.size() + bytes_ + by_digest_.size() + tail_.size()));
+  bool is_first = true;
+  const auto append = [&](const EntryPtr& entry) -> Result<void> {
+    if (piece.size() + entry->text.size() >= piece_size) {
+      FNIMAGE_CHECK(out.write(as_bytes(piece)));
+      piece.clear();
+    }
+    if (!std::exchange(is_first, false)) {
+      piece += ',';
+    }
+    piece += entry->text;
+    return {};
+  };
+  for (const EntryPtr& entry : by_tag_) {
+    FNIMAGE_CHECK(append(entry));
+  }
   for (const EntryPtr& entry : by_digest_) {
     if (entry->tag.empty()) {
-      append(entry);
+      FNIMAGE_CHECK(append(entry));
     }
   }
-  text += tail_;
-  return text;
+  piece += tail_;
+  return out.write(as_bytes(piece));
 }
 
 IndexContent& IndexDraft::edited() {

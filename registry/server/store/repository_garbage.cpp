@@ -102,7 +102,7 @@ Result<IndexContent::Ptr> RepositoryGarbage::read(bool may_rest) {
     }
     // Perhaps a manifest was removed after its entry was read.
     FNIMAGE_TRY(const auto now, index_.current());
-    if (tries == most_tries || now->text() == content->text()) {
+    if (tries == most_tries || now->says_the_same_as(*content)) {
       return fail(done.error());
     }
   }

@@ -104,7 +104,7 @@ void RepositoryIndex::set(Loaded loaded) {
 Result<void> RepositoryIndex::write(const IndexContent::Ptr& content,
                                     const std::function<Result<void>()>& before) {
   FNIMAGE_TRY(AtomicFile file, AtomicFile::create(path_.parent_path()));
-  FNIMAGE_CHECK(file.write(as_bytes(content->text())));
+  FNIMAGE_CHECK(content->write_to(file));
   FNIMAGE_CHECK(file.sync());
   if (before) {
     FNIMAGE_CHECK(before());
