@@ -9,8 +9,9 @@
             have in common, and the size against mmdebstrap's of the same packages, packed by gzip -6 (amd64)
 
 Packages are downloaded before: the peer has them in apt's own cache. "cold" begins with nothing else, "packages" with
-unpacked packages, as when another function was built before, "layers" with all layers, as when nothing changed. Needs root (for
-the peer) and mmdebstrap, buildah and qemu-user-static; without them only fnimage is measured."""
+unpacked packages, as when another function was built before, "layers" with all layers, as when nothing changed. Layers are gzip,
+as the peer's are, and zstd of "cold, zstd". Needs root (for the peer) and mmdebstrap, buildah and qemu-user-static; without
+them only fnimage is measured."""
 
 import argparse
 import contextlib
@@ -40,7 +41,9 @@ HANDLER = "def main(args):\n    return {'ok': True}\n"
 RUNTIME = ("python3-minimal", "libpython3-stdlib")
 BUILDAH = "buildah --root $HOME/storage --runroot $HOME/run --storage-driver vfs"
 ARCHITECTURES = {"amd64": "amd64", "ppc64le": "ppc64el"}
-STATES = {"cold": ("packs", "control", "bytecode", "layers", "checked"), "packages": ("layers", "checked"), "layers": ()}
+COLD = ("packs", "control", "bytecode", "layers", "checked")
+STATES = {"cold": COLD, "cold, zstd": COLD, "packages": ("layers", "checked"), "layers": ()}
+OPTIONS = {"cold, zstd": "--compression zstd "}
 
 
 class Bench:
@@ -66,7 +69,7 @@ class Bench:
                 if (parent / part).exists():
                     (parent / part).rename(gone / f"{parent.name}-{part}")
         environment = {**self.environment, "XDG_DATA_HOME": tempfile.mkdtemp(dir=self.work)}
-        command = f"{self.program} build -q --push --plain-http -t {registry.name}/fn:latest {project}"
+        command = f"{self.program} build -q --push --plain-http {OPTIONS.get(state, '')}-t {registry.name}/fn:latest {project}"
         return rig.measure(command, registry, environment)
 
     def states(self, project, commands):

@@ -8,7 +8,7 @@ out=$(realpath -m "${1:-$here/corpus}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-for target in tar compressed deb control index elf script document notebook node http; do
+for target in tar compressed deb control index elf script document notebook node http access; do
   mkdir -p "$out/$target"
 done
 
@@ -353,3 +353,16 @@ printf 'PUT /v2/a/blobs/uploads/1?digest=sha256:a HTTP/1.1\r\nHost: [::1]:5000\r
 printf 'PATCH /v2/a/blobs/uploads/1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b;c="d"\r\na\r\nA\r\n0123456789\r\n0\r\nX-Trailer: y\r\n\r\nGET /' >"$out/http/chunked"
 printf 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\nContent-Length: 1, 1\r\n X: folded\r\n\r\n' >"$out/http/refused"
 printf 'PATCH / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n/' >"$out/http/chunked-end-in-pieces"
+
+# What decides who may do what with the embedded registry.
+printf '# users\n\nann:$2y$05$abcdefghijklmnopqrstuuJ5B8kQx0a7n1yY0bC8q4bH1D6mJf0Ge\n bob:$2b$10$abcdefghijklmnopqrstuuJ5B8kQx0a7n1yY0bC8q4bH1D6mJf0Ge \n' >"$out/access/htpasswd"
+printf 'ann team/* pull,push\n* lib/*-x delete\nanonymous * pull\n' >"$out/access/rules"
+printf 'ci %064d pull,push team/* 2030-01-31T12:00:00Z\nci %064d delete *\n' 7 7 >"$out/access/tokens"
+printf 'repository:team/a:pull,push,delete registry:catalog:* repository:b:*' >"$out/access/scopes"
+printf 'Basic YW5uOnNlY3JldA==' >"$out/access/basic"
+printf 'Bearer eyJzdWIiOiJ1c2VyOmFubiIsImV4cCI6MX0.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' >"$out/access/bearer"
+printf 'user:ann' >"$out/access/subject"
+printf '/v2/team/a/manifests/sha256:%064d' 7 >"$out/access/manifest"
+printf '/v2/team%%2fa/blobs/uploads/1' >"$out/access/escaped"
+printf 'n=10&last=v1.0%%2B&n=11' >"$out/access/query"
+printf '2030-01-31' >"$out/access/time"

@@ -27,7 +27,7 @@ trap 'chmod -R u+rwX "$work"; rm -rf "$work"' EXIT
 # Texts are slow to read, and say all that they can in a few kilobytes.
 largest_input() {
   case $1 in
-    control | index | script | document | notebook | node | http) echo 8192 ;;
+    control | index | script | document | notebook | node | http | access) echo 8192 ;;
     *) echo 65536 ;;
   esac
 }

@@ -25,7 +25,7 @@ std::int64_t file_time() noexcept {
 /// More than a tick of that clock.
 constexpr std::int64_t settling_time = 50'000'000;  // ns
 
-/// The same but for the time of the rename.
+/// The same but for when it got or lost a name.
 bool is_same_file(const FileStamp& a, const FileStamp& b) noexcept {
   return a.device == b.device && a.inode == b.inode && a.size == b.size && a.modified == b.modified;
 }
@@ -56,19 +56,22 @@ Result<IndexContent::Ptr> RepositoryIndex::current() {
 
 Result<IndexContent::Ptr> RepositoryIndex::load() {
   const std::lock_guard loading(loading_);
-  if (const auto stamp = FileStamp::of(path_)) {
-    if (auto content = known(*stamp)) {
-      return content;  // another thread was faster
-    }
-  }
   // Tools that write in place show a part of the file for a moment.
   constexpr int attempts = 3;
   constexpr std::chrono::milliseconds pause(10);
   for (int attempt = 1;; ++attempt) {
+    if (const auto stamp = FileStamp::of(path_)) {
+      if (auto content = known(*stamp)) {
+        return content;  // another thread was faster
+      }
+    }
     auto loaded = read();
     if (loaded) {
       auto content = loaded->content;
-      set(std::move(*loaded));
+      // Of one that was replaced meanwhile the next may be known already.
+      if (FileStamp::of(path_) == loaded->stamp) {
+        set(std::move(*loaded));
+      }
       return content;
     }
     if (attempt == attempts || loaded.error().code() != ErrorCode::invalid_input) {
@@ -86,7 +89,9 @@ Result<RepositoryIndex::Loaded> RepositoryIndex::read() const {
     return fail(ErrorCode::invalid_input, "it is too large");
   }
   FNIMAGE_TRY(const std::string text, file->read_text(0, file->size()));
-  if (FileStamp::of(file->descriptor()) != stamp) {
+  // That it was replaced does not matter: it is what stood there when it was opened.
+  const auto after = FileStamp::of(file->descriptor());
+  if (!after || !is_same_file(*after, *stamp)) {
     return fail(ErrorCode::invalid_input, "it changes while it is read");
   }
   FNIMAGE_TRY(auto content, IndexContent::parse(text, limits_));

@@ -1,6 +1,7 @@
 // Manifests and tags: what is put comes back, conditions, what index.json says, who else may change
 // it.
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <thread>
 
@@ -322,6 +323,37 @@ TEST_F(StoreManifestTest, IndexWrittenInPlaceIsSeen) {
     for (const auto& entry : edited.manifests) {
       EXPECT_EQ(digest_of(*in, registry::layout_tag_of(entry)), entry.digest) << turn;
     }
+  }
+}
+
+TEST_F(StoreManifestTest, IndexReplacedWhileItIsReadIsTheOldOne) {
+  const auto in = repository();
+  const auto put = image("a");
+  unwrap(in->put_manifest(put, always));
+  manifest::Index many;
+  for (int i = 0; i < 5'000; ++i) {
+    manifest::Descriptor entry{
+        .media_type = put.media_type, .digest = put.digest, .size = put.bytes.size()};
+    entry.annotations.emplace(manifest::annotation::ref_name, "t" + std::to_string(i));
+    many.manifests.push_back(std::move(entry));
+  }
+  const std::array<fs::path, 2> files{scratch() / "one", scratch() / "other"};
+  for (const fs::path& file : files) {
+    unwrap(write_file_atomically(file, emit(many), false));
+  }
+  // Names are all that changes, so that it is much faster than reading.
+  const auto replace_with = [&](const fs::path& file) {
+    fs::create_hard_link(file, scratch() / "new");
+    fs::rename(scratch() / "new", path() / "team/action/index.json");
+  };
+  replace_with(files[0]);
+  std::jthread writer([&](const std::stop_token& stop) {
+    for (std::size_t turn = 1; !stop.stop_requested(); ++turn) {
+      replace_with(files[turn % files.size()]);
+    }
+  });
+  for (int turn = 0; turn < 10; ++turn) {
+    EXPECT_EQ(unwrap(in->tags())->size(), 5'000U) << turn;
   }
 }
 
