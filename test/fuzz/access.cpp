@@ -8,6 +8,7 @@
 
 #include "access/caller.hpp"
 #include "access/gate.hpp"
+#include "access/lines.hpp"
 #include "api/target.hpp"
 #include "fuzz.hpp"
 #include "ops/endpoint_kind.hpp"
