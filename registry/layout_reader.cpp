@@ -225,6 +225,11 @@ Result<Document> LayoutReader::get_manifest(const Selector& selector) const {
   return document;
 }
 
+bool LayoutReader::has_blob(const Descriptor& blob) const {
+  const auto file = files_->content(layout_blob_name(blob.digest));
+  return file && (*file)->size() == blob.size;
+}
+
 Result<ContentPtr> LayoutReader::blob(const Descriptor& blob) const {
   auto file = files_->content(layout_blob_name(blob.digest));
   if (!file) {

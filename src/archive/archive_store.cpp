@@ -6,15 +6,12 @@
 #include <fmt/format.h>
 
 #include <fnimage/base/text.hpp>
-#include <fnimage/registry/store.hpp>
+#include <fnimage/registry/reading_store.hpp>
 
 #include "docker_archive.hpp"
 
 namespace fnimage::archive {
 
-using manifest::Descriptor;
-using manifest::Digest;
-using manifest::Document;
 using registry::LayoutReader;
 using registry::Selector;
 
@@ -38,46 +35,11 @@ class OciArchiveFiles final : public registry::LayoutFiles {
   std::string name_;
 };
 
-class ArchiveStore final : public registry::ImageStore {
- public:
-  ArchiveStore(LayoutReader reader, std::shared_ptr<const registry::LayoutFiles> files)
-      : reader_(std::move(reader)), files_(std::move(files)) {}
-
-  [[nodiscard]] std::string describe() const override { return reader_.describe(); }
-  Result<std::optional<Descriptor>> resolve(const Selector& selector) override {
-    return reader_.resolve(selector);
-  }
-  Result<Document> get_manifest(const Selector& selector) override {
-    return reader_.get_manifest(selector);
-  }
-  Result<void> put_manifest(const Document& /*document*/,
-                            const std::optional<std::string>& /*tag*/) override {
-    return read_only();
-  }
-  Result<bool> has_blob(const Descriptor& blob) override {
-    const auto content = files_->content(registry::layout_blob_name(blob.digest));
-    return content && (*content)->size() == blob.size;
-  }
-  Result<ContentPtr> blob(const Descriptor& blob) override { return reader_.blob(blob); }
-  Result<registry::BlobOutcome> put_blob(const Descriptor& /*blob*/, const Content& /*content*/,
-                                         const registry::PutBlobOptions& /*options*/) override {
-    return read_only();
-  }
-  Result<std::vector<std::string>> tags() override { return reader_.tags(); }
-  Result<void> remove_tag(const std::string& /*tag*/) override { return read_only(); }
-  Result<std::vector<Descriptor>> referrers(const Digest& digest) override {
-    return reader_.referrers(digest);
-  }
-
- private:
-  [[nodiscard]] tl::unexpected<Error> read_only() const {
-    return fail(ErrorCode::unsupported, describe() + " cannot be changed",
-                "archives are written whole: use `fnimage copy SRC ARCHIVE`");
-  }
-
-  LayoutReader reader_;
-  std::shared_ptr<const registry::LayoutFiles> files_;
-};
+std::unique_ptr<registry::ImageStore> store_of(LayoutReader reader) {
+  auto refusal = Error(ErrorCode::unsupported, reader.describe() + " cannot be changed")
+                     .with_hint("archives are written whole: use `fnimage copy SRC ARCHIVE`");
+  return registry::reading_store(std::move(reader), std::move(refusal));
+}
 
 /// The image of a docker archive: by its name, by the end of a longer one, or by its place.
 Result<Selector> docker_image(const LayoutReader& reader, const std::string& tag) {
@@ -127,15 +89,15 @@ Result<std::string> read_member(const layer::TarFile& tar, const std::string& na
 Result<std::unique_ptr<registry::ImageStore>> open_whole_archive(
     const registry::Location& location) {
   FNIMAGE_TRY(auto files, files_of(location));
-  LayoutReader reader(files);
+  LayoutReader reader(std::move(files));
   FNIMAGE_CHECK(reader.check_version());
-  return std::make_unique<ArchiveStore>(std::move(reader), std::move(files));
+  return store_of(std::move(reader));
 }
 
 Result<registry::OpenedImage> open_archive(const registry::Location& location) {
   const bool docker = location.kind == registry::Location::Kind::docker_archive;
   FNIMAGE_TRY(auto files, files_of(location));
-  LayoutReader reader(files);
+  LayoutReader reader(std::move(files));
   FNIMAGE_CHECK(reader.check_version());
   Selector selector = location.tag;
   if (location.tag.empty()) {
@@ -144,8 +106,7 @@ Result<registry::OpenedImage> open_archive(const registry::Location& location) {
   } else if (docker) {
     FNIMAGE_TRY(selector, docker_image(reader, location.tag));
   }
-  return registry::OpenedImage{std::make_unique<ArchiveStore>(std::move(reader), std::move(files)),
-                               std::move(selector)};
+  return registry::OpenedImage{store_of(std::move(reader)), std::move(selector)};
 }
 
 }  // namespace fnimage::archive

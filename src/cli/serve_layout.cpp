@@ -2,19 +2,14 @@
 
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <fnimage/base/stream.hpp>
 #include <fnimage/registry/layout_reader.hpp>
+#include <fnimage/registry/reading_store.hpp>
 
 namespace fnimage::cli {
 
 namespace {
-
-using manifest::Descriptor;
-using manifest::Digest;
-using manifest::Document;
-using registry::Selector;
 
 constexpr const char* layout_name = "this repository";
 
@@ -40,39 +35,6 @@ class LookedAtFiles final : public registry::LayoutFiles {
   std::filesystem::path directory_;
 };
 
-class LookedAtLayout final : public registry::ImageStore {
- public:
-  explicit LookedAtLayout(registry::LayoutReader reader) : reader_(std::move(reader)) {}
-  [[nodiscard]] std::string describe() const override { return layout_name; }
-  Result<std::optional<Descriptor>> resolve(const Selector& selector) override {
-    return reader_.resolve(selector);
-  }
-  Result<Document> get_manifest(const Selector& selector) override {
-    return reader_.get_manifest(selector);
-  }
-  Result<void> put_manifest(const Document& /*document*/,
-                            const std::optional<std::string>& /*tag*/) override {
-    return read_only();
-  }
-  Result<bool> has_blob(const Descriptor& blob) override { return reader_.blob(blob).has_value(); }
-  Result<ContentPtr> blob(const Descriptor& blob) override { return reader_.blob(blob); }
-  Result<registry::BlobOutcome> put_blob(const Descriptor& /*blob*/, const Content& /*content*/,
-                                         const registry::PutBlobOptions& /*options*/) override {
-    return read_only();
-  }
-  Result<std::vector<std::string>> tags() override { return reader_.tags(); }
-  Result<void> remove_tag(const std::string& /*tag*/) override { return read_only(); }
-  Result<std::vector<Descriptor>> referrers(const Digest& digest) override {
-    return reader_.referrers(digest);
-  }
-
- private:
-  static tl::unexpected<Error> read_only() {
-    return fail(ErrorCode::unsupported, "it is only looked at");
-  }
-  registry::LayoutReader reader_;
-};
-
 }  // namespace
 
 Result<std::unique_ptr<registry::ImageStore>> open_layout_to_look(
@@ -80,7 +42,8 @@ Result<std::unique_ptr<registry::ImageStore>> open_layout_to_look(
   registry::LayoutReader reader(std::make_shared<LookedAtFiles>(directory),
                                 registry::layout_index_limits);
   FNIMAGE_CHECK(reader.check_version());
-  return std::make_unique<LookedAtLayout>(std::move(reader));
+  return registry::reading_store(std::move(reader),
+                                 Error(ErrorCode::unsupported, "it is only looked at"));
 }
 
 }  // namespace fnimage::cli

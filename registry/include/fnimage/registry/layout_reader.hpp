@@ -63,6 +63,7 @@ class LayoutReader {
   // What these mean: ImageStore.
   [[nodiscard]] Result<std::optional<manifest::Descriptor>> resolve(const Selector& selector) const;
   [[nodiscard]] Result<manifest::Document> get_manifest(const Selector& selector) const;
+  [[nodiscard]] bool has_blob(const manifest::Descriptor& blob) const;
   [[nodiscard]] Result<ContentPtr> blob(const manifest::Descriptor& blob) const;
   [[nodiscard]] Result<std::vector<std::string>> tags() const;
   [[nodiscard]] Result<std::vector<manifest::Descriptor>> referrers(
