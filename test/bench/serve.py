@@ -18,8 +18,11 @@ In each round both servers begin with an empty store; then they take turns at ea
 after what is to be written has been written (sync). Medians count. docker-registry has its best case: the file system
 driver, blob descriptors cached in memory, no Redis, log level error, no access log, no purging of uploads. It does not
 fsync, ours does: "no fsync" is ours with fsync, fdatasync and sync_file_range switched off, and "until safe" what sync
-takes after docker-registry has answered. Memory: VmHWM after all the work, VmRSS before and after it. CPU: seconds of the
-server, or microseconds a request. Needs curl, wrk, skopeo, docker-registry, a C and a C++ compiler, and no root."""
+takes after docker-registry has answered. What fsync costs is the disk's: one connection that puts waits for three of them
+after each other. An ext4 without a journal makes files slowly for a minute after many were removed (see settle() in
+assemble.py), and a loop device halves the throughput of blobs. Memory: VmHWM after all the work, VmRSS before and after it.
+CPU: seconds of the server, or microseconds a request. Needs curl, wrk, skopeo, docker-registry, a C and a C++ compiler, and
+no root."""
 
 import argparse
 import contextlib
