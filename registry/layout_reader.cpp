@@ -129,6 +129,12 @@ struct LayoutReader::Cache {
   std::shared_ptr<const Index> index{};  // guarded by mutex
 };
 
+Result<std::string> LayoutFiles::read(const std::string& name, std::uint64_t limit) const {
+  FNIMAGE_TRY(const ContentPtr file, content(name));
+  FNIMAGE_TRY(const auto reader, file->open());
+  return read_all(*reader, limit);
+}
+
 LayoutReader::LayoutReader(std::shared_ptr<const LayoutFiles> files, manifest::ListLimits limits)
     : files_(std::move(files)), limits_(limits), cache_(std::make_shared<Cache>()) {}
 

@@ -22,10 +22,6 @@ class OciArchiveFiles final : public registry::LayoutFiles {
   OciArchiveFiles(layer::TarFile tar, std::string name)
       : tar_(std::move(tar)), name_(std::move(name)) {}
   [[nodiscard]] std::string describe() const override { return name_; }
-  [[nodiscard]] Result<std::string> read(const std::string& name,
-                                         std::uint64_t limit) const override {
-    return read_member(tar_, name, limit);
-  }
   [[nodiscard]] Result<ContentPtr> content(const std::string& name) const override {
     return tar_.content(name);
   }

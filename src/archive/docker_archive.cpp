@@ -40,12 +40,6 @@ class DockerArchiveFiles final : public registry::LayoutFiles {
  public:
   explicit DockerArchiveFiles(std::string name) : name_(std::move(name)) {}
   [[nodiscard]] std::string describe() const override { return name_; }
-  [[nodiscard]] Result<std::string> read(const std::string& name,
-                                         std::uint64_t limit) const override {
-    FNIMAGE_TRY(const ContentPtr found, content(name));
-    FNIMAGE_TRY(const auto reader, found->open());
-    return read_all(*reader, limit);
-  }
   [[nodiscard]] Result<ContentPtr> content(const std::string& name) const override {
     const auto found = files_.find(name);
     if (found == files_.end()) {

@@ -17,12 +17,6 @@ class LookedAtFiles final : public registry::LayoutFiles {
  public:
   explicit LookedAtFiles(std::filesystem::path directory) : directory_(std::move(directory)) {}
   [[nodiscard]] std::string describe() const override { return layout_name; }
-  [[nodiscard]] Result<std::string> read(const std::string& name,
-                                         std::uint64_t limit) const override {
-    FNIMAGE_TRY(const ContentPtr file, content(name));
-    FNIMAGE_TRY(const auto reader, file->open());
-    return read_all(*reader, limit);
-  }
   [[nodiscard]] Result<ContentPtr> content(const std::string& name) const override {
     auto file = file_content(directory_ / name);
     if (!file) {

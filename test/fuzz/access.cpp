@@ -1,6 +1,5 @@
 // What decides who may do what with the embedded registry: the files that say it, what a client
 // sends to log in, and the path and scopes that it asks for.
-#include <algorithm>
 #include <string>
 #include <variant>
 

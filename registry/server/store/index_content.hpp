@@ -46,7 +46,7 @@ class IndexContent {
   [[nodiscard]] const Entries& entries() const noexcept { return by_digest_; }
   /// Sorted, each once.
   [[nodiscard]] std::shared_ptr<const std::vector<std::string>> tags() const;
-  /// Whether both say the same.
+  /// Whether both make the same index.json.
   [[nodiscard]] bool says_the_same_as(const IndexContent& other) const;
   /// Writes the bytes of index.json, in pieces of 64 KiB: with 100,000 manifests they are 20 MB.
   Result<void> write_to(Writer& out) const;
