@@ -1,4 +1,5 @@
-# The warnings the project builds with, each with its reason. FNIMAGE_WERROR (on in every preset) makes them errors.
+# The warnings the project builds with, each with its reason. FNIMAGE_WERROR makes them errors, in
+# the presets for development; not in `release`, which users build: a compiler newer than ours may warn of something else.
 option(FNIMAGE_WERROR "Treat compiler warnings as errors" OFF)
 
 function(fnimage_warnings target)

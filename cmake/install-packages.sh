@@ -12,7 +12,7 @@ declare -A group=(
   [quickstart]="curl"
   [test]="libgtest-dev libgmock-dev python3 clang-14 clang-format-14 clang-tidy-14
     libclang-rt-14-dev curl openssl docker-registry skopeo umoci podman buildah docker.io runc fuse-overlayfs
-    qemu-user-static binutils strace doxygen gnupg apache2-utils pigz libarchive-tools time nodejs
+    qemu-user-static binutils strace doxygen gnupg apache2-utils pigz xz-utils zstd libarchive-tools time nodejs
     python3-nbclient python3-ipykernel libboost-dev python3-yaml chromium chromium-driver"
 )
 

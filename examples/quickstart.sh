@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a fresh clone on Debian 12 to a published two-architecture action, in one command:
+# From a fresh clone on Debian 12 or 13 to a published two-architecture action, in one command:
 #   examples/quickstart.sh
 # Installs what is needed (apt), builds fnimage, starts a registry on 127.0.0.1:30501, builds examples/hello-python for
 # linux/amd64 and linux/ppc64le, pushes both and their list, and shows the list. Can be run again at any time.

@@ -159,11 +159,11 @@ std::vector<AptSource> sources_of_mirror(const DebianSettings& settings) {
   return sources;
 }
 
-bool is_wanted_suite(std::string_view suite, const DebianSettings& settings) {
-  return suite == settings.release ||
-         std::any_of(settings.suites.begin(), settings.suites.end(), [&](const std::string& name) {
-           return suite == settings.release + "-" + name;
-         });
+bool is_wanted_suite(std::string_view suite, const std::string& release,
+                     const std::vector<std::string>& suites) {
+  return suite == release ||
+         std::any_of(suites.begin(), suites.end(),
+                     [&](const std::string& name) { return suite == release + "-" + name; });
 }
 
 std::string known_suites(const std::vector<AptSource>& sources) {
@@ -252,14 +252,32 @@ void fill_snapshot(std::string& uri, const std::string& snapshot) {
   }
 }
 
-// The sources of the release that the host's apt has.
-Result<std::vector<AptSource>> host_sources(const DebianSettings& settings) {
-  FNIMAGE_TRY(const auto all, load_apt_sources(settings.apt_directory));
+// The codename of the Debian that the host runs; empty on another system. Source: os-release(5),
+// which stands beside apt's directory.
+std::string host_release(const std::filesystem::path& apt_directory) {
+  const auto text = read_file(apt_directory.parent_path() / "os-release", max_sources_file);
+  std::string_view id;
+  std::string_view codename;
+  for (const std::string_view line : split(text ? std::string_view(*text) : "", '\n')) {
+    const std::size_t equals = std::min(line.find('='), line.size());
+    std::string_view value = trim(line.substr(std::min(equals + 1, line.size())));
+    if (value.size() >= 2 && (value.front() == '"' || value.front() == '\'')) {
+      value = value.substr(1, value.size() - 2);
+    }
+    id = line.substr(0, equals) == "ID" ? value : id;
+    codename = line.substr(0, equals) == "VERSION_CODENAME" ? value : codename;
+  }
+  return id == "debian" ? std::string(codename) : std::string();
+}
+
+// Those of a release that the settings ask for; none without the release's own suite.
+std::vector<AptSource> sources_of_release(const std::vector<AptSource>& all,
+                                          const std::string& release,
+                                          const DebianSettings& settings) {
   std::vector<AptSource> chosen;
   bool has_release = false;
   for (AptSource source : all) {
-    const bool is_release = source.suite == settings.release;
-    if (!is_wanted_suite(source.suite, settings)) {
+    if (!is_wanted_suite(source.suite, release, settings.suites)) {
       continue;
     }
     narrow_components(source, settings.components);
@@ -268,17 +286,34 @@ Result<std::vector<AptSource>> host_sources(const DebianSettings& settings) {
              other.components == source.components;
     });
     if (!source.components.empty() && !seen) {
-      has_release = has_release || is_release;
+      has_release = has_release || source.suite == release;
       chosen.push_back(std::move(source));
     }
   }
-  if (!has_release) {
+  return has_release ? chosen : std::vector<AptSource>();
+}
+
+// The sources of the release that the host's apt has. A Debian host has its own release there: the
+// archive has the others at the same addresses.
+Result<std::vector<AptSource>> host_sources(const DebianSettings& settings) {
+  FNIMAGE_TRY(const auto all, load_apt_sources(settings.apt_directory));
+  std::vector<AptSource> chosen = sources_of_release(all, settings.release, settings);
+  if (!chosen.empty()) {
+    return chosen;
+  }
+  const std::string host = host_release(settings.apt_directory);
+  chosen = host.empty() ? chosen : sources_of_release(all, host, settings);
+  if (chosen.empty()) {
     return fail(ErrorCode::not_found,
                 fmt::format("{}: no package source for Debian {} ({}); suites there: {}",
                             settings.apt_directory.string(), settings.release,
                             join(settings.components, ", "), known_suites(all)),
                 "name a mirror in the build file (base: {debian: …, mirror: URL}), or add the "
                 "release to the host's apt sources");
+  }
+  for (AptSource& source : chosen) {
+    source.suite.replace(0, host.size(), settings.release);
+    source.optional = source.suite != settings.release;
   }
   return chosen;
 }

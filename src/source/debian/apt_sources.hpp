@@ -43,8 +43,10 @@ Result<std::vector<AptSource>> parse_deb822_sources(std::string_view text,
 Result<std::vector<AptSource>> load_apt_sources(const std::filesystem::path& apt_directory);
 
 /// The sources of the settings' release: RELEASE, RELEASE-updates, RELEASE-security, with
-/// components narrowed to the settings'. With a mirror in the settings they are made from that.
-/// Behind them the settings' repositories.
+/// components narrowed to the settings'. With a mirror in the settings they are made from that;
+/// without, they are those of the host's apt. Where that lacks the release, and the host runs
+/// Debian (ID and VERSION_CODENAME in os-release beside apt_directory), they are those of the
+/// host's own release, under the other's name. Behind them the settings' repositories.
 /// Errors: not_found, with what there is.
 Result<std::vector<AptSource>> choose_sources(const DebianSettings& settings);
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <deque>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -290,7 +291,7 @@ Result<std::vector<Node*>> Resolver::candidates(const Alternative& alternative) 
     return a->priority != b->priority ? a->priority < b->priority
                                       : a->package.name < b->package.name;
   });
-  result.insert(result.end(), providers.begin(), providers.end());
+  std::copy(providers.begin(), providers.end(), std::back_inserter(result));
   return result;
 }
 

@@ -71,7 +71,7 @@ TEST(Invoke, TellsWhatThePlatformTells) {
   EXPECT_EQ(false, init["binary"]);
   EXPECT_FALSE(init.contains("code"));
   EXPECT_EQ("v", init["env"]["K"]);
-  EXPECT_EQ(done.id, init["env"]["__OW_ACTIVATION_ID"]);
+  EXPECT_EQ(init["env"]["__OW_ACTIVATION_ID"], done.id);
   const json run = json::parse(requests[1].body);
   for (const char* key : {"namespace", "action_name", "action_version", "activation_id",
                           "transaction_id", "deadline"}) {
@@ -163,7 +163,7 @@ TEST(Answers, OfErrorsAreReadToTheirEnd) {
   const std::string text(100'000, 'x');
   const FakeAction fake(runs(json_reply(502, "{\"error\": \"" + text + "\"}")));
   const Activation done = unwrap(invoke(fake.client(), {}));
-  EXPECT_EQ(text, unwrap(json_of(done.answer))["error"]);
+  EXPECT_EQ(unwrap(json_of(done.answer))["error"], text);
 }
 
 TEST(Answers, AreBounded) {

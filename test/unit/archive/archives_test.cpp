@@ -239,7 +239,7 @@ TEST_F(Archives, MembersAreFoundInEveryTarDialect) {
     for (const auto& [name, digest] : names.items()) {
       const auto content = unwrap(tar.content(name));
       const std::string bytes = unwrap(read_all(*unwrap(content->open()), 10'000));
-      EXPECT_EQ(manifest::Digest::of(bytes).str(), digest) << form << " " << name;
+      EXPECT_EQ(digest, manifest::Digest::of(bytes).str()) << form << " " << name;
       EXPECT_EQ(unwrap(read_all(*unwrap(content->open(bytes.size() / 2)), 10'000)),
                 bytes.substr(bytes.size() / 2));
     }

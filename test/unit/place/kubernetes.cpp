@@ -62,7 +62,7 @@ bool matches(const json& term, const json& labels) {
 
 bool covers(const json& toleration, const json& taint) {
   const std::string effect = toleration.value("effect", "");
-  if (!effect.empty() && effect != taint.at("effect")) {
+  if (!effect.empty() && taint.at("effect") != effect) {
     return false;
   }
   const std::string key = toleration.value("key", "");
@@ -70,7 +70,7 @@ bool covers(const json& toleration, const json& taint) {
   if (key.empty()) {
     return op == "Exists";
   }
-  return key == taint.at("key") &&
+  return taint.at("key") == key &&
          (op == "Exists" || toleration.value("value", "") == taint.value("value", ""));
 }
 

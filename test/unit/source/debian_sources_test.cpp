@@ -85,6 +85,42 @@ TEST(AptSources, ChoosesTheSuitesOfTheRelease) {
   EXPECT_EQ(unwrap(choose_sources(other)).size(), 1U);
 }
 
+// A workstation with trixie builds for bookworm, from the mirror that it has.
+TEST(AptSources, ADebianHostHasOtherReleasesAtTheSameAddresses) {
+  const test::TempDir etc;
+  etc.write("apt/sources.list.d/debian.sources", deb822_sources);
+  etc.write("os-release", "NAME=\"Debian GNU/Linux\"\nVERSION_CODENAME=bookworm\nID=\"debian\"\n");
+  const DebianSettings settings{
+      .release = "trixie", .cache_directory = {}, .apt_directory = etc.path() / "apt"};
+  DebianSettings host = settings;
+  host.release = "bookworm";
+  const auto own = unwrap(choose_sources(host));
+  const auto sources = unwrap(choose_sources(settings));
+  ASSERT_EQ(sources.size(), own.size());
+  const std::vector<std::string> suites{"trixie", "trixie-updates", "trixie-security"};
+  for (std::size_t at = 0; at < sources.size(); ++at) {
+    EXPECT_EQ(sources[at].suite, suites.at(at));
+    EXPECT_EQ(sources[at].uri, own[at].uri);
+    EXPECT_EQ(sources[at].signed_by, own[at].signed_by);
+    EXPECT_EQ(sources[at].optional, at > 0) << "an old release has no updates any more";
+    EXPECT_FALSE(own[at].optional);
+  }
+}
+
+TEST(AptSources, OtherSystemsHaveNoReleaseOfDebian) {
+  const test::TempDir etc;
+  etc.write("apt/sources.list.d/debian.sources", deb822_sources);
+  const DebianSettings settings{
+      .release = "trixie", .cache_directory = {}, .apt_directory = etc.path() / "apt"};
+  for (const char* text : {"ID=ubuntu\nVERSION_CODENAME=bookworm\n", "ID=debian\n", "ID\n=\n\"",
+                           "ID=debian\nVERSION_CODENAME=sid\n", "VERSION_CODENAME=bookworm\n"}) {
+    etc.write("os-release", text);
+    EXPECT_THAT(choose_sources(settings),
+                fails_with(ErrorCode::not_found, HasSubstr("no package source for Debian trixie")))
+        << text;
+  }
+}
+
 TEST(AptSources, TakesAKeyFromTheStanza) {
   const auto sources = unwrap(parse_deb822_sources(
       "Types: deb\nURIs: http://m.example/d\nSuites: s\nComponents: c\nSigned-By:\n"
