@@ -1,4 +1,5 @@
-// See the header. Source: The .xz File Format 1.1.
+// See the header. Source: The .xz File Format 1.1. This is a third of what a cold build of packages
+// costs, and liblzma's own speed: 5.8 (Debian 13) takes two thirds of what 5.4 (Debian 12) does.
 #include "xz.hpp"
 
 #include <array>
