@@ -113,7 +113,7 @@ class CurlTransport final : public Transport {
     if (request.body != nullptr && request.body_offset > request.body->size()) {
       return fail(ErrorCode::invalid_argument, "the body offset is behind the end of the body");
     }
-    if (options_.stop.stop_requested() && !request.even_when_stopped) {
+    if (is_stopped(request)) {
       return fail(ErrorCode::cancelled,
                   "stopped before " + request.method + " " + printable_url(request.url));
     }
@@ -124,6 +124,11 @@ class CurlTransport final : public Transport {
       FNIMAGE_CHECK(run(transfer, request, true));
     }
     if (transfer->end().code != CURLE_OK) {
+      if (is_stopped(request)) {
+        // A connection that broke at the same moment is not why this ends.
+        return fail(ErrorCode::cancelled,
+                    request.method + " " + printable_url(request.url) + ": cancelled");
+      }
       return fail(transfer_error(transfer->end(), request.method, request.url, request.tls));
     }
     return transfer->take_response();
@@ -136,6 +141,10 @@ class CurlTransport final : public Transport {
     CurlLoop* loop;
     void operator()() const { loop->stop(); }
   };
+
+  [[nodiscard]] bool is_stopped(const HttpRequest& request) const {
+    return options_.stop.stop_requested() && !request.even_when_stopped;
+  }
 
   /// Large bodies are not sent again: much of one may have arrived, and its sender can find out.
   static bool died_on_old_connection(const CurlTransfer& transfer) {

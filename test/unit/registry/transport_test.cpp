@@ -426,6 +426,30 @@ TEST(Transport, StopEndsWhatIsUnderWayButNotTheCleaningUp) {
   EXPECT_EQ(unwrap(client->perform(cleanup)).status, 204);
 }
 
+/// Takes the first bytes slowly, and stops everything then.
+class StoppingSink final : public Writer {
+ public:
+  explicit StoppingSink(std::stop_source& stop) : stop_(stop) {}
+  Result<void> write(Bytes /*bytes*/) override {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    stop_.request_stop();
+    return {};
+  }
+
+ private:
+  std::stop_source& stop_;
+};
+
+TEST(Transport, WhatBreaksWhileItIsStoppedIsStopped) {
+  ScriptedServer server;
+  server.expect("GET /blob", {.body = pattern(1000), .fault = Reply::Fault::cut});
+  std::stop_source stop;
+  StoppingSink sink(stop);
+  const auto client = transport({.stop = stop.get_token()});
+  EXPECT_THAT(client->perform({.url = server.url("/blob"), .sink = &sink}),
+              fails_with(ErrorCode::cancelled));
+}
+
 TEST(Transport, RateLimitHoldsForAllTogether) {
   ScriptedServer server([](const SeenRequest&) { return Reply{.status = 201}; });
   const auto client = transport({.rate_limit = 4'000'000});
