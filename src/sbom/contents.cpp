@@ -1,9 +1,11 @@
 // From an image's files to what is in it, see contents.hpp.
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
+#include <fnimage/base/os_release.hpp>
 #include <fnimage/base/text.hpp>
 #include <fnimage/layer/archive.hpp>
 #include <fnimage/manifest/media_types.hpp>
@@ -84,23 +86,6 @@ class Database {
   std::uint64_t bytes_ = 0;
 };
 
-/// A value of os-release: shell quoting as far as the format has it.
-std::string unquoted(std::string_view value) {
-  constexpr std::size_t longest = 128;
-  value = trim(value);
-  const bool quoted = value.size() > 1 && (value.front() == '"' || value.front() == '\'') &&
-                      value.front() == value.back();
-  value = quoted ? value.substr(1, value.size() - 2) : value;
-  std::string text;
-  for (std::size_t i = 0; i < value.size() && text.size() < longest; ++i) {
-    if (value[i] == '\\' && i + 1 < value.size()) {
-      ++i;
-    }
-    text += value[i];
-  }
-  return text;
-}
-
 Result<Distribution> read_distribution(const ImageFiles& files) {
   Distribution distribution;
   auto found = files.resolve("etc/os-release");
@@ -110,25 +95,12 @@ Result<Distribution> read_distribution(const ImageFiles& files) {
   }
   FNIMAGE_TRY(const auto reader, found->node->entry.content->open());
   FNIMAGE_TRY(const std::string text, read_all(*reader, max_system_bytes));
-  std::string code_name;
-  for (const std::string_view line : split(text, '\n')) {
-    const std::size_t equals = line.find('=');
-    const std::string_view key = trim(line.substr(0, equals));
-    const std::string value =
-        equals == std::string_view::npos ? std::string() : unquoted(line.substr(equals + 1));
-    if (key == "ID") {
-      distribution.id = value;
-    } else if (key == "VERSION_ID") {
-      distribution.version = value;
-    } else if (key == "VERSION_CODENAME") {
-      code_name = value;
-    } else if (key == "PRETTY_NAME") {
-      distribution.full_name = value;
-    }
-  }
-  if (distribution.version.empty()) {
-    distribution.version = code_name;  // testing and unstable have no number
-  }
+  OsRelease release = parse_os_release(text);
+  distribution.id = std::move(release.id);
+  // Testing and unstable have no number.
+  distribution.version =
+      std::move(release.version_id.empty() ? release.code_name : release.version_id);
+  distribution.full_name = std::move(release.pretty_name);
   return distribution;
 }
 

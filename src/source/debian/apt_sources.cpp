@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <fnimage/base/os_release.hpp>
 #include <fnimage/base/stream.hpp>
 #include <fnimage/base/text.hpp>
 
@@ -256,18 +257,8 @@ void fill_snapshot(std::string& uri, const std::string& snapshot) {
 // which stands beside apt's directory.
 std::string host_release(const std::filesystem::path& apt_directory) {
   const auto text = read_file(apt_directory.parent_path() / "os-release", max_sources_file);
-  std::string_view id;
-  std::string_view codename;
-  for (const std::string_view line : split(text ? std::string_view(*text) : "", '\n')) {
-    const std::size_t equals = std::min(line.find('='), line.size());
-    std::string_view value = trim(line.substr(std::min(equals + 1, line.size())));
-    if (value.size() >= 2 && (value.front() == '"' || value.front() == '\'')) {
-      value = value.substr(1, value.size() - 2);
-    }
-    id = line.substr(0, equals) == "ID" ? value : id;
-    codename = line.substr(0, equals) == "VERSION_CODENAME" ? value : codename;
-  }
-  return id == "debian" ? std::string(codename) : std::string();
+  const OsRelease release = text ? parse_os_release(*text) : OsRelease();
+  return release.id == "debian" ? release.code_name : std::string();
 }
 
 // Those of a release that the settings ask for; none without the release's own suite.
